@@ -1,0 +1,2 @@
+//! The `openhuman` command.
+fn main() {}

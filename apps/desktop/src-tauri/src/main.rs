@@ -1,0 +1,2 @@
+//! The OpenHuman desktop app.
+fn main() {}

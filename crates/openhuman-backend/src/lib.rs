@@ -1,0 +1,1 @@
+//! A self-hostable Socket.IO backend that hosts the model for many desktops.

@@ -1,0 +1,1 @@
+//! Runs untrusted JavaScript skills in isolated QuickJS runtimes: packages, permissions, bridges, schedules.

@@ -1,0 +1,1 @@
+//! The OpenHuman core: skills, memory, tools and the link to a backend behind one builder.
