@@ -1,0 +1,424 @@
+//! The hub over an event connection such as Socket.IO.
+//!
+//! [`serve`] answers `mcp:listTools`, `mcp:toolCall` and `mcp:request` and keeps the other side informed
+//! with `tool:sync`. What carries the events is an [`EventLink`]: two methods, so that any Socket.IO client
+//! fits. [`memory::pair`] is one without a network and [`conformance::check`] tests any other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::Hub;
+use crate::request::{self, Call, Method, Request, decode};
+use crate::tool::{CallContext, Origin, ToolResult};
+use crate::wire::{self, ListToolsResponse, McpResponse, RequestId, ToolCallResponse, ToolSync};
+
+pub mod conformance;
+pub mod memory;
+
+/// A connection that carries named events both ways and comes back after it was lost.
+pub trait EventLink: Send + Sync {
+    /// Sends one event. `Ok` means that the transport took it, not that the other side has it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection or the transport refused the payload.
+    fn emit<'a>(&'a self, event: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>>;
+
+    /// The next thing that happened, in order. `None` when the link is closed for good. Dropping the
+    /// future must not lose an event.
+    fn next(&self) -> BoxFuture<'_, Option<LinkEvent>>;
+}
+
+/// What a link reports.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LinkEvent {
+    /// The other side is there and authenticated: send `tool:sync` now. It may come more than once.
+    Ready,
+    /// The connection broke. Everything in flight is cancelled.
+    Lost,
+    /// An event arrived.
+    Event {
+        /// Its name.
+        name: String,
+        /// Its first argument, or null.
+        data: Value,
+        /// Present when the other side asked for an acknowledgement.
+        ack: Option<AckSender>,
+    },
+}
+
+/// Answers one acknowledgement.
+pub struct AckSender(Box<dyn FnOnce(Value) -> BoxFuture<'static, Result<(), LinkError>> + Send>);
+
+impl AckSender {
+    /// Wraps what sends the acknowledgement.
+    pub fn new<F>(send: F) -> Self
+    where
+        F: FnOnce(Value) -> BoxFuture<'static, Result<(), LinkError>> + Send + 'static,
+    {
+        Self(Box::new(send))
+    }
+
+    /// Sends it.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    pub async fn send(self, data: Value) -> Result<(), LinkError> {
+        (self.0)(data).await
+    }
+}
+
+impl std::fmt::Debug for AckSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AckSender(..)")
+    }
+}
+
+/// Why an event could not be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// There is no connection.
+    #[error("the event was not sent because the connection is down; it is sent again after the next connect")]
+    NotConnected,
+    /// The transport refused it.
+    #[error("the event was not sent: {0}")]
+    Failed(String),
+}
+
+/// How [`serve`] behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkOptions {
+    /// How long changes are collected before one `tool:sync` goes out. Default: 10 ms.
+    pub coalesce: Duration,
+    /// How many calls may run at once on this connection; more are answered with an error. Default: 10,240.
+    pub max_in_flight: usize,
+}
+
+impl Default for LinkOptions {
+    fn default() -> Self {
+        Self {
+            coalesce: Duration::from_millis(10),
+            max_in_flight: 10_240,
+        }
+    }
+}
+
+/// Serves the hub on a link until `cancel` fires or the link closes for good.
+///
+/// Every request that has an id gets exactly one answer, and so does every request that asked for an
+/// acknowledgement. When the connection is lost, running calls are cancelled and nothing is replayed.
+pub async fn serve(hub: Hub, link: Arc<dyn EventLink>, options: LinkOptions, cancel: CancellationToken) {
+    let mut changes = hub.changes();
+    let mut server = Server {
+        hub,
+        link,
+        options,
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+        serial: 0,
+    };
+    let mut sync = Schedule::default();
+    loop {
+        let now = Instant::now();
+        if let Some(payload) = sync.due(now, &server.hub) {
+            server.send_sync(payload);
+        }
+        let wake = sync.wake_at();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            Some(done) = server.tasks.join_next() => server.finished(done, &mut sync),
+            event = server.link.next() => match event {
+                Some(LinkEvent::Ready) => sync.ready(),
+                Some(LinkEvent::Lost) => {
+                    sync.lost();
+                    server.drop_everything().await;
+                }
+                Some(LinkEvent::Event { name, data, ack }) => server.handle(&name, &data, ack),
+                None => break,
+            },
+            changed = changes.changed() => match changed {
+                Ok(()) => sync.changed(Instant::now(), server.options.coalesce),
+                Err(_) => break,
+            },
+            () = sleep_until(wake) => {}
+        }
+    }
+    server.drop_everything().await;
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the next `tool:sync` goes out: pure state, the time is an argument.
+#[derive(Default)]
+struct Schedule {
+    connected: bool,
+    sending: bool,
+    due: Option<Due>,
+    last: Option<ToolSync>,
+}
+
+#[derive(Clone, Copy)]
+enum Due {
+    Now,
+    At(Instant),
+}
+
+impl Schedule {
+    fn ready(&mut self) {
+        self.connected = true;
+        self.last = None;
+        self.due = Some(Due::Now);
+    }
+
+    fn lost(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The first change of a burst starts the clock; later ones ride along.
+    fn changed(&mut self, now: Instant, coalesce: Duration) {
+        if self.connected && self.due.is_none() {
+            self.due = Some(Due::At(now + coalesce));
+        }
+    }
+
+    fn sent(&mut self, worked: bool) {
+        self.sending = false;
+        if !worked {
+            self.last = None;
+        }
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        match self.due {
+            Some(Due::At(at)) if !self.sending => Some(at),
+            _ => None,
+        }
+    }
+
+    fn due(&mut self, now: Instant, hub: &Hub) -> Option<ToolSync> {
+        let ripe = match self.due {
+            Some(Due::Now) => true,
+            Some(Due::At(at)) => now >= at,
+            None => false,
+        };
+        if !ripe || self.sending {
+            return None;
+        }
+        self.due = None;
+        let payload = ToolSync::from(hub.catalog().as_ref());
+        if self.last.as_ref() == Some(&payload) {
+            return None;
+        }
+        self.sending = true;
+        self.last = Some(payload.clone());
+        Some(payload)
+    }
+}
+
+/// What a finished task was.
+enum Done {
+    Sync(Result<(), LinkError>),
+    Call(Option<(RequestId, u64)>),
+    Answer,
+}
+
+struct Server {
+    hub: Hub,
+    link: Arc<dyn EventLink>,
+    options: LinkOptions,
+    tasks: JoinSet<Done>,
+    /// Calls that came as `mcp:request`, which can be cancelled by id.
+    running: HashMap<RequestId, (u64, CancellationToken)>,
+    serial: u64,
+}
+
+impl Server {
+    fn handle(&mut self, event: &str, data: &Value, ack: Option<AckSender>) {
+        match decode(event, data) {
+            Request::Ignore => {}
+            Request::List { id } if id.is_none() && ack.is_none() => {
+                tracing::debug!(event, "a request without an id was ignored");
+            }
+            Request::List { id } => {
+                let tools = self.hub.catalog().as_ref().into();
+                let emit = id.is_some();
+                self.answer(
+                    wire::LIST_TOOLS_RESPONSE,
+                    &ListToolsResponse {
+                        request_id: id,
+                        tools,
+                    },
+                    emit,
+                    ack,
+                );
+            }
+            Request::Call { id, .. } if id.is_none() && ack.is_none() => {
+                tracing::debug!(event, "a request without an id was ignored");
+            }
+            Request::Call { id, call } => self.call(id, call.map_err(ToolResult::from), ack),
+            Request::BadRpc(response) => self.answer(wire::MCP_RESPONSE, &response, true, ack),
+            Request::Rpc { id, method } => self.rpc(id, method, ack),
+        }
+    }
+
+    fn rpc(&mut self, id: Option<RequestId>, method: Method, ack: Option<AckSender>) {
+        match method {
+            Method::Cancelled(target) => {
+                if let Some((_, token)) = self.running.remove(&target) {
+                    token.cancel();
+                }
+            }
+            Method::Ping => {
+                let response = McpResponse::result(id, Value::Object(serde_json::Map::new()));
+                self.answer(wire::MCP_RESPONSE, &response, true, ack);
+            }
+            Method::ListTools => {
+                let response = McpResponse::result(id, request::tools_list(&self.hub.catalog()));
+                self.answer(wire::MCP_RESPONSE, &response, true, ack);
+            }
+            Method::CallTool(call) => self.rpc_call(id, call, ack),
+        }
+    }
+
+    fn call(&mut self, id: Option<RequestId>, call: Result<Call, ToolResult>, ack: Option<AckSender>) {
+        let call = self.admit(call);
+        let (hub, link) = (self.hub.clone(), Arc::clone(&self.link));
+        self.tasks.spawn(async move {
+            let result = match call {
+                Ok(call) => {
+                    hub.call(&call.name, call.arguments, CallContext::new(Origin::SocketIo))
+                        .await
+                }
+                Err(result) => result,
+            };
+            let emit = id.is_some();
+            let response = ToolCallResponse {
+                request_id: id,
+                result,
+            };
+            respond(link.as_ref(), wire::TOOL_CALL_RESPONSE, &response, emit, ack).await;
+            Done::Call(None)
+        });
+    }
+
+    fn rpc_call(&mut self, id: Option<RequestId>, call: Call, ack: Option<AckSender>) {
+        let call = self.admit(Ok(call));
+        let ctx = CallContext::new(Origin::SocketIo);
+        self.serial += 1;
+        let serial = self.serial;
+        if let Some(id) = &id {
+            self.running.insert(id.clone(), (serial, ctx.cancel.clone()));
+        }
+        let (hub, link) = (self.hub.clone(), Arc::clone(&self.link));
+        self.tasks.spawn(async move {
+            let result = match call {
+                Ok(call) => hub.call(&call.name, call.arguments, ctx).await,
+                Err(result) => result,
+            };
+            let response = request::call_response(id.clone(), &result);
+            respond(link.as_ref(), wire::MCP_RESPONSE, &response, true, ack).await;
+            Done::Call(id.map(|id| (id, serial)))
+        });
+    }
+
+    fn admit(&self, call: Result<Call, ToolResult>) -> Result<Call, ToolResult> {
+        if self.tasks.len() < self.options.max_in_flight {
+            return call;
+        }
+        Err(ToolResult::error(format!(
+            "Too many calls are running on this connection (limit {}); wait for an answer and try again",
+            self.options.max_in_flight
+        )))
+    }
+
+    fn answer<T: Serialize>(&mut self, event: &'static str, payload: &T, emit: bool, ack: Option<AckSender>) {
+        let link = Arc::clone(&self.link);
+        match serde_json::to_value(payload) {
+            Ok(payload) => {
+                self.tasks.spawn(async move {
+                    respond(link.as_ref(), event, &payload, emit, ack).await;
+                    Done::Answer
+                });
+            }
+            Err(error) => tracing::error!(event, %error, "an answer could not be serialised"),
+        }
+    }
+
+    fn send_sync(&mut self, payload: ToolSync) {
+        let link = Arc::clone(&self.link);
+        self.tasks.spawn(async move {
+            let sent = match serde_json::to_value(payload) {
+                Ok(payload) => link.emit(wire::TOOL_SYNC, payload).await,
+                Err(error) => Err(LinkError::Failed(error.to_string())),
+            };
+            Done::Sync(sent)
+        });
+    }
+
+    fn finished(&mut self, done: Result<Done, tokio::task::JoinError>, sync: &mut Schedule) {
+        match done {
+            Ok(Done::Sync(sent)) => {
+                if let Err(error) = &sent {
+                    tracing::debug!(%error, "tool:sync was not sent");
+                }
+                sync.sent(sent.is_ok());
+            }
+            Ok(Done::Call(Some((id, serial)))) => {
+                if self.running.get(&id).is_some_and(|(latest, _)| *latest == serial) {
+                    self.running.remove(&id);
+                }
+            }
+            Ok(Done::Call(None) | Done::Answer) => {}
+            Err(error) => tracing::error!(%error, "a task of the event link failed"),
+        }
+    }
+
+    async fn drop_everything(&mut self) {
+        self.running.clear();
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn respond<T: Serialize>(
+    link: &dyn EventLink,
+    event: &str,
+    payload: &T,
+    emit: bool,
+    ack: Option<AckSender>,
+) {
+    let payload = match serde_json::to_value(payload) {
+        Ok(payload) => payload,
+        Err(error) => {
+            tracing::error!(event, %error, "an answer could not be serialised");
+            return;
+        }
+    };
+    if let Some(ack) = ack
+        && let Err(error) = ack.send(payload.clone()).await
+    {
+        tracing::debug!(event, %error, "an acknowledgement was not sent");
+    }
+    if emit && let Err(error) = link.emit(event, payload).await {
+        tracing::debug!(event, %error, "an answer was not sent");
+    }
+}
+
+#[cfg(test)]
+mod tests;
