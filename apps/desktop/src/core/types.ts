@@ -1,0 +1,60 @@
+/** Whether the vault exists and is open. */
+export type VaultStatus = 'absent' | 'locked' | 'unlocked';
+
+/** The connection to the OpenHuman server. */
+export interface SocketState {
+  status: 'disconnected' | 'connecting' | 'connected' | 'reconnecting' | 'error';
+  socket_id?: string | null;
+  error?: string | null;
+  /** Milliseconds until the next attempt, counted from when this state was sent. */
+  next_try_ms?: number | null;
+}
+
+/** The language model. Without a configured one, answers are quotes from memory. */
+export interface ModelState {
+  name: string;
+  configured: boolean;
+}
+
+/** One skill and the tools that it offers. */
+export interface SkillState {
+  skill_id: string;
+  name: string;
+  status: string;
+  connection_status?: string | null;
+  tools: { name: string; description: string }[];
+  error?: string | null;
+}
+
+/** What is in memory. */
+export interface MemoryState {
+  documents: number;
+  chunks: number;
+}
+
+/** The core's state as the window shows it. It never holds a secret. */
+export interface Snapshot {
+  vault: VaultStatus;
+  socket: SocketState;
+  model: ModelState;
+  skills: SkillState[];
+  memory: MemoryState;
+  version: string;
+}
+
+/** A passage from memory that was used for an answer. */
+export interface Source {
+  title: string;
+  source: string;
+  text: string;
+  score: number;
+}
+
+/** One event of a chat turn. */
+export type ChatEvent =
+  | { type: 'recall'; sources: Source[] }
+  | { type: 'chat.delta'; delta: string }
+  | { type: 'tool.call'; id: string; name: string; args: unknown }
+  | { type: 'tool.result'; id: string; name: string; output: string; success: boolean; millis: number }
+  | { type: 'chat.done'; answer: string }
+  | { type: 'chat.error'; message: string; error_type: string };

@@ -1,0 +1,56 @@
+import { PanelLeft } from 'lucide-react';
+import { useId, useState } from 'react';
+import { ConnectionPill } from '../components/Connection';
+import { Mark } from '../components/Mark';
+import { Notice } from '../components/Notice';
+import { SidePanel } from '../components/SidePanel';
+import type { Snapshot } from '../core/types';
+import { useAppSelector } from '../state/store';
+import { Chat } from './Chat';
+
+/** The main screen: header, side panel and chat. On a narrow window the panel covers the chat when asked for. */
+export function Workspace({ snapshot }: { snapshot: Snapshot }) {
+  const [panelOpen, setPanelOpen] = useState(false);
+  const thread = useAppSelector((state) => state.chat.threads.find(({ id }) => id === state.chat.activeId));
+  const stale = useAppSelector((state) => state.app.error);
+  const panelId = useId();
+  return (
+    <div className="grid h-full grid-cols-[17rem_minmax(0,1fr)] grid-rows-[3.25rem_minmax(0,1fr)] max-md:grid-cols-1">
+      <header className="col-span-full flex items-center gap-3 border-b border-line bg-panel px-4">
+        <button
+          type="button"
+          className="button button-quiet size-8 p-0 md:hidden"
+          aria-label="Side panel"
+          aria-expanded={panelOpen}
+          aria-controls={panelId}
+          onClick={() => setPanelOpen(!panelOpen)}
+        >
+          <PanelLeft size={16} aria-hidden="true" />
+        </button>
+        <Mark size={24} />
+        <h1 className="font-semibold tracking-tight">OpenHuman</h1>
+        <div className="ml-auto flex min-w-0 items-center gap-4">
+          <span className="truncate text-[0.8125rem] text-muted max-md:hidden" data-model={snapshot.model.configured}>
+            {snapshot.model.configured ? snapshot.model.name : 'No model connected'}
+          </span>
+          <ConnectionPill socket={snapshot.socket} />
+        </div>
+      </header>
+      <aside
+        id={panelId}
+        aria-label="Side panel"
+        className={`min-h-0 border-r border-line bg-panel ${panelOpen ? '' : 'max-md:hidden'}`}
+      >
+        <SidePanel snapshot={snapshot} />
+      </aside>
+      <main className={`flex min-h-0 min-w-0 flex-col ${panelOpen ? 'max-md:hidden' : ''}`}>
+        {stale && (
+          <div className="px-6 pt-4">
+            <Notice tone="bad">What you see may be out of date. {stale}</Notice>
+          </div>
+        )}
+        {thread && <Chat key={thread.id} thread={thread} model={snapshot.model} />}
+      </main>
+    </div>
+  );
+}
