@@ -1,1 +1,10 @@
-//! A static embedding table distilled from MiniLM: 30,522 word pieces, 256 dimensions, int8, as data.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod model;
+mod table;
+mod unicode;
+mod wordpiece;
+
+pub use model::{DIMENSIONS, NAME, StaticModel, VERSION};
+pub use table::TableError;
