@@ -1,0 +1,132 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::key_store::KeyStoreError;
+use super::password::Argon2Params;
+use crate::key::RandomError;
+use crate::seal::SealError;
+
+/// Why a vault could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// No password slot opens with this password.
+    #[error("the password is wrong; try again, or unlock with the key store if it was remembered there")]
+    WrongPassword,
+    /// The key is right, but the header is not the one that was written.
+    #[error("the vault header was changed since it was written; restore vault.ohv from a copy")]
+    HeaderTampered,
+    /// There is no vault here.
+    #[error("there is no vault in {}; create one first", path.display())]
+    NotFound {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is a vault here already.
+    #[error("{} already holds a vault; open it, or choose another directory", path.display())]
+    AlreadyExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The header or the secrets file cannot be read as one.
+    #[error("{} is damaged ({reason}); restore it from a copy", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// Written by a newer program.
+    #[error("{} has format {version}, this program reads format 1; use a newer version", path.display())]
+    UnknownVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version byte found.
+        version: u8,
+    },
+    /// The header asks for more or less work than is safe.
+    #[error(
+        "the password parameters ({} KiB, {} passes, {} lanes) are outside what is accepted; the header was \
+         changed, restore vault.ohv from a copy",
+        params.memory_kib, params.passes, params.lanes
+    )]
+    UnsafeParameters {
+        /// The parameters found.
+        params: Argon2Params,
+    },
+    /// The memory for Argon2id is not there.
+    #[error("not enough memory to check the password ({kib} KiB needed); close other programs and try again")]
+    OutOfMemory {
+        /// KiB asked for.
+        kib: u32,
+    },
+    /// An empty password protects nothing.
+    #[error("the password is empty; choose one")]
+    EmptyPassword,
+    /// Longer than any password.
+    #[error("the password is longer than {limit} bytes; choose a shorter one")]
+    PasswordTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The vault has no slot for a key store.
+    #[error("this vault is not remembered in a key store; unlock it with the password")]
+    NotRemembered,
+    /// The vault was remembered, but the key store says it has no such entry. Some stores answer this way while
+    /// they are locked.
+    #[error(
+        "the key store has no entry for this vault; unlock the key store, or unlock the vault with the password"
+    )]
+    KeyStoreEntryMissing,
+    /// The entry in the key store belongs to another key.
+    #[error(
+        "the key in the key store does not open this vault; unlock it with the password and remember it again"
+    )]
+    WrongKeyInStore,
+    /// A name for a secret or sealed value that is empty or too long.
+    #[error("the name of a secret has {len} bytes, 1 to {limit} are allowed; choose another name")]
+    BadName {
+        /// Bytes found.
+        len: usize,
+        /// Most bytes allowed.
+        limit: usize,
+    },
+    /// A limit of the secrets file.
+    #[error("the secret does not fit: {what} is limited to {limit}; store large data in a database")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// The limit, in bytes or in secrets.
+        limit: usize,
+    },
+    /// The secrets file does not authenticate.
+    #[error("the secrets file {} was changed since it was written; restore it from a copy", path.display())]
+    SecretsTampered {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key store failed.
+    #[error(transparent)]
+    KeyStore(#[from] KeyStoreError),
+    /// Sealing or opening a value failed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The file system failed.
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+pub(super) fn io_at(path: &Path) -> impl Fn(io::Error) -> VaultError {
+    move |source| VaultError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
