@@ -5,7 +5,9 @@
 //! `debug` level under the target `rmcp`; keep that target at `warn` where arguments are private.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
@@ -17,7 +19,7 @@ use rmcp::service::{
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -85,10 +87,16 @@ where
 {
     let mut changes = hub.changes();
     let initialized = Arc::new(Notify::new());
+    let closing = cancel.child_token();
     let server = Server {
         hub,
         info,
         initialized: Arc::clone(&initialized),
+        closing: closing.clone(),
+    };
+    let reader = EndWatch {
+        reader,
+        ended: closing,
     };
     let transport = AsyncRwTransport::new_server(reader, writer).with_max_line_length(MAX_LINE);
     // The session gets a token of its own, because ending it cancels the token.
@@ -123,6 +131,8 @@ struct Server {
     hub: Hub,
     info: ServerInfo,
     initialized: Arc<Notify>,
+    /// Fires at the end of the input, so that subscriptions do not hold up the end of the session.
+    closing: CancellationToken,
 }
 
 impl ServerHandler for Server {
@@ -189,6 +199,7 @@ impl ServerHandler for Server {
         loop {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),
+                () = self.closing.cancelled() => return Ok(()),
                 changed = changes.changed(), if wants_tools => {
                     if changed.is_err() || context.sink().notify_tool_list_changed().await.is_err() {
                         return Ok(());
@@ -196,6 +207,30 @@ impl ServerHandler for Server {
                 }
             }
         }
+    }
+}
+
+/// A reader that tells when its input has ended.
+struct EndWatch<R> {
+    reader: R,
+    ended: CancellationToken,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for EndWatch<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let room = buf.remaining() > 0;
+        let polled = Pin::new(&mut self.reader).poll_read(cx, buf);
+        match &polled {
+            Poll::Ready(Ok(())) if room && buf.filled().len() == before => self.ended.cancel(),
+            Poll::Ready(Err(_)) => self.ended.cancel(),
+            _ => {}
+        }
+        polled
     }
 }
 
