@@ -1,1 +1,31 @@
-//! The OpenHuman core: skills, memory, tools and the link to a backend behind one builder.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod bridge;
+mod chat;
+mod core;
+mod error;
+mod grants;
+mod home;
+mod http;
+mod import;
+mod link;
+mod model;
+pub mod rpc;
+
+pub use crate::chat::{ChatEvent, Route, Source};
+pub use crate::core::{Core, CoreBuilder, SkillProblem};
+pub use crate::error::{CoreError, ErrorKind};
+pub use crate::home::{HOME_VARIABLE, Home};
+pub use crate::import::ImportReport;
+pub use crate::link::{Credential, Link, SocketState, SocketStatus};
+pub use crate::model::ModelConfig;
+
+pub use tokio_util::sync::CancellationToken;
+
+pub use openhuman_agent as agent;
+pub use openhuman_mcp as mcp;
+pub use openhuman_memory as memory;
+pub use openhuman_skills as skills;
+pub use openhuman_sqlite as sqlite;
+pub use openhuman_vault as vault;

@@ -1,0 +1,219 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "openhuman",
+    version,
+    about = "An assistant with hands and a memory, on your own machine",
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 locked, 5 denied, 6 unavailable, 7 timeout, \
+                  130 interrupted.\n\nTry `openhuman demo` first: it needs no key, no account and no network."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args)]
+pub(crate) struct Global {
+    /// The directory of the vault, the memory and the skills [default: the platform's data directory].
+    #[arg(long, global = true, env = "OPENHUMAN_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Another directory of skill packages.
+    #[arg(long, global = true, env = "OPENHUMAN_SKILLS_DIR", value_name = "DIR")]
+    pub(crate) skills_dir: Vec<PathBuf>,
+    /// Read the vault's password from this file descriptor, up to the first line end.
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) password_fd: Option<u32>,
+    /// Print JSON: one value, or one value a line for streams.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more on standard error; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the main job end to end, offline, in a temporary home.
+    Demo(Demo),
+    /// Ask one question. Text piped in is the question, or context for it.
+    #[command(after_help = "Examples:\n  openhuman ask \"What did I note about staking?\"\n  cat report.md | openhuman ask \"Summarise this\"")]
+    Ask(Ask),
+    /// Talk to the assistant.
+    Chat(Chat),
+    /// Skills: JavaScript tools that run confined.
+    #[command(subcommand)]
+    Skills(Skills),
+    /// The encrypted memory.
+    #[command(subcommand)]
+    Memory(Memory),
+    /// The Model Context Protocol: your skills for any AI client.
+    #[command(subcommand)]
+    Mcp(Mcp),
+    /// The backend that hosts a model for desktops.
+    #[command(subcommand)]
+    Backend(Backend),
+    /// The vault that holds the keys.
+    #[command(subcommand)]
+    Vault(Vault),
+    /// Tools for developing OpenHuman itself.
+    #[command(subcommand, hide = true)]
+    Dev(Dev),
+}
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// Use the model of OPENAI_API_KEY / OPENAI_BASE_URL / OPENAI_MODEL instead of the scripted one.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Break one tool on purpose, to see that the checks notice.
+    #[arg(long, hide = true, value_name = "SKILL")]
+    pub(crate) r#break: Option<crate::demo::Breakable>,
+}
+
+#[derive(Args)]
+pub(crate) struct Ask {
+    /// The question. Without it, standard input is read.
+    pub(crate) prompt: Vec<String>,
+    /// Continue this conversation [default: a new one].
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) thread: Option<String>,
+    #[command(flatten)]
+    pub(crate) backend: BackendLogin,
+}
+
+#[derive(Args)]
+pub(crate) struct Chat {
+    /// Continue this conversation.
+    #[arg(short, long, value_name = "NAME", default_value = "terminal")]
+    pub(crate) thread: String,
+    #[command(flatten)]
+    pub(crate) backend: BackendLogin,
+}
+
+#[derive(Args)]
+pub(crate) struct BackendLogin {
+    /// Let this backend's model answer.
+    #[arg(long, value_name = "URL", requires = "login_token_fd")]
+    pub(crate) backend: Option<String>,
+    /// Read the backend's login token from this file descriptor.
+    #[arg(long, value_name = "N", requires = "backend")]
+    pub(crate) login_token_fd: Option<u32>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Skills {
+    /// List the skills with their state and tools.
+    List,
+    /// Call a tool of a skill.
+    #[command(after_help = "Example:\n  openhuman skills call notes add_note '{\"title\":\"Plan\",\"text\":\"Stake in May\"}'")]
+    Call {
+        /// The skill's id.
+        skill: String,
+        /// The tool's name.
+        tool: String,
+        /// The arguments, a JSON object.
+        #[arg(default_value = "{}")]
+        arguments: String,
+    },
+    /// Show what a skill asks for, and allow it.
+    Allow {
+        /// The skill's id.
+        skill: String,
+        /// Also let it reach this private or loopback address.
+        #[arg(long, value_name = "HOST:PORT")]
+        private: Vec<String>,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Take back what a skill was allowed.
+    Revoke {
+        /// The skill's id.
+        skill: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Memory {
+    /// Remember Markdown and text files: one, or every one of a folder.
+    Add {
+        /// Files or folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Find passages by meaning and by words.
+    Search {
+        /// What to look for.
+        #[arg(required = true)]
+        query: Vec<String>,
+        /// How many passages.
+        #[arg(short, long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
+        limit: u8,
+        /// Show why each passage was found.
+        #[arg(long)]
+        explain: bool,
+    },
+    /// List what is remembered.
+    List,
+    /// Forget a document for good.
+    Forget {
+        /// The document's id, from `memory list`.
+        id: String,
+    },
+    /// Write everything as plain, readable SQLite files.
+    Export {
+        /// A new directory for them.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Mcp {
+    /// Serve the tools over standard input and output.
+    #[command(after_help = "A client's configuration:\n  {\"mcpServers\": {\"openhuman\": {\"command\": \"openhuman\", \"args\": [\"mcp\", \"serve\"]}}}\n\nUnlock without a prompt: `openhuman vault remember` once, or --password-fd.")]
+    Serve,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Backend {
+    /// Run a backend; it prints its address and a login token for one desktop.
+    Run {
+        /// Where to listen. Other than loopback addresses belong behind a TLS proxy.
+        #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
+        listen: String,
+        /// Whom the printed login token is for.
+        #[arg(long, default_value = "desktop", value_name = "NAME")]
+        user: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Vault {
+    /// Create the vault.
+    Create,
+    /// Say whether there is a vault and whether the keychain can open it.
+    Status,
+    /// Let this user's OS keychain open the vault, so that no password is asked.
+    Remember,
+    /// Take the key out of the OS keychain again.
+    Forget,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Dev {
+    /// Serve a scripted model that speaks the OpenAI wire format; prints its base URL.
+    Llm {
+        /// The script, JSON [default: the demo's].
+        #[arg(long, value_name = "FILE")]
+        script: Option<PathBuf>,
+    },
+    /// Measure the core: ready time, tool calls through the socket, memory in use.
+    BenchCore,
+}

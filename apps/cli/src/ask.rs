@@ -1,0 +1,150 @@
+//! `openhuman ask`: one question, one answer.
+
+use std::io::{self, IsTerminal, Read, Write};
+
+use futures_util::StreamExt;
+use openhuman::{ChatEvent, Core, Route};
+use openhuman::CancellationToken;
+
+use crate::args::{Ask, Global};
+use crate::exit::{Code, Failure};
+use crate::session;
+use crate::style::{DIM, ERROR, TOOL};
+
+/// The most text that is read from standard input.
+const LONGEST_INPUT: u64 = 1024 * 1024;
+
+/// How much of a tool's result is shown.
+const PREVIEW: usize = 160;
+
+pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
+    let prompt = prompt(ask.prompt.join(" "), global.password_fd == Some(0))?;
+    let login = session::login(&ask.backend)?;
+    let core = session::core(global).await?;
+    let thread = match ask.thread {
+        Some(thread) => thread,
+        None => format!("ask-{}", jiff::Timestamp::now().as_millisecond()),
+    };
+    let outcome = async {
+        let route = match login {
+            Some((url, credential)) => {
+                core.connect(&url, &credential).await?;
+                Route::Backend
+            }
+            None => Route::Local,
+        };
+        answer(&core, &thread, prompt, route, global.json).await
+    }
+    .await;
+    core.close().await;
+    outcome
+}
+
+/// The words of the command line, and what is piped in. Standard input that carried the password is not read again.
+fn prompt(words: String, stdin_is_taken: bool) -> Result<String, Failure> {
+    let mut piped = String::new();
+    if !stdin_is_taken && !io::stdin().is_terminal() {
+        let read = io::stdin().lock().take(LONGEST_INPUT + 1).read_to_string(&mut piped);
+        read.map_err(|error| Failure::new(Code::Usage, format!("standard input is not text: {error}")))?;
+        if piped.len() as u64 > LONGEST_INPUT {
+            let message = format!("standard input is longer than {LONGEST_INPUT} bytes; add it with `memory add` instead");
+            return Err(Failure::new(Code::Usage, message));
+        }
+    }
+    let piped = piped.trim();
+    match (words.trim(), piped) {
+        ("", "") => Err(Failure::new(Code::Usage, "there is no question; give it as an argument or pipe it in")),
+        ("", piped) => Ok(piped.to_owned()),
+        (words, "") => Ok(words.to_owned()),
+        (words, piped) => Ok(format!("{words}\n\n{piped}")),
+    }
+}
+
+/// Streams one answer to standard output; what the assistant does meanwhile goes to standard error.
+pub(crate) async fn answer(
+    core: &Core,
+    thread: &str,
+    prompt: String,
+    route: Route,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let cancel = CancellationToken::new();
+    let mut events = core.chat(thread, prompt, route, cancel.clone());
+    let mut printed = String::new();
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            _ = tokio::signal::ctrl_c() => {
+                cancel.cancel();
+                continue;
+            }
+        };
+        let Some(event) = event else {
+            return Err(Failure::new(Code::Failed, "the turn ended without an answer; ask again"));
+        };
+        if as_json {
+            // A failure is an error object on standard error, like every other command's.
+            if !matches!(event, ChatEvent::Error { .. }) {
+                println!("{}", serde_json::to_string(&event)?);
+            }
+        } else {
+            show(&event, &mut printed)?;
+        }
+        match event {
+            ChatEvent::Done { .. } => return Ok(()),
+            ChatEvent::Error { message, error_type } => {
+                return Err(Failure::new(Code::of_chat(&error_type), message));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn show(event: &ChatEvent, printed: &mut String) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match event {
+        ChatEvent::Delta { delta } => {
+            printed.push_str(delta);
+            out.write_all(delta.as_bytes())?;
+            out.flush()?;
+        }
+        ChatEvent::ToolCall { name, args, .. } => anstream::eprintln!("{TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}"),
+        ChatEvent::ToolResult { name, output, success, millis, .. } => {
+            let time = millis.map_or_else(String::new, |millis| format!(" {millis} ms"));
+            let style = if *success { DIM } else { ERROR };
+            anstream::eprintln!("{style}{name}{time}: {}{style:#}", preview(output));
+        }
+        ChatEvent::Done { answer } => {
+            // A model that does not stream has printed nothing yet.
+            if printed.is_empty() {
+                out.write_all(answer.as_bytes())?;
+            }
+            out.write_all(b"\n")?;
+            out.flush()?;
+        }
+        ChatEvent::Error { .. } if !printed.is_empty() => out.write_all(b"\n")?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The first part of a text, on one line.
+pub(crate) fn preview(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(PREVIEW) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_is_one_line_and_cuts_between_characters() {
+        assert_eq!(preview("a\n  b"), "a b");
+        let long = "é".repeat(PREVIEW + 5);
+        assert_eq!(preview(&long), format!("{}…", "é".repeat(PREVIEW)));
+    }
+}

@@ -1,0 +1,8 @@
+//! The `openhuman` command as its users run it: real processes, real exit codes, real messages.
+
+mod bad_input;
+mod demo;
+mod harness;
+mod own_files;
+#[cfg(unix)]
+mod mcp_clients;

@@ -1,0 +1,55 @@
+//! Skills keep their rows in sealed databases: one file per skill, one key per skill.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use openhuman_skills::rusqlite::SqliteDatabase;
+use openhuman_skills::{Database, DbError, DbOpener, SkillId};
+use openhuman_vault::{Key, Vault};
+
+use crate::CoreError;
+use crate::home::create_private_dir;
+
+/// The largest database one skill may have, in bytes.
+const QUOTA: u64 = 256 * 1024 * 1024;
+
+/// Opens `skills_data/<id>/skill.db`, sealed under a key of that skill alone.
+pub(crate) struct SealedDatabases {
+    root: PathBuf,
+    key: Key,
+}
+
+impl SealedDatabases {
+    pub(crate) fn new(root: PathBuf, vault: &Arc<Vault>) -> Self {
+        Self { root, key: vault.subkey("skill-databases") }
+    }
+
+    /// Copies a skill's database as plain SQLite to `target`; `None` when the skill has none yet.
+    pub(crate) fn export(&self, skill: &SkillId, target: &Path) -> Result<Option<PathBuf>, CoreError> {
+        if !self.path(skill).exists() {
+            return Ok(None);
+        }
+        let connection = openhuman_sqlite::open(&self.path(skill), &self.key(skill), &openhuman_sqlite::Options::default())?;
+        openhuman_sqlite::export_plain(&connection, target)?;
+        Ok(Some(target.to_owned()))
+    }
+
+    // A skill id is a checked name without separators, so the path cannot leave the root.
+    fn path(&self, skill: &SkillId) -> PathBuf {
+        self.root.join(skill.as_str()).join("skill.db")
+    }
+
+    fn key(&self, skill: &SkillId) -> Key {
+        self.key.derive(skill.as_str().as_bytes(), "skill-database")
+    }
+}
+
+impl DbOpener for SealedDatabases {
+    fn open(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
+        let path = self.path(skill);
+        create_private_dir(&self.root.join(skill.as_str())).map_err(|error| DbError::open(error.to_string()))?;
+        let connection = openhuman_sqlite::open(&path, &self.key(skill), &openhuman_sqlite::Options::default())
+            .map_err(|error| DbError::open(error.to_string()))?;
+        Ok(Box::new(SqliteDatabase::new(connection, QUOTA)?))
+    }
+}

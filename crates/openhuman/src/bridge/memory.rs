@@ -1,0 +1,161 @@
+//! The memory as the agent's recall, and as two tools for any model.
+
+use futures_util::future::BoxFuture;
+use openhuman_agent::{Recall, Recalled};
+use openhuman_mcp::{Annotations, CallContext, CallError, ToolDefinition, ToolProvider, ToolResult, Toolset};
+use openhuman_memory::{Document, Hit, Memory, Query};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+/// How many passages a prompt recalls.
+const RECALL_LIMIT: usize = 6;
+
+/// The toolset's id, so the tools are `memory__search` and `memory__remember`.
+const TOOLSET: &str = "memory";
+
+pub(crate) struct MemoryRecall {
+    memory: Memory,
+}
+
+impl MemoryRecall {
+    pub(crate) fn new(memory: Memory) -> Self {
+        Self { memory }
+    }
+}
+
+impl Recall for MemoryRecall {
+    fn recall<'a>(&'a self, prompt: &'a str) -> BoxFuture<'a, Result<Vec<Recalled>, String>> {
+        let memory = self.memory.clone();
+        let query = Query { limit: RECALL_LIMIT, ..Query::new(prompt) };
+        Box::pin(async move {
+            let hits = tokio::task::spawn_blocking(move || memory.search(&query))
+                .await
+                .map_err(|error| error.to_string())?
+                .map_err(|error| error.to_string())?;
+            Ok(hits.into_iter().map(recalled).collect())
+        })
+    }
+}
+
+fn recalled(hit: Hit) -> Recalled {
+    let source = if hit.source.is_empty() { hit.key } else { hit.source };
+    Recalled { title: hit.title, source, text: hit.text, score: hit.score }
+}
+
+pub(crate) struct MemoryTools {
+    memory: Memory,
+    changes: watch::Sender<u64>,
+}
+
+impl MemoryTools {
+    pub(crate) fn new(memory: Memory) -> Self {
+        Self { memory, changes: watch::Sender::new(0) }
+    }
+
+    async fn search(&self, args: Value) -> Result<ToolResult, CallError> {
+        let text = required("search", &args, "query")?;
+        let limit = args.get("limit").and_then(Value::as_u64).unwrap_or(5).clamp(1, 50) as usize;
+        let memory = self.memory.clone();
+        let hits = tokio::task::spawn_blocking(move || memory.search(&Query { limit, ..Query::new(text) }))
+            .await
+            .map_err(|error| CallError::Failed(error.to_string()))?
+            .map_err(|error| CallError::Failed(error.to_string()))?;
+        let hits: Vec<Value> = hits
+            .into_iter()
+            .map(recalled)
+            .map(|hit| json!({ "title": hit.title, "source": hit.source, "text": hit.text, "score": hit.score }))
+            .collect();
+        Ok(ToolResult::text(json!({ "hits": hits }).to_string()))
+    }
+
+    async fn remember(&self, args: Value) -> Result<ToolResult, CallError> {
+        let title = required("remember", &args, "title")?;
+        let text = required("remember", &args, "text")?;
+        let memory = self.memory.clone();
+        let document = Document {
+            namespace: "remembered".into(),
+            source: "remembered on request".into(),
+            ..Document::new(title.clone(), title, text)
+        };
+        let report = tokio::task::spawn_blocking(move || memory.ingest(&document))
+            .await
+            .map_err(|error| CallError::Failed(error.to_string()))?
+            .map_err(|error| CallError::Failed(error.to_string()))?;
+        Ok(ToolResult::text(json!({ "remembered": true, "chunks": report.chunks }).to_string()))
+    }
+}
+
+impl ToolProvider for MemoryTools {
+    fn toolsets(&self) -> Vec<Toolset> {
+        let search = ToolDefinition {
+            name: "search".into(),
+            title: Some("Search the memory".into()),
+            description: "Finds what the user's memory holds about a question, with sources.".into(),
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "query": { "type": "string", "description": "What to look for, in plain words." },
+                    "limit": { "type": "integer", "minimum": 1, "maximum": 50, "default": 5 }
+                },
+                "required": ["query"]
+            }),
+            annotations: Annotations::read_only(),
+        };
+        let remember = ToolDefinition {
+            name: "remember".into(),
+            title: Some("Remember a note".into()),
+            description: "Keeps a note in the user's memory. A note with the same title is replaced.".into(),
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "title": { "type": "string", "description": "A short name for the note." },
+                    "text": { "type": "string", "description": "What to remember." }
+                },
+                "required": ["title", "text"]
+            }),
+            annotations: Annotations {
+                read_only: false,
+                destructive: true,
+                idempotent: true,
+                open_world: false,
+            },
+        };
+        vec![Toolset {
+            id: TOOLSET.into(),
+            name: "Memory".into(),
+            status: "connected".into(),
+            running: true,
+            tools: vec![search, remember],
+        }]
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn call<'a>(
+        &'a self,
+        _toolset: &'a str,
+        tool: &'a str,
+        args: Value,
+        _context: CallContext,
+    ) -> BoxFuture<'a, Result<ToolResult, CallError>> {
+        Box::pin(async move {
+            match tool {
+                "search" => self.search(args).await,
+                "remember" => self.remember(args).await,
+                other => Err(CallError::ToolNotFound { tool: other.to_owned() }),
+            }
+        })
+    }
+}
+
+fn required(tool: &str, args: &Value, name: &str) -> Result<String, CallError> {
+    match args.get(name).and_then(Value::as_str).map(str::trim) {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(CallError::InvalidArguments {
+            tool: tool.to_owned(),
+            reason: format!("missing required param '{name}': give it as a string"),
+        }),
+    }
+}

@@ -1,0 +1,13 @@
+//! The bridges: each module plugs one crate's port into another crate. Nothing else lives here.
+
+mod databases;
+mod memory;
+mod skills;
+mod socket;
+mod tools;
+
+pub(crate) use databases::SealedDatabases;
+pub(crate) use memory::{MemoryRecall, MemoryTools};
+pub(crate) use skills::SkillTools;
+pub(crate) use socket::{SocketLink, StatusReporter};
+pub(crate) use tools::HubTools;

@@ -1,0 +1,159 @@
+//! The Socket.IO client as the hub's event link, as the way of server events to skills, and as visible state.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use openhuman_mcp::{AckSender, EventLink, LinkError, LinkEvent};
+use openhuman_skills::Engine;
+use openhuman_socketio::{Client, Event, State};
+use serde_json::Value;
+use tokio::sync::{Mutex, broadcast, mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::link::{BackendEvent, SocketState, SocketStatus};
+
+/// How long after the CONNECT ack a backend may take to say `ready`; then the ack counts as ready.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Events waiting for the hub. The client's own queue holds what comes beyond it.
+const QUEUE: usize = 256;
+
+/// [`EventLink`] over a [`Client`]. Dropping it ends its task; the client belongs to the caller.
+pub(crate) struct SocketLink {
+    client: Client,
+    events: Mutex<mpsc::Receiver<LinkEvent>>,
+    _pump: AbortOnDropHandle<()>,
+}
+
+/// Where the pump reports what the user can see.
+#[derive(Clone)]
+pub(crate) struct StatusReporter {
+    pub(crate) status: watch::Sender<SocketStatus>,
+    pub(crate) chat: broadcast::Sender<BackendEvent>,
+}
+
+impl SocketLink {
+    /// Starts routing the client's events: `mcp:*` to the hub, `chat_*` to the conversations, the rest to skills.
+    pub(crate) fn new(client: Client, engine: Engine, report: StatusReporter, cancel: CancellationToken) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let pump = Pump { client: client.clone(), engine, report, hub: sender, ready_by: None, connected: false };
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = pump.run() => {}
+                () = cancel.cancelled() => {}
+            }
+        });
+        Self { client, events: Mutex::new(receiver), _pump: AbortOnDropHandle::new(task) }
+    }
+}
+
+impl EventLink for SocketLink {
+    fn emit<'a>(&'a self, event: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(async move {
+            self.client.emit(event, &data).await.map_err(|error| LinkError::Failed(error.to_string()))
+        })
+    }
+
+    fn next(&self) -> BoxFuture<'_, Option<LinkEvent>> {
+        Box::pin(async move { self.events.lock().await.recv().await })
+    }
+}
+
+struct Pump {
+    client: Client,
+    engine: Engine,
+    report: StatusReporter,
+    hub: mpsc::Sender<LinkEvent>,
+    ready_by: Option<Instant>,
+    connected: bool,
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let mut events = self.client.subscribe_all();
+        let mut states = self.client.state();
+        states.mark_changed();
+        loop {
+            let ready_by = self.ready_by;
+            let going_on = tokio::select! {
+                changed = states.changed() => match changed {
+                    Ok(()) => {
+                        let state = states.borrow_and_update().clone();
+                        self.state(&state).await
+                    }
+                    Err(_) => false,
+                },
+                event = events.next() => match event {
+                    Some(event) => self.event(event).await,
+                    None => false,
+                },
+                () = wait_until(ready_by) => self.ready().await,
+            };
+            if !going_on {
+                return;
+            }
+        }
+    }
+
+    async fn state(&mut self, state: &State) -> bool {
+        let was_connected = std::mem::replace(&mut self.connected, matches!(state, State::Connected { .. }));
+        // A connection that is new, or was replaced while nobody looked, has to be told everything again.
+        self.ready_by = self.connected.then(|| Instant::now() + READY_WITHIN);
+        self.report.status.send_replace(SocketStatus::from(state));
+        if was_connected && !self.connected {
+            let _ = self.report.chat.send(BackendEvent::Lost);
+            return self.hub.send(LinkEvent::Lost).await.is_ok();
+        }
+        true
+    }
+
+    async fn event(&mut self, event: Event) -> bool {
+        let name = event.name().to_owned();
+        match name.as_str() {
+            "ready" => self.ready().await,
+            "error" => {
+                let reason = event.data();
+                let reason = reason.get("message").and_then(Value::as_str).unwrap_or("the backend reported an error");
+                self.report.status.send_modify(|status| {
+                    status.status = SocketState::Error;
+                    status.error = Some(reason.to_owned());
+                });
+                true
+            }
+            _ if name.starts_with("mcp:") => {
+                let data = event.data();
+                let ack = event.wants_ack().then(|| {
+                    AckSender::new(move |answer: Value| {
+                        Box::pin(async move {
+                            event.ack(&answer).await.map_err(|error| LinkError::Failed(error.to_string()))
+                        })
+                    })
+                });
+                self.hub.send(LinkEvent::Event { name, data, ack }).await.is_ok()
+            }
+            _ if name.starts_with("chat_") || name == "tool_call" || name == "tool_result" => {
+                let _ = self.report.chat.send(BackendEvent::Chat { name, data: event.data() });
+                true
+            }
+            _ => {
+                self.engine.server_event(&name, event.data()).await;
+                true
+            }
+        }
+    }
+
+    async fn ready(&mut self) -> bool {
+        self.ready_by = None;
+        self.hub.send(LinkEvent::Ready).await.is_ok()
+    }
+}
+
+async fn wait_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

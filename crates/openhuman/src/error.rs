@@ -1,0 +1,139 @@
+//! What can go wrong when the core is composed or used.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// The kind of a [`CoreError`]: what a caller decides by, and what the command line turns into an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something failed that has no kind of its own.
+    Failed,
+    /// The thing that was named does not exist.
+    NotFound,
+    /// The vault is locked, or the password is wrong.
+    Locked,
+    /// A rule or a missing grant forbids it.
+    Denied,
+    /// A peer, a port or the home directory is not available now.
+    Unavailable,
+    /// It took longer than its limit.
+    Timeout,
+}
+
+/// Why an operation of the core failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CoreError {
+    /// The vault could not be created, opened or used.
+    #[error("{0}")]
+    Vault(#[from] openhuman_vault::VaultError),
+    /// The memory could not be opened, searched or written.
+    #[error("{0}")]
+    Memory(#[from] openhuman_memory::MemoryError),
+    /// A sealed database could not be opened or copied.
+    #[error("{0}")]
+    Database(#[from] openhuman_sqlite::Error),
+    /// The skills engine could not be started.
+    #[error("{0}")]
+    Engine(#[from] openhuman_skills::EngineError),
+    /// A skill package could not be read.
+    #[error("{0}")]
+    Package(#[from] openhuman_skills::PackageError),
+    /// A skill could not be installed, started or stopped.
+    #[error("{0}")]
+    Skill(#[from] openhuman_skills::SkillError),
+    /// The model adapter could not be made.
+    #[error("{0}")]
+    Model(#[from] openhuman_agent::ModelError),
+    /// No such skill, tool or document.
+    #[error("{what} '{name}' was not found; {hint}")]
+    NotFound {
+        /// What kind of thing was looked for.
+        what: &'static str,
+        /// The name that was given.
+        name: String,
+        /// What to do next.
+        hint: String,
+    },
+    /// Another process holds the home directory.
+    #[error(
+        "the home directory {} is in use by another OpenHuman process; close it, or choose another directory with --home or OPENHUMAN_HOME", path.display()
+    )]
+    Busy {
+        /// The home directory.
+        path: PathBuf,
+    },
+    /// A file or directory of the home could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The login token was not accepted by the backend.
+    #[error("the backend {url} refused the login: {reason}; ask it for a new login token")]
+    Login {
+        /// The backend's address.
+        url: String,
+        /// What the backend said.
+        reason: String,
+    },
+    /// The backend cannot be reached.
+    #[error("cannot reach the backend {url}: {reason}; check the address and that it is running")]
+    Backend {
+        /// The backend's address.
+        url: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The stored grants cannot be read.
+    #[error("the stored permission grants cannot be read: {0}; grant again with `openhuman skills allow`")]
+    Grants(String),
+    /// A setting has a value that cannot be used.
+    #[error("{setting} is not usable: {reason}")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// A background task of the core ended unexpectedly.
+    #[error("a background task of the core ended unexpectedly ({0}); start again, and report this if it repeats")]
+    Task(String),
+}
+
+impl CoreError {
+    /// The kind of the error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        use openhuman_vault::VaultError;
+        match self {
+            Self::Vault(VaultError::WrongPassword | VaultError::KeyStore(_)) => ErrorKind::Locked,
+            Self::Vault(VaultError::NotFound { .. }) | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Busy { .. } | Self::Backend { .. } => ErrorKind::Unavailable,
+            Self::Login { .. } => ErrorKind::Locked,
+            _ => ErrorKind::Failed,
+        }
+    }
+
+    /// Whether the password was wrong.
+    #[must_use]
+    pub fn is_wrong_password(&self) -> bool {
+        matches!(self, Self::Vault(openhuman_vault::VaultError::WrongPassword))
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.into(), source }
+    }
+}
+
+impl From<tokio::task::JoinError> for CoreError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Task(error.to_string())
+    }
+}

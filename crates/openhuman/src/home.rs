@@ -1,0 +1,174 @@
+//! Where everything lives on disk.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use openhuman_vault::{KeyStore, Password, Vault, VaultOptions};
+
+use crate::CoreError;
+
+/// The name of the environment variable that overrides the home directory.
+pub const HOME_VARIABLE: &str = "OPENHUMAN_HOME";
+
+/// The directory that holds one user's vault, memory, skills and skill databases.
+///
+/// ```text
+/// HOME/vault/        vault.ohv, secrets.ohv   keys, sealed
+/// HOME/memory/       memory.db, sessions/     sealed
+/// HOME/skills/       <skill>/manifest.json    installed packages, as their author shipped them
+/// HOME/skills_data/  <skill>/skill.db         sealed, one database per skill
+/// HOME/core.lock                              held while a core runs
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// A home at the given directory; nothing is created yet.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The user's home: `OPENHUMAN_HOME` when set, else `openhuman` in the platform's data directory
+    /// (`$XDG_DATA_HOME` or `~/.local/share`, `~/Library/Application Support`, `%APPDATA%`).
+    ///
+    /// # Errors
+    /// When neither the variable nor the platform tells a directory.
+    pub fn of_user() -> Result<Self, CoreError> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(root) = variable(HOME_VARIABLE) {
+            return Ok(Self { root });
+        }
+        let data = if cfg!(windows) {
+            variable("APPDATA")
+        } else if cfg!(target_os = "macos") {
+            variable("HOME").map(|home| home.join("Library/Application Support"))
+        } else {
+            variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")))
+        };
+        data.map(|data| Self { root: data.join("openhuman") }).ok_or(CoreError::Setting {
+            setting: HOME_VARIABLE,
+            reason: "no home directory is known for this user; set it to a directory of your own".into(),
+        })
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of the vault.
+    #[must_use]
+    pub fn vault_dir(&self) -> PathBuf {
+        self.root.join("vault")
+    }
+
+    /// The directory of the memory.
+    #[must_use]
+    pub fn memory_dir(&self) -> PathBuf {
+        self.root.join("memory")
+    }
+
+    /// The directory of installed skill packages.
+    #[must_use]
+    pub fn skills_dir(&self) -> PathBuf {
+        self.root.join("skills")
+    }
+
+    /// The directory of skill databases.
+    #[must_use]
+    pub fn skills_data_dir(&self) -> PathBuf {
+        self.root.join("skills_data")
+    }
+
+    /// Whether a vault exists here.
+    #[must_use]
+    pub fn has_vault(&self) -> bool {
+        Vault::exists(&self.vault_dir())
+    }
+
+    /// Creates the vault. Takes as long as Argon2id does (300 to 700 ms by default) and blocks the thread.
+    ///
+    /// # Errors
+    /// When a vault exists already or the directory cannot be written.
+    pub fn create_vault(&self, password: &Password, options: &VaultOptions) -> Result<Vault, CoreError> {
+        let dir = self.vault_dir();
+        create_private_dir(&self.root)?;
+        create_private_dir(&dir)?;
+        Ok(Vault::create(&dir, password, options)?)
+    }
+
+    /// Opens the vault with the password. Takes as long as Argon2id does and blocks the thread.
+    ///
+    /// # Errors
+    /// [`CoreError::is_wrong_password`] for a wrong password; else what the vault says.
+    pub fn open_vault(&self, password: &Password) -> Result<Vault, CoreError> {
+        Ok(Vault::open(&self.vault_dir(), password)?)
+    }
+
+    /// Opens the vault with the key that an OS keychain remembers for it.
+    ///
+    /// # Errors
+    /// When the keychain holds no key for this vault, or is locked, absent or denied.
+    pub fn open_vault_from(&self, keys: &dyn KeyStore) -> Result<Vault, CoreError> {
+        Ok(Vault::open_from_key_store(&self.vault_dir(), keys)?)
+    }
+
+    /// Takes the home for this process, until the returned file is dropped.
+    pub(crate) fn lock(&self) -> Result<File, CoreError> {
+        create_private_dir(&self.root)?;
+        let path = self.root.join("core.lock");
+        let file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| CoreError::io("open", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(CoreError::Busy { path: self.root.clone() }),
+            Err(TryLockError::Error(error)) => Err(CoreError::io("lock", &path, error)),
+        }
+    }
+}
+
+/// Creates a directory that only its owner can enter, where the platform has such a notion.
+pub(crate) fn create_private_dir(path: &Path) -> Result<(), CoreError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path).map_err(|error| CoreError::io("create", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_held_by_one_core_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let held = home.lock().unwrap();
+        let refused = home.lock().unwrap_err();
+        assert!(matches!(refused, CoreError::Busy { .. }), "{refused}");
+        assert!(refused.to_string().contains("--home"), "{refused}");
+        drop(held);
+        home.lock().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_home_is_closed_to_other_users() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("new"));
+        let _held = home.lock().unwrap();
+        assert_eq!(home.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

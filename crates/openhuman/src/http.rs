@@ -1,0 +1,34 @@
+//! HTTP over rustls with the ring provider, named explicitly: no process default is installed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use crate::CoreError;
+
+/// A client with the platform's trusted roots and the given limit for a whole request.
+pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, CoreError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    let tls = match builder.clone().with_platform_verifier() {
+        Ok(verified) => verified.with_no_client_auth(),
+        Err(error) => {
+            // A machine without trusted roots can still speak plain HTTP to its own loopback.
+            tracing::warn!(%error, "no trusted roots on this machine: https addresses will be refused");
+            builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+        }
+    };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| unusable(&error))
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> CoreError {
+    CoreError::Setting { setting: "the TLS configuration", reason: error.to_string() }
+}

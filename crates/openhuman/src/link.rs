@@ -1,0 +1,224 @@
+//! The live link to a backend that hosts the model.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use openhuman_mcp::{Hub, link as mcp_link};
+use openhuman_skills::Engine;
+use openhuman_socketio::{Client, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::CoreError;
+use crate::bridge::{SocketLink, StatusReporter};
+
+/// Chat events that a slow reader may be behind before it loses the oldest.
+const CHAT_BACKLOG: usize = 1024;
+
+/// How a user proves to a backend who they are.
+#[derive(Clone)]
+pub enum Credential {
+    /// A login token: works once, within five minutes, and is exchanged for a session token over HTTP.
+    LoginToken(String),
+    /// A session token from an earlier exchange.
+    SessionToken(String),
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::LoginToken(_) => "LoginToken(..)",
+            Self::SessionToken(_) => "SessionToken(..)",
+        })
+    }
+}
+
+/// The five states of the link that a user sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum SocketState {
+    /// No link is wanted, or it was ended.
+    #[default]
+    Disconnected,
+    /// The first attempt is under way.
+    Connecting,
+    /// The backend acknowledged the connection.
+    Connected,
+    /// The link was lost or never came up; the next attempt is due in `next_try_ms`.
+    Reconnecting,
+    /// The backend refused, or reported an error.
+    Error,
+}
+
+/// The state of the link with what explains it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SocketStatus {
+    /// The state.
+    pub status: SocketState,
+    /// The id that the backend gave this connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_id: Option<String>,
+    /// Why it is not connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Milliseconds from the state change to the next attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_try_ms: Option<u64>,
+}
+
+impl From<&State> for SocketStatus {
+    fn from(state: &State) -> Self {
+        match state {
+            State::Disconnected { reason } => {
+                Self { error: reason.as_ref().map(ToString::to_string), ..Self::default() }
+            }
+            State::Connecting => Self { status: SocketState::Connecting, ..Self::default() },
+            State::Connected { sid } => {
+                Self { status: SocketState::Connected, socket_id: Some(sid.clone()), ..Self::default() }
+            }
+            State::Reconnecting { delay, error, .. } => Self {
+                status: SocketState::Reconnecting,
+                error: Some(error.clone()),
+                next_try_ms: Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+                ..Self::default()
+            },
+            State::Failed { error } => {
+                Self { status: SocketState::Error, error: Some(error.clone()), ..Self::default() }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
+/// What the backend says about a conversation, or that it is gone.
+#[derive(Debug, Clone)]
+pub(crate) enum BackendEvent {
+    Chat { name: String, data: Value },
+    Lost,
+}
+
+/// A running link. It reconnects by itself until [`Link::close`] or until it is dropped.
+#[derive(Debug)]
+pub struct Link {
+    client: Client,
+    url: String,
+    chat: broadcast::Sender<BackendEvent>,
+    cancel: CancellationToken,
+    serving: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Link {
+    /// Logs in and connects. Returns once the backend has acknowledged the connection; later losses are repaired
+    /// in the background, with a back-off from one to thirty seconds.
+    pub(crate) async fn connect(
+        url: &str,
+        credential: &Credential,
+        hub: Hub,
+        engine: Engine,
+        status: watch::Sender<SocketStatus>,
+    ) -> Result<Self, CoreError> {
+        let base = Url::parse(url).map_err(|error| CoreError::Setting {
+            setting: "the backend address",
+            reason: format!("'{url}' is not a URL ({error}); write it as https://host or http://127.0.0.1:port"),
+        })?;
+        status.send_replace(SocketStatus { status: SocketState::Connecting, ..SocketStatus::default() });
+        let connected = Self::open(&base, credential).await;
+        let client = match connected {
+            Ok(client) => client,
+            Err(error) => {
+                status.send_replace(SocketStatus {
+                    status: SocketState::Error,
+                    error: Some(error.to_string()),
+                    ..SocketStatus::default()
+                });
+                return Err(error);
+            }
+        };
+        let cancel = CancellationToken::new();
+        let (chat, _) = broadcast::channel(CHAT_BACKLOG);
+        let report = StatusReporter { status, chat: chat.clone() };
+        let link = Arc::new(SocketLink::new(client.clone(), engine, report, cancel.clone()));
+        let serving = tokio::spawn(mcp_link::serve(hub, link, mcp_link::LinkOptions::default(), cancel.clone()));
+        Ok(Self { client, url: url.to_owned(), chat, cancel, serving: Mutex::new(Some(serving)) })
+    }
+
+    async fn open(base: &Url, credential: &Credential) -> Result<Client, CoreError> {
+        let session = match credential {
+            Credential::LoginToken(token) => exchange(base, token).await?,
+            Credential::SessionToken(token) => token.clone(),
+        };
+        Client::builder(base.as_str())
+            .auth_fn(move || {
+                let token = session.clone();
+                async move { Ok(json!({ "token": token })) }
+            })
+            .reconnect_after_server_disconnect(true)
+            .connect()
+            .await
+            .map_err(|error| CoreError::Backend { url: base.to_string(), reason: error.to_string() })
+    }
+
+    /// The address the link was opened with.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn chat_events(&self) -> broadcast::Receiver<BackendEvent> {
+        self.chat.subscribe()
+    }
+
+    pub(crate) async fn emit(&self, event: &str, data: &Value) -> Result<(), CoreError> {
+        self.client
+            .emit(event, data)
+            .await
+            .map_err(|error| CoreError::Backend { url: self.url.clone(), reason: error.to_string() })
+    }
+
+    /// Says good-bye to the backend and waits until the tasks of the link have ended.
+    pub async fn close(&self) {
+        self.client.disconnect().await;
+        self.cancel.cancel();
+        let serving = self.serving.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(serving) = serving {
+            let _ = serving.await;
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Exchanges a single-use login token for a session token (`POST /telegram/login-tokens/{token}/consume`).
+async fn exchange(base: &Url, token: &str) -> Result<String, CoreError> {
+    let unreachable = |reason: String| CoreError::Backend { url: base.to_string(), reason };
+    let refused = |reason: &str| CoreError::Login { url: base.to_string(), reason: reason.to_owned() };
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .map_err(|()| unreachable("the address cannot have a path".into()))?
+        .pop_if_empty()
+        .extend(["telegram", "login-tokens", token, "consume"]);
+    let http = crate::http::client(Duration::from_secs(15))?;
+    // The URL carries the token: errors must not print it.
+    let response = http.post(url).send().await.map_err(|error| unreachable(error.without_url().to_string()))?;
+    let status = response.status();
+    let body: Value = response
+        .json()
+        .await
+        .map_err(|_| unreachable(format!("it answered {status} without JSON: is this an OpenHuman backend?")))?;
+    match body.pointer("/data/jwtToken").and_then(Value::as_str) {
+        Some(session) if status.is_success() => Ok(session.to_owned()),
+        _ => {
+            let message = body.get("message").or_else(|| body.get("error")).and_then(Value::as_str);
+            Err(refused(message.unwrap_or("the login token is unknown, used or expired")))
+        }
+    }
+}
