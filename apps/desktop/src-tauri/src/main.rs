@@ -1,2 +1,66 @@
-//! The OpenHuman desktop app.
-fn main() {}
+//! The OpenHuman desktop app: a window over the core, which runs in this process.
+//!
+//! The shell translates and guards; it decides nothing. `door` says which methods of the core a window may call and
+//! carries events to it, `commands` is what the window sees over IPC, `window` keeps the window on its own pages, and
+//! `launch` measures the start.
+
+#![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
+#![forbid(unsafe_code)]
+
+mod commands;
+mod door;
+mod launch;
+mod window;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tauri::{Manager, RunEvent};
+
+use crate::door::Door;
+use crate::launch::Launch;
+
+/// How long the core may take to stop its skills and its link when the app ends.
+const CLOSING_TIME: Duration = Duration::from_secs(6);
+
+fn main() -> ExitCode {
+    let launch = Launch::begin();
+    init_logging();
+    match run(launch) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("OpenHuman cannot open its window: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to the standard error stream; `OPENHUMAN_LOG` selects them, such as `debug` or `openhuman_desktop=info`.
+fn init_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OPENHUMAN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn run(launch: Launch) -> tauri::Result<()> {
+    let app = tauri::Builder::default()
+        .manage(Door::from_env())
+        .manage(launch)
+        .invoke_handler(tauri::generate_handler![
+            commands::core_rpc,
+            commands::core_stream,
+            commands::core_subscribe,
+            commands::painted,
+        ])
+        .setup(|app| Ok(window::open_main(app)?))
+        .build(tauri::generate_context!())?;
+    app.run(|app, event| {
+        if let RunEvent::Exit = event {
+            let closing = app.state::<Door>().close();
+            if tauri::async_runtime::block_on(tokio::time::timeout(CLOSING_TIME, closing)).is_err() {
+                tracing::warn!(seconds = CLOSING_TIME.as_secs(), "the core did not stop in time");
+            }
+        }
+    });
+    Ok(())
+}

@@ -97,6 +97,10 @@ export function ServerSection({ socket }: { socket: SocketState }) {
       setProblem('Type the server address, such as https://server.example.');
       return;
     }
+    if (!token.trim()) {
+      setProblem('Type the login token that the server gave you. It works once, for five minutes.');
+      return;
+    }
     if (await attempt(() => connectSocket(transport, url.trim(), token.trim()))) form.reset();
   }
 

@@ -16,8 +16,7 @@ export function unlockVault(transport: Transport, password: string): Promise<Sna
 }
 
 export function connectSocket(transport: Transport, url: string, loginToken: string): Promise<unknown> {
-  const params = loginToken ? { url, login_token: loginToken } : { url };
-  return transport.call('openhuman.socket_connect', params);
+  return transport.call('openhuman.socket_connect', { url, login_token: loginToken });
 }
 
 export function disconnectSocket(transport: Transport): Promise<unknown> {

@@ -16,7 +16,7 @@ describe('the session', () => {
     const core = mockCore();
     const { store, session } = start(core);
     await session.start();
-    core.push({ type: 'socket.status', status: 'error', error: 'The token has expired.' });
+    core.push({ type: 'socket.status', socket: { status: 'error', error: 'The token has expired.' } });
     expect(store.getState().app.snapshot?.socket).toMatchObject({ status: 'error', error: 'The token has expired.' });
   });
 

@@ -43,7 +43,7 @@ export function createSession(store: AppStore, transport: Transport): Session {
   function onEvent(event: CoreEvent): void {
     switch (event.type) {
       case 'socket.status':
-        store.dispatch(socketChanged(socketOf(event)));
+        store.dispatch(socketChanged(event.socket as SocketState));
         break;
       case 'skill.status':
       case 'vault.status':
@@ -68,9 +68,4 @@ export function createSession(store: AppStore, transport: Transport): Session {
   }
 
   return { refresh, start };
-}
-
-function socketOf(event: CoreEvent): SocketState {
-  const { status, socket_id, error, next_try_ms } = event as unknown as SocketState;
-  return { status, socket_id, error, next_try_ms };
 }

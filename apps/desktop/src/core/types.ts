@@ -55,6 +55,6 @@ export type ChatEvent =
   | { type: 'recall'; sources: Source[] }
   | { type: 'chat.delta'; delta: string }
   | { type: 'tool.call'; id: string; name: string; args: unknown }
-  | { type: 'tool.result'; id: string; name: string; output: string; success: boolean; millis: number }
+  | { type: 'tool.result'; id: string; name: string; output: string; success: boolean; millis?: number | null }
   | { type: 'chat.done'; answer: string }
   | { type: 'chat.error'; message: string; error_type: string };

@@ -183,11 +183,11 @@ describe('the header', () => {
     const { container } = await renderWindow(core);
     const pill = container.querySelector('[data-connection]');
     expect(pill).toHaveTextContent('Server connection: Disconnected');
-    act(() => core.push({ type: 'socket.status', status: 'reconnecting', error: 'refused', next_try_ms: 30_000 }));
+    act(() => core.push({ type: 'socket.status', socket: { status: 'reconnecting', error: 'refused', next_try_ms: 30_000 } }));
     expect(pill).toHaveAttribute('data-connection', 'reconnecting');
     expect(pill).toHaveTextContent('Reconnecting in 30 s');
     expect(within(pill as HTMLElement).getByRole('status')).toHaveTextContent('Server connection: Reconnecting, refused');
-    act(() => core.push({ type: 'socket.status', status: 'connected', socket_id: 'abc' }));
+    act(() => core.push({ type: 'socket.status', socket: { status: 'connected', socket_id: 'abc' } }));
     expect(pill).toHaveTextContent('Connected');
     expect(await violationsOf()).toEqual([]);
   });

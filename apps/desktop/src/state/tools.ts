@@ -50,7 +50,7 @@ export const toolsSlice = createSlice({
           if (!card) return;
           card.status = event.success ? 'succeeded' : 'failed';
           card.output = event.output;
-          card.millis = event.millis;
+          card.millis = event.millis ?? null;
         } else if (event.type === 'chat.done' || event.type === 'chat.error') {
           settle(state, turnId);
         }
