@@ -1,0 +1,317 @@
+//! Errors, one enum for each family of operations.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::state::Disconnect;
+
+/// What an authentication function returns when it has no credentials to offer.
+pub type AuthError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// The peer broke the protocol, crossed one of the [`Limits`](crate::Limits), or the transport failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// An Engine.IO frame could not be read.
+    #[error("the server sent an invalid Engine.IO frame: {what}")]
+    InvalidFrame {
+        /// The part that is wrong.
+        what: &'static str,
+    },
+    /// A Socket.IO packet could not be read.
+    #[error("the server sent an invalid Socket.IO packet: {what}")]
+    InvalidPacket {
+        /// The part that is wrong.
+        what: &'static str,
+    },
+    /// A WebSocket message is longer than [`Limits::max_frame_bytes`](crate::Limits::max_frame_bytes).
+    #[error(
+        "the server sent a message of {size} bytes; the limit is {max}: raise max_frame_bytes if it is expected"
+    )]
+    FrameTooLarge {
+        /// Announced size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A packet announces more than [`Limits::max_attachments`](crate::Limits::max_attachments) attachments.
+    #[error("the server announced {count} attachments; the limit is {max}")]
+    TooManyAttachments {
+        /// Announced number.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The attachments of a packet together cross
+    /// [`Limits::max_attachment_bytes`](crate::Limits::max_attachment_bytes).
+    #[error("the attachments of a packet reached {size} bytes; the limit is {max}")]
+    AttachmentsTooLarge {
+        /// Bytes received so far.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A namespace name is longer than [`Limits::max_namespace_bytes`](crate::Limits::max_namespace_bytes).
+    #[error("the server sent a namespace name of {size} bytes; the limit is {max}")]
+    NamespaceTooLong {
+        /// Received size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// An event name is longer than [`Limits::max_event_name_bytes`](crate::Limits::max_event_name_bytes).
+    #[error("the server sent an event name of {size} bytes; the limit is {max}")]
+    EventNameTooLong {
+        /// Received size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// An event carries one of the names that the protocol reserves.
+    #[error("the server sent an event with the reserved name {name:?}")]
+    ReservedEvent {
+        /// The reserved name.
+        name: String,
+    },
+    /// The attachments of a packet did not all arrive in
+    /// [`Limits::completion_timeout`](crate::Limits::completion_timeout).
+    #[error("only {received} of {expected} attachments arrived within {after:?}")]
+    IncompletePacket {
+        /// Attachments that arrived.
+        received: usize,
+        /// Attachments that were announced.
+        expected: usize,
+        /// The time that was allowed.
+        after: Duration,
+    },
+    /// A binary message arrived that no packet announced.
+    #[error("the server sent a binary message that no packet announced")]
+    UnexpectedBinary,
+    /// Another packet arrived between a packet and its attachments.
+    #[error("the server sent another packet before all attachments of the last one")]
+    InterruptedPacket,
+    /// More than [`Limits::max_early_events`](crate::Limits::max_early_events) events arrived before the
+    /// namespace was connected.
+    #[error("more than {max} events arrived before the namespace was connected")]
+    TooManyEarlyEvents {
+        /// The limit.
+        max: usize,
+    },
+    /// The transport failed below the protocol.
+    #[error("the transport failed: {message}")]
+    Transport {
+        /// What the transport reported.
+        message: String,
+    },
+}
+
+/// A connection could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL cannot be used.
+    #[error("cannot use the URL {url:?}: {problem}")]
+    InvalidUrl {
+        /// The URL as given, without credentials.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The namespace cannot be used.
+    #[error(
+        "cannot use the namespace {namespace:?}: it must start with '/', contain no ',' and fit the limits"
+    )]
+    InvalidNamespace {
+        /// The namespace as given.
+        namespace: String,
+    },
+    /// A request header cannot be used.
+    #[error("cannot use the request header {name:?}: {problem}")]
+    InvalidHeader {
+        /// Name of the header. The value is not repeated, as it can be a secret.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The call was made outside a tokio runtime.
+    #[error("no tokio runtime is running: call connect() or start() from inside one")]
+    NoRuntime,
+    /// The attempt did not finish in time.
+    #[error("no connection within {after:?}: check the address, or raise connect_timeout")]
+    Timeout {
+        /// The time that was allowed.
+        after: Duration,
+    },
+    /// The TCP connection could not be opened.
+    #[error("cannot reach {host}:{port}: {source}")]
+    Unreachable {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// The TLS handshake failed.
+    #[error("the TLS handshake with {host} failed: {source}")]
+    Tls {
+        /// Host name or address.
+        host: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The server answered the WebSocket request with something other than an upgrade.
+    #[error("the server answered HTTP {status} instead of opening a WebSocket: {body}")]
+    Http {
+        /// HTTP status code.
+        status: u16,
+        /// The beginning of the answer's text; can be empty.
+        body: String,
+    },
+    /// The WebSocket handshake failed.
+    #[error("the WebSocket handshake failed: {message}")]
+    WebSocket {
+        /// What went wrong.
+        message: String,
+    },
+    /// The authentication function failed, panicked or returned something that is not an object.
+    #[error("no credentials for the connection: {source}")]
+    Auth {
+        /// What the function reported.
+        source: AuthError,
+    },
+    /// The server refused the namespace with CONNECT_ERROR.
+    #[error("the server refused the connection: {message}")]
+    Rejected {
+        /// The server's message; can be empty.
+        message: String,
+        /// The server's `data`, when it sent any.
+        data: Option<Value>,
+    },
+    /// The server does not speak Socket.IO 5.
+    #[error("the server does not speak Socket.IO protocol 5: {what}")]
+    UnsupportedServer {
+        /// How that was noticed.
+        what: &'static str,
+    },
+    /// The link was lost before the namespace was connected.
+    #[error("the link was lost before the connection was up: {0}")]
+    Lost(Disconnect),
+    /// The client was disconnected or dropped while it was connecting.
+    #[error("the client was disconnected while it was connecting")]
+    Closed,
+}
+
+impl ConnectError {
+    /// True when the server answered and refused, so that the same attempt would be refused again.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected { .. })
+    }
+
+    /// True when the attempt ran out of time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
+/// A packet could not be accepted for sending.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The protocol reserves this name for itself.
+    #[error("the event name {name:?} is reserved by the protocol: choose another")]
+    ReservedEvent {
+        /// The reserved name.
+        name: String,
+    },
+    /// The event name crosses [`Limits::max_event_name_bytes`](crate::Limits::max_event_name_bytes).
+    #[error("the event name has {size} bytes; the limit is {max}")]
+    EventNameTooLong {
+        /// Size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// The payload could not be written as JSON.
+    #[error("the payload cannot be written as JSON: {0}")]
+    Serialize(#[from] serde_json::Error),
+    /// The arguments of `emit_args` are not a tuple, array or list.
+    #[error("the arguments must be a tuple, an array or a list")]
+    ArgsNotList,
+    /// The payload has more attachments than
+    /// [`Limits::max_send_attachments`](crate::Limits::max_send_attachments).
+    #[error(
+        "the payload has {count} attachments; the limit is {max}, above which servers close the connection"
+    )]
+    TooManyAttachments {
+        /// Number of attachments.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A frame is larger than the server's `maxPayload` or the whole send buffer.
+    #[error("the packet needs {size} bytes; the most that can be sent is {max}")]
+    TooLarge {
+        /// Size in bytes.
+        size: usize,
+        /// The bound in bytes.
+        max: usize,
+    },
+    /// The send buffer is full and the [`SendPolicy`](crate::SendPolicy) is not to wait.
+    #[error("the send buffer is full: send less, wait, or raise its limits")]
+    BufferFull,
+    /// There is no connection and the [`SendPolicy`](crate::SendPolicy) is not to buffer.
+    #[error("there is no connection to the server at the moment")]
+    NotConnected,
+    /// The acknowledgement belongs to a connection that has been replaced; the server no longer waits for it.
+    #[error("the connection that asked for this acknowledgement is gone")]
+    ConnectionReplaced,
+    /// The event was acknowledged before, perhaps by another subscriber.
+    #[error("this event was acknowledged before")]
+    AlreadyAcknowledged,
+    /// The connection was lost while [`Client::flush`](crate::Client::flush) waited.
+    #[error("the connection was lost before everything was written")]
+    Lost,
+    /// The client has been disconnected and will not connect again.
+    #[error("the client is closed: build a new one to connect again")]
+    Closed,
+}
+
+/// An acknowledgement did not arrive.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AckError {
+    /// No acknowledgement in the time allowed.
+    #[error("no acknowledgement within {after:?}")]
+    Timeout {
+        /// The time that was allowed.
+        after: Duration,
+    },
+    /// The connection was lost after the event was sent; whether the server handled it is unknown.
+    #[error("the connection was lost before the acknowledgement arrived")]
+    Disconnected,
+    /// [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) acknowledgements are being awaited.
+    #[error("{max} acknowledgements are being awaited already")]
+    TooManyPending {
+        /// The limit.
+        max: usize,
+    },
+    /// The event could not be sent.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+}
+
+impl AckError {
+    /// True when the time allowed has passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
+/// Received arguments do not have the type that was asked for.
+#[derive(Debug, Error)]
+#[error("the arguments do not have the expected shape: {0}")]
+pub struct DecodeError(#[from] serde_json::Error);

@@ -1,0 +1,488 @@
+//! Packets that wait to be written: bounded in number and bytes, removed in groups.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+
+use crate::error::EmitError;
+use crate::limits::Limits;
+use crate::packet::Encoded;
+
+/// What happens to a packet that cannot be written at once.
+///
+/// Packets accepted while there is no connection are written, in order, when there is one. A packet that
+/// was being written when the link broke is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SendPolicy {
+    /// Keep it, with or without a connection; when the buffer is full, `emit` waits for space. The default.
+    #[default]
+    Wait,
+    /// Keep it, with or without a connection; when the buffer is full, fail with
+    /// [`EmitError::BufferFull`].
+    FailWhenFull,
+    /// Without a connection, fail with [`EmitError::NotConnected`]; otherwise as `Wait`.
+    FailWhenOffline,
+}
+
+/// A packet and its attachments, written with nothing between.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) encoded: Encoded,
+    /// Id of the acknowledgement that the packet asks for.
+    pub(crate) ack: Option<u64>,
+    /// The link that the packet must go out on, if only one is right.
+    link: Option<u64>,
+    seq: u64,
+    cost: u32,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    queue: VecDeque<Group>,
+    /// Number of the last packet accepted.
+    accepted: u64,
+    /// Number of the last packet known to be written.
+    flushed: u64,
+    waiters: Vec<(u64, oneshot::Sender<Result<(), EmitError>>)>,
+    /// The connected link.
+    link: Option<u64>,
+    last_link: u64,
+    closed: bool,
+}
+
+impl Inner {
+    /// Number of the last packet that has left the queue.
+    fn taken(&self) -> u64 {
+        self.queue
+            .front()
+            .map_or(self.accepted, |group| group.seq.saturating_sub(1))
+    }
+
+    /// Answers everyone who waits for a packet up to `seq`.
+    fn answer(&mut self, seq: u64, result: impl Fn() -> Result<(), EmitError>) {
+        self.flushed = self.flushed.max(seq);
+        for (_, waiter) in self.waiters.extract_if(.., |(target, _)| *target <= seq) {
+            // A caller that no longer waits needs no answer.
+            let _ = waiter.send(result());
+        }
+    }
+}
+
+/// The send buffer, shared by the clients that fill it and the driver that empties it.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) namespace: String,
+    pub(crate) limits: Limits,
+    policy: SendPolicy,
+    inner: Mutex<Inner>,
+    slots: Semaphore,
+    bytes: Semaphore,
+    byte_budget: u32,
+    /// Longest frame that the server accepts.
+    max_payload: AtomicUsize,
+    close_requested: AtomicBool,
+    driver: AtomicWaker,
+}
+
+impl Outbox {
+    pub(crate) fn new(namespace: String, limits: Limits, policy: SendPolicy) -> Self {
+        let byte_budget = u32::try_from(limits.max_buffered_bytes)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let slots = limits.max_buffered_packets.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            namespace,
+            policy,
+            inner: Mutex::default(),
+            slots: Semaphore::new(slots),
+            bytes: Semaphore::new(byte_budget as usize),
+            byte_budget,
+            max_payload: AtomicUsize::new(usize::MAX),
+            close_requested: AtomicBool::new(false),
+            driver: AtomicWaker::new(),
+            limits,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cost(&self, encoded: &Encoded) -> u32 {
+        u32::try_from(encoded.size())
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.byte_budget)
+    }
+
+    fn check_payload(&self, encoded: &Encoded) -> Result<(), EmitError> {
+        let max = self.max_payload.load(Ordering::Relaxed);
+        let size = encoded.largest_frame();
+        if size > max {
+            Err(EmitError::TooLarge { size, max })
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn set_max_payload(&self, max: Option<usize>) {
+        self.max_payload
+            .store(max.unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// Accepts an event, waiting for space if the policy says so. Nothing is accepted if the future is
+    /// dropped before it is ready.
+    pub(crate) async fn send(&self, encoded: Encoded, ack: Option<u64>) -> Result<(), EmitError> {
+        self.check_payload(&encoded)?;
+        {
+            let inner = self.lock();
+            if inner.closed {
+                return Err(EmitError::Closed);
+            }
+            if self.policy == SendPolicy::FailWhenOffline && inner.link.is_none() {
+                return Err(EmitError::NotConnected);
+            }
+        }
+        let cost = self.cost(&encoded);
+        let (slot, bytes) = if self.policy == SendPolicy::FailWhenFull {
+            self.try_reserve(cost)?
+        } else {
+            let slot = self.slots.acquire().await.map_err(|_| EmitError::Closed)?;
+            let bytes = self
+                .bytes
+                .acquire_many(cost)
+                .await
+                .map_err(|_| EmitError::Closed)?;
+            (slot, bytes)
+        };
+        self.push(
+            Group {
+                encoded,
+                ack,
+                link: None,
+                seq: 0,
+                cost,
+            },
+            slot,
+            bytes,
+        )
+    }
+
+    /// Accepts a reply for the link that asked for it, or fails at once.
+    pub(crate) fn send_reply(&self, encoded: Encoded, link: u64) -> Result<(), EmitError> {
+        self.check_payload(&encoded)?;
+        let cost = self.cost(&encoded);
+        let (slot, bytes) = self.try_reserve(cost)?;
+        self.push(
+            Group {
+                encoded,
+                ack: None,
+                link: Some(link),
+                seq: 0,
+                cost,
+            },
+            slot,
+            bytes,
+        )
+    }
+
+    fn try_reserve(&self, cost: u32) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), EmitError> {
+        let full = |error| match error {
+            tokio::sync::TryAcquireError::Closed => EmitError::Closed,
+            tokio::sync::TryAcquireError::NoPermits => EmitError::BufferFull,
+        };
+        let slot = self.slots.try_acquire().map_err(full)?;
+        let bytes = self.bytes.try_acquire_many(cost).map_err(full)?;
+        Ok((slot, bytes))
+    }
+
+    fn push(
+        &self,
+        mut group: Group,
+        slot: SemaphorePermit<'_>,
+        bytes: SemaphorePermit<'_>,
+    ) -> Result<(), EmitError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(EmitError::Closed);
+        }
+        if group.link.is_some() && group.link != inner.link {
+            return Err(EmitError::ConnectionReplaced);
+        }
+        slot.forget();
+        bytes.forget();
+        inner.accepted += 1;
+        group.seq = inner.accepted;
+        inner.queue.push_back(group);
+        let connected = inner.link.is_some();
+        drop(inner);
+        if connected {
+            self.driver.wake();
+        }
+        Ok(())
+    }
+
+    fn release(&self, group: &Group) {
+        self.slots.add_permits(1);
+        self.bytes.add_permits(group.cost as usize);
+    }
+
+    /// Takes the oldest packet. `Err` is one that the server would answer by closing the connection.
+    pub(crate) fn pop(&self) -> Option<Result<Group, (Group, EmitError)>> {
+        let group = self.lock().queue.pop_front()?;
+        self.release(&group);
+        Some(match self.check_payload(&group.encoded) {
+            Ok(()) => Ok(group),
+            Err(error) => Err((group, error)),
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().queue.is_empty()
+    }
+
+    /// Drops the event that asked for this acknowledgement, if it still waits.
+    pub(crate) fn cancel(&self, ack: u64) {
+        let mut inner = self.lock();
+        let found = inner.queue.iter().position(|group| group.ack == Some(ack));
+        if let Some(group) = found.and_then(|at| inner.queue.remove(at)) {
+            drop(inner);
+            self.release(&group);
+        }
+    }
+
+    /// Waits until everything accepted so far has been written to the operating system.
+    pub(crate) async fn flush(&self) -> Result<(), EmitError> {
+        let written = {
+            let mut inner = self.lock();
+            if inner.closed {
+                return Err(EmitError::Closed);
+            }
+            let target = inner.accepted;
+            if inner.flushed >= target {
+                return Ok(());
+            }
+            let (sender, written) = oneshot::channel();
+            inner.waiters.retain(|(_, waiter)| !waiter.is_closed());
+            inner.waiters.push((target, sender));
+            written
+        };
+        self.driver.wake();
+        written.await.unwrap_or(Err(EmitError::Closed))
+    }
+
+    /// Everything taken so far has been written.
+    pub(crate) fn mark_flushed(&self) {
+        let mut inner = self.lock();
+        let taken = inner.taken();
+        inner.answer(taken, || Ok(()));
+    }
+
+    /// A link is connected; returns its number.
+    pub(crate) fn link_up(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.last_link += 1;
+        inner.link = Some(inner.last_link);
+        inner.last_link
+    }
+
+    /// The link is gone, and with it what was taken but not written, and replies meant for it.
+    pub(crate) fn link_down(&self) {
+        let mut inner = self.lock();
+        inner.link = None;
+        let taken = inner.taken();
+        if inner.flushed < taken {
+            inner.answer(taken, || Err(EmitError::Lost));
+        }
+        let (stale, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut inner.queue)
+            .into_iter()
+            .partition(|group| group.link.is_some());
+        inner.queue = kept;
+        drop(inner);
+        for group in &stale {
+            self.release(group);
+        }
+        self.max_payload.store(usize::MAX, Ordering::Relaxed);
+    }
+
+    /// Nothing will be written any more.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.link = None;
+        inner.queue.clear();
+        inner.answer(u64::MAX, || Err(EmitError::Closed));
+        drop(inner);
+        self.slots.close();
+        self.bytes.close();
+    }
+
+    pub(crate) fn request_close(&self) {
+        self.close_requested.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+
+    pub(crate) fn close_requested(&self) -> bool {
+        self.close_requested.load(Ordering::Acquire)
+    }
+
+    /// The driver's waker: woken by new packets, flushes and the request to close.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.driver.register(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox(policy: SendPolicy, packets: usize, bytes: usize) -> Outbox {
+        let mut limits = Limits::default();
+        limits.max_buffered_packets = packets;
+        limits.max_buffered_bytes = bytes;
+        Outbox::new("/".to_owned(), limits, policy)
+    }
+
+    fn packet(text: &str) -> Encoded {
+        Encoded {
+            text: text.into(),
+            attachments: Vec::new(),
+        }
+    }
+
+    fn pop_text(outbox: &Outbox) -> Option<String> {
+        outbox.pop().map(|group| group.unwrap().encoded.text.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_full_buffer_fails_or_waits_as_the_policy_says() {
+        let failing = outbox(SendPolicy::FailWhenFull, 2, 1000);
+        failing.send(packet("a"), None).await.unwrap();
+        failing.send(packet("b"), None).await.unwrap();
+        assert!(matches!(
+            failing.send(packet("c"), None).await,
+            Err(EmitError::BufferFull)
+        ));
+
+        let waiting = outbox(SendPolicy::Wait, 1, 1000);
+        waiting.send(packet("a"), None).await.unwrap();
+        let mut second = Box::pin(waiting.send(packet("b"), None));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert_eq!(pop_text(&waiting).as_deref(), Some("a"));
+        second.await.unwrap();
+        assert_eq!(pop_text(&waiting).as_deref(), Some("b"));
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_as_well_as_packets() {
+        let outbox = outbox(SendPolicy::FailWhenFull, 100, 10);
+        outbox.send(packet("123456"), None).await.unwrap();
+        assert!(matches!(
+            outbox.send(packet("123456"), None).await,
+            Err(EmitError::BufferFull)
+        ));
+        outbox.send(packet("1234"), None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_wait_leaves_no_trace() {
+        let outbox = outbox(SendPolicy::Wait, 1, 1000);
+        outbox.send(packet("a"), None).await.unwrap();
+        {
+            let mut dropped = Box::pin(outbox.send(packet("b"), None));
+            assert!(futures_util::poll!(&mut dropped).is_pending());
+        }
+        assert_eq!(pop_text(&outbox).as_deref(), Some("a"));
+        assert_eq!(pop_text(&outbox), None);
+        outbox.send(packet("c"), None).await.unwrap();
+        assert_eq!(pop_text(&outbox).as_deref(), Some("c"));
+    }
+
+    #[tokio::test]
+    async fn cancelling_an_ack_gives_its_space_back() {
+        let outbox = outbox(SendPolicy::FailWhenFull, 1, 1000);
+        outbox.send(packet("a"), Some(7)).await.unwrap();
+        outbox.cancel(7);
+        outbox.cancel(7);
+        assert!(outbox.is_empty());
+        outbox.send(packet("b"), None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn replies_belong_to_one_link() {
+        let outbox = outbox(SendPolicy::Wait, 10, 1000);
+        assert!(matches!(
+            outbox.send_reply(packet("r"), 1),
+            Err(EmitError::ConnectionReplaced)
+        ));
+        let first = outbox.link_up();
+        outbox.send_reply(packet("r"), first).unwrap();
+        outbox.send(packet("e"), None).await.unwrap();
+        outbox.link_down();
+        let second = outbox.link_up();
+        assert_ne!(first, second);
+        assert!(matches!(
+            outbox.send_reply(packet("r"), first),
+            Err(EmitError::ConnectionReplaced)
+        ));
+        assert_eq!(pop_text(&outbox).as_deref(), Some("e"));
+        assert_eq!(pop_text(&outbox), None);
+    }
+
+    #[tokio::test]
+    async fn flush_waits_for_what_was_accepted_before_it() {
+        let outbox = outbox(SendPolicy::Wait, 10, 1000);
+        outbox.flush().await.unwrap();
+        outbox.link_up();
+        outbox.send(packet("a"), None).await.unwrap();
+        let mut first = Box::pin(outbox.flush());
+        assert!(futures_util::poll!(&mut first).is_pending());
+        outbox.send(packet("b"), None).await.unwrap();
+        let mut second = Box::pin(outbox.flush());
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert_eq!(pop_text(&outbox).as_deref(), Some("a"));
+        outbox.mark_flushed();
+        first.await.unwrap();
+        assert!(futures_util::poll!(&mut second).is_pending());
+        // Taken, but the link breaks before it is written.
+        assert_eq!(pop_text(&outbox).as_deref(), Some("b"));
+        outbox.link_down();
+        assert!(matches!(second.await, Err(EmitError::Lost)));
+    }
+
+    #[tokio::test]
+    async fn the_servers_longest_frame_is_checked_before_sending() {
+        let outbox = outbox(SendPolicy::Wait, 10, 1000);
+        outbox.send(packet("1234567890"), Some(3)).await.unwrap();
+        outbox.set_max_payload(Some(5));
+        let refused = outbox.send(packet("123456"), None).await;
+        assert!(matches!(refused, Err(EmitError::TooLarge { size: 6, max: 5 })));
+        outbox.send(packet("12345"), None).await.unwrap();
+        // Accepted before the bound was known.
+        let (group, error) = outbox.pop().unwrap().unwrap_err();
+        assert_eq!(group.ack, Some(3));
+        assert!(matches!(error, EmitError::TooLarge { size: 10, max: 5 }));
+        assert_eq!(pop_text(&outbox).as_deref(), Some("12345"));
+    }
+
+    #[tokio::test]
+    async fn closing_answers_everyone() {
+        let outbox = outbox(SendPolicy::Wait, 1, 1000);
+        outbox.send(packet("a"), None).await.unwrap();
+        let mut waiting = Box::pin(outbox.send(packet("b"), None));
+        let mut flushing = Box::pin(outbox.flush());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert!(futures_util::poll!(&mut flushing).is_pending());
+        outbox.close();
+        assert!(matches!(waiting.await, Err(EmitError::Closed)));
+        assert!(matches!(flushing.await, Err(EmitError::Closed)));
+        assert!(matches!(
+            outbox.send(packet("c"), None).await,
+            Err(EmitError::Closed)
+        ));
+    }
+}
