@@ -1,0 +1,516 @@
+//! The assistant without a model: it quotes what was recalled, and runs a tool when asked by name.
+//!
+//! Deterministic and offline. Used when no provider is configured; it says so in each answer.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::{Map, Value};
+
+use crate::message::{Message, Recalled, Role, ToolCall, ToolSpec};
+use crate::model::{Model, ModelError, ModelEvent, ModelRequest, StopReason, ToolChoice, Usage};
+
+/// How many sentences are quoted.
+const MAX_QUOTES: usize = 5;
+/// The longest quote, in characters.
+const MAX_QUOTE_CHARS: usize = 400;
+/// How to connect a model, at the end of each answer.
+const NO_MODEL: &str = "No language model is connected, so this is quoted, not composed. To connect one, set \
+OPENAI_API_KEY, or OPENAI_BASE_URL for another OpenAI-compatible server (for example a local one).";
+
+/// A model that composes nothing: it picks the sentences of the recalled context that share the most words with the
+/// prompt, quotes them with `[1]`-style markers, and lists the sources. When the prompt names a tool
+/// (`notes__find_notes {"query":"staking"}`), it calls that tool and shows the result.
+///
+/// ```
+/// use futures_util::StreamExt as _;
+/// use openhuman_agent::{Message, Model as _, ModelEvent, ModelRequest, Recalled, extractive::ExtractiveModel};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let request = ModelRequest {
+///     messages: vec![Message::user("What is my staking plan?")],
+///     context: vec![Recalled {
+///         title: "Plan".to_owned(), source: "plan.md".to_owned(), score: 1.0,
+///         text: "Water the plants. My staking plan is 3 ETH in May.".to_owned(),
+///     }],
+///     ..ModelRequest::default()
+/// };
+/// let mut reply = ExtractiveModel::new().stream(request).await.unwrap();
+/// let Some(Ok(ModelEvent::TextDelta { text })) = reply.next().await else { panic!() };
+/// assert!(text.contains("“My staking plan is 3 ETH in May.” [1]"));
+/// assert!(text.contains("[1] Plan (plan.md)"));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExtractiveModel;
+
+impl ExtractiveModel {
+    /// The model; it has no settings.
+    pub fn new() -> ExtractiveModel {
+        ExtractiveModel
+    }
+}
+
+impl Model for ExtractiveModel {
+    fn name(&self) -> String {
+        "extractive".to_owned()
+    }
+
+    fn stream(
+        &self,
+        request: ModelRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<ModelEvent, ModelError>>, ModelError>> {
+        async move {
+            let mut events = match reply(&request) {
+                Reply::Text(text) => vec![ModelEvent::TextDelta { text }],
+                Reply::Calls(calls) => calls
+                    .into_iter()
+                    .map(|call| ModelEvent::ToolCall { call })
+                    .collect(),
+            };
+            // Nothing is spent, and saying so keeps the turn from estimating.
+            events.push(ModelEvent::Usage {
+                usage: Usage::default(),
+            });
+            events.push(ModelEvent::Done {
+                reason: StopReason::Stop,
+            });
+            Ok(stream::iter(events.into_iter().map(Ok)).boxed())
+        }
+        .boxed()
+    }
+}
+
+enum Reply {
+    Text(String),
+    Calls(Vec<ToolCall>),
+}
+
+fn reply(request: &ModelRequest) -> Reply {
+    let asked = request
+        .messages
+        .iter()
+        .rposition(|message| message.role == Role::User);
+    let after = asked
+        .and_then(|at| request.messages.get(at + 1..))
+        .unwrap_or_default();
+    if after.iter().any(|message| message.role == Role::Tool) {
+        return Reply::Text(show_results(after));
+    }
+    let prompt = request.prompt();
+    let mentions = mentions(prompt, &request.tools);
+    let known: Vec<&Mention<'_>> = mentions.iter().filter(|mention| mention.known).collect();
+    if known.is_empty() {
+        let unknown = mentions
+            .first()
+            .filter(|mention| mention.has_arguments || request.context.is_empty());
+        return Reply::Text(match unknown {
+            Some(mention) => no_such_tool(mention.name, &request.tools),
+            None => quote(prompt, &request.context),
+        });
+    }
+    if request.tool_choice == ToolChoice::None {
+        return Reply::Text(format!(
+            "No tool may be called now, so nothing was run.\n\n{NO_MODEL}"
+        ));
+    }
+    let mut calls = Vec::new();
+    for mention in known {
+        match &mention.arguments {
+            Ok(arguments) => {
+                let id = format!("call_{}_{}", request.messages.len(), calls.len());
+                calls.push(ToolCall {
+                    id,
+                    name: mention.name.to_owned(),
+                    arguments: arguments.clone(),
+                });
+            }
+            Err(reason) => {
+                return Reply::Text(format!(
+                    "The arguments after `{}` are not a JSON object ({reason}), so it was not called. Write it like \
+                     {} {{\"name\":\"value\"}}.\n\n{NO_MODEL}",
+                    mention.name, mention.name
+                ));
+            }
+        }
+    }
+    Reply::Calls(calls)
+}
+
+/// A tool named in a prompt.
+struct Mention<'a> {
+    name: &'a str,
+    known: bool,
+    has_arguments: bool,
+    arguments: Result<Value, String>,
+}
+
+/// Finds every `skillId__tool` in the prompt, with the JSON object that may follow.
+fn mentions<'a>(prompt: &'a str, tools: &[ToolSpec]) -> Vec<Mention<'a>> {
+    let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut found = Vec::new();
+    let mut rest = prompt;
+    while let Some(start) = rest.find(of_name) {
+        let word_on = &rest[start..];
+        let (word, after) = word_on.split_at(word_on.find(|c| !of_name(c)).unwrap_or(word_on.len()));
+        rest = after;
+        let parts = word.split_once("__");
+        if parts.is_none_or(|(skill, tool)| skill.is_empty() || tool.is_empty()) {
+            continue;
+        }
+        let known = tools.iter().any(|tool| tool.name == word);
+        let object = after.trim_start_matches(|c: char| c.is_whitespace() || c == '`' || c == ':');
+        let mut arguments = Ok(Value::Object(Map::new()));
+        let has_arguments = object.starts_with('{');
+        if has_arguments {
+            let mut values = serde_json::Deserializer::from_str(object).into_iter::<Map<String, Value>>();
+            arguments = match values.next() {
+                Some(Ok(map)) => {
+                    rest = object.get(values.byte_offset()..).unwrap_or_default();
+                    Ok(Value::Object(map))
+                }
+                Some(Err(error)) => Err(error.to_string()),
+                None => Err("nothing there".to_owned()),
+            };
+        }
+        found.push(Mention {
+            name: word,
+            known,
+            has_arguments,
+            arguments,
+        });
+    }
+    found
+}
+
+fn no_such_tool(name: &str, tools: &[ToolSpec]) -> String {
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    let list = if names.is_empty() {
+        "No tools are available; install or start a skill first.".to_owned()
+    } else {
+        format!("The tools are: {}.", names.join(", "))
+    };
+    format!("There is no tool named `{name}`. {list}\n\n{NO_MODEL}")
+}
+
+fn show_results(messages: &[Message]) -> String {
+    let calls: Vec<&ToolCall> = messages.iter().flat_map(|message| &message.tool_calls).collect();
+    let mut out = String::new();
+    for result in messages.iter().filter(|message| message.role == Role::Tool) {
+        let call = calls
+            .iter()
+            .find(|call| Some(&call.id) == result.tool_call_id.as_ref());
+        let name = call.map_or("the tool", |call| call.name.as_str());
+        let text = match serde_json::from_str::<Value>(&result.content) {
+            Ok(value @ (Value::Object(_) | Value::Array(_))) => {
+                serde_json::to_string_pretty(&value).unwrap_or_else(|_| result.content.clone())
+            }
+            _ => result.content.clone(),
+        };
+        out.push_str(&format!("`{name}` answered:\n\n{text}\n\n"));
+    }
+    out + NO_MODEL
+}
+
+fn quote(prompt: &str, context: &[Recalled]) -> String {
+    if context.is_empty() {
+        return format!("Nothing in memory fits this question.\n\n{NO_MODEL}");
+    }
+    let wanted = words(prompt);
+    let mut ranked: Vec<(usize, usize, usize, &str)> = Vec::new();
+    for (source, snippet) in context.iter().enumerate() {
+        for (position, sentence) in sentences(&snippet.text).into_iter().enumerate() {
+            let overlap = words(sentence).intersection(&wanted).count();
+            ranked.push((overlap, source, position, sentence));
+        }
+    }
+    // Most words in common first, then the better snippet, then the earlier sentence.
+    ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let mut seen = BTreeSet::new();
+    ranked.retain(|(_, _, _, sentence)| seen.insert(*sentence));
+    let best = ranked.first().map_or(0, |first| first.0);
+    let chosen: Vec<_> = if best == 0 {
+        ranked
+            .into_iter()
+            .filter(|(_, source, ..)| *source == 0)
+            .take(1)
+            .collect()
+    } else {
+        // A sentence with far fewer words in common than the best one is beside the point.
+        ranked
+            .into_iter()
+            .filter(|(overlap, ..)| overlap * 2 >= best)
+            .take(MAX_QUOTES)
+            .collect()
+    };
+    if chosen.is_empty() {
+        return format!("Nothing in memory fits this question.\n\n{NO_MODEL}");
+    }
+    let lead = if best == 0 {
+        "The closest in memory, though it shares no words with the question:"
+    } else {
+        "From memory:"
+    };
+    let mut markers: Vec<usize> = Vec::new();
+    let mut out = format!("{lead}\n\n");
+    for (_, source, _, sentence) in chosen {
+        let marker = markers
+            .iter()
+            .position(|known| *known == source)
+            .unwrap_or_else(|| {
+                markers.push(source);
+                markers.len() - 1
+            });
+        let short: String = sentence.chars().take(MAX_QUOTE_CHARS).collect();
+        let more = if short.len() < sentence.len() { " ..." } else { "" };
+        out.push_str(&format!("- “{short}{more}” [{}]\n", marker + 1));
+    }
+    out.push_str("\nSources:\n");
+    for (marker, source) in markers.iter().enumerate() {
+        let Some(snippet) = context.get(*source) else {
+            continue;
+        };
+        let title = if snippet.title.is_empty() {
+            "untitled"
+        } else {
+            &snippet.title
+        };
+        let place = if snippet.source.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", snippet.source)
+        };
+        out.push_str(&format!("[{}] {title}{place}\n", marker + 1));
+    }
+    format!("{out}\n{NO_MODEL}")
+}
+
+/// Sentences and lines of a text, without list marks and headings' signs.
+fn sentences(text: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let line = line
+            .trim()
+            .trim_start_matches(['#', '-', '*', '>', '•'])
+            .trim_start();
+        let mut start = 0;
+        let mut marks = line.char_indices().peekable();
+        while let Some((at, c)) = marks.next() {
+            let ends = matches!(c, '.' | '!' | '?' | '。')
+                && marks.peek().is_none_or(|(_, next)| next.is_whitespace());
+            if ends {
+                out.push(line[start..at + c.len_utf8()].trim());
+                start = at + c.len_utf8();
+            }
+        }
+        out.push(line[start..].trim());
+    }
+    out.retain(|sentence| sentence.chars().any(char::is_alphanumeric));
+    out
+}
+
+/// The words that carry meaning, in lower case, with a plain plural `s` removed.
+fn words(text: &str) -> BTreeSet<String> {
+    const EMPTY: &[&str] = &[
+        "a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can",
+        "did", "do", "does", "for", "from", "had", "has", "have", "how", "i", "in", "is", "it", "its", "me",
+        "my", "no", "not", "of", "on", "or", "our", "please", "so", "tell", "that", "the", "their", "there",
+        "they", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will",
+        "with", "you", "your",
+    ];
+    text.split(|c: char| !c.is_alphanumeric())
+        .map(str::to_lowercase)
+        .filter(|word| !word.is_empty() && !EMPTY.contains(&word.as_str()))
+        .map(|word| match word.strip_suffix('s') {
+            Some(stem) if stem.chars().count() > 2 && !stem.ends_with('s') => stem.to_owned(),
+            _ => word,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tool(name: &str) -> ToolSpec {
+        ToolSpec {
+            name: name.to_owned(),
+            description: String::new(),
+            parameters: json!({"type": "object"}),
+            read_only: true,
+        }
+    }
+
+    fn recalled(title: &str, text: &str) -> Recalled {
+        Recalled {
+            title: title.to_owned(),
+            source: format!("{title}.md"),
+            text: text.to_owned(),
+            score: 1.0,
+        }
+    }
+
+    fn request(prompt: &str, context: Vec<Recalled>) -> ModelRequest {
+        ModelRequest {
+            messages: vec![
+                Message::user("earlier"),
+                Message::assistant("x"),
+                Message::user(prompt),
+            ],
+            tools: vec![tool("notes__find_notes"), tool("prices__get_price")],
+            context,
+            ..ModelRequest::default()
+        }
+    }
+
+    fn text(request: &ModelRequest) -> String {
+        match reply(request) {
+            Reply::Text(text) => text,
+            Reply::Calls(calls) => panic!("calls {calls:?}"),
+        }
+    }
+
+    fn calls(prompt: &str) -> Vec<(String, Value)> {
+        match reply(&request(prompt, Vec::new())) {
+            Reply::Calls(calls) => calls
+                .into_iter()
+                .map(|call| (call.name, call.arguments))
+                .collect(),
+            Reply::Text(text) => panic!("text {text}"),
+        }
+    }
+
+    #[test]
+    fn the_best_sentences_are_quoted_with_their_sources() {
+        let context = vec![
+            recalled("garden", "Roses need water. They like sun."),
+            recalled(
+                "plan",
+                "# Staking\nI stake 32 ETH in June. The validator runs at home. Version 1.5 is fine.",
+            ),
+        ];
+        let answer = text(&request("When do I stake my ETH?", context.clone()));
+        assert!(answer.contains("“I stake 32 ETH in June.” [1]"), "{answer}");
+        assert!(answer.contains("[1] plan (plan.md)"), "{answer}");
+        assert!(
+            !answer.contains("Roses") && !answer.contains("garden"),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("No language model is connected") && answer.contains("OPENAI_BASE_URL"),
+            "{answer}"
+        );
+        assert_eq!(answer, text(&request("When do I stake my ETH?", context)));
+    }
+
+    #[test]
+    fn two_sources_get_two_markers() {
+        let context = vec![
+            recalled("a", "The staking plan is bold."),
+            recalled("b", "My staking plan starts in May."),
+        ];
+        let answer = text(&request("staking plan", context));
+        assert!(
+            answer.contains("bold.” [1]") && answer.contains("May.” [2]"),
+            "{answer}"
+        );
+        assert!(answer.contains("[1] a (a.md)\n[2] b (b.md)"), "{answer}");
+    }
+
+    #[test]
+    fn nothing_recalled_is_said() {
+        assert!(text(&request("What is my plan?", Vec::new())).starts_with("Nothing in memory fits"));
+        assert!(
+            text(&request("plan?", vec![recalled("x", " \n--\n")])).starts_with("Nothing in memory fits")
+        );
+    }
+
+    #[test]
+    fn without_a_common_word_the_closest_is_marked_as_such() {
+        let answer = text(&request(
+            "Crypto?",
+            vec![recalled("a", "Bitcoin rose."), recalled("b", "Rain fell.")],
+        ));
+        assert!(answer.starts_with("The closest in memory"), "{answer}");
+        assert!(
+            answer.contains("Bitcoin rose.") && !answer.contains("Rain"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn a_named_tool_is_called() {
+        assert_eq!(
+            calls("notes__find_notes {\"query\":\"staking\"}"),
+            [("notes__find_notes".to_owned(), json!({"query": "staking"}))]
+        );
+        assert_eq!(
+            calls("Please run `prices__get_price`."),
+            [("prices__get_price".to_owned(), json!({}))]
+        );
+        let both = calls(
+            "prices__get_price {\"symbol\":\"ETH\"} and notes__find_notes: {\"query\":\"a__b {}\"} thanks",
+        );
+        assert_eq!(both.len(), 2);
+        assert_eq!(both[1].1, json!({"query": "a__b {}"}));
+    }
+
+    #[test]
+    fn broken_arguments_are_not_run() {
+        let answer = text(&request("notes__find_notes {query: staking}", Vec::new()));
+        assert!(
+            answer.contains("not a JSON object") && answer.contains("not called"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_tool_is_named() {
+        let answer = text(&request("notes__delete {}", Vec::new()));
+        assert!(
+            answer.contains("no tool named `notes__delete`") && answer.contains("notes__find_notes"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn results_are_shown() {
+        let mut request = request("notes__find_notes", Vec::new());
+        let call = ToolCall {
+            id: "1".to_owned(),
+            name: "notes__find_notes".to_owned(),
+            arguments: json!({}),
+        };
+        request.messages.push(Message {
+            tool_calls: vec![call],
+            ..Message::assistant("")
+        });
+        request
+            .messages
+            .push(Message::tool("1", "{\"notes\":[{\"text\":\"3 ETH\"}]}"));
+        let answer = text(&request);
+        assert!(
+            answer.starts_with("`notes__find_notes` answered:") && answer.contains("\"text\": \"3 ETH\""),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn odd_prompts_do_no_harm() {
+        for prompt in [
+            "",
+            "__",
+            "a__",
+            "__b",
+            "é__ü {",
+            "notes__find_notes{",
+            "{}{}{}",
+            "x__y__z {\"a\":{\"b\":[1,2",
+        ] {
+            let _ = reply(&request(prompt, vec![recalled("t", "é. ü! 。?. ...")]));
+        }
+    }
+}

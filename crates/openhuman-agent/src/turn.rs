@@ -1,0 +1,916 @@
+//! The turn as a pure state machine: inputs in, actions out, every state serialisable.
+//!
+//! Nothing here waits, reads a clock or draws a random number, so a turn can be tested in microseconds, kept in a
+//! journal after each step, and taken up again by another process.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::budget::{Budget, Spent, cap};
+use crate::event::FailureKind;
+use crate::message::{Message, Recalled, Role, ToolCall, ToolOutcome, ToolSpec, repair};
+use crate::model::{ModelEvent, ModelRequest, ToolChoice, Usage};
+use crate::ports::{Approval, estimate_message, estimate_tokens};
+
+/// The version of the serialised form.
+const FORMAT: u8 = 1;
+/// One reply may not be longer than this, in bytes.
+const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
+/// One reply may not ask for more calls than this.
+const MAX_CALLS_PER_REPLY: usize = 128;
+/// Bytes of recalled text in one turn, and of one snippet.
+const MAX_CONTEXT_BYTES: usize = 32 * 1024;
+const MAX_SNIPPET_BYTES: usize = 8 * 1024;
+
+/// What a turn starts from.
+#[derive(Clone, Debug, Default)]
+pub struct TurnSetup {
+    /// The standing instructions; empty for none.
+    pub system: String,
+    /// The conversation so far; repaired when it was cut.
+    pub history: Vec<Message>,
+    /// What the person says.
+    pub prompt: String,
+    /// What was recalled for it, best first; capped at 32 KiB.
+    pub context: Vec<Recalled>,
+    /// The tools on offer; of several with one name the first counts.
+    pub tools: Vec<ToolSpec>,
+    /// The limits.
+    pub budget: Budget,
+}
+
+/// What the driver of a turn is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Ask the model and feed its events back as [`Input::Model`].
+    RequestModel(ModelRequest),
+    /// Start these calls at the same time and feed each result back as [`Input::Tool`].
+    CallTools(Vec<ToolCall>),
+    /// Ask whether the call may run and feed the answer back as [`Input::Approval`].
+    AskApproval {
+        /// The call.
+        call: ToolCall,
+        /// Its tool.
+        tool: ToolSpec,
+        /// True when the call was started before an interruption and may already have taken effect.
+        repeat: bool,
+    },
+    /// The turn is over.
+    Finish(End),
+}
+
+/// What happened outside.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Input {
+    /// The model sent something.
+    Model(ModelEvent),
+    /// The model failed.
+    ModelFailed {
+        /// What failed and what to do next.
+        message: String,
+    },
+    /// A call has its result.
+    Tool {
+        /// The id of the call.
+        id: String,
+        /// The result.
+        outcome: ToolOutcome,
+        /// How long it took, in milliseconds.
+        millis: u64,
+    },
+    /// A call was approved or not.
+    Approval {
+        /// The id of the call.
+        id: String,
+        /// The decision.
+        approval: Approval,
+    },
+    /// The caller gives up.
+    Cancel,
+    /// Something the turn needs failed.
+    Abort {
+        /// The kind of failure.
+        kind: FailureKind,
+        /// What failed and what to do next.
+        message: String,
+    },
+}
+
+/// What an input did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// The state is worth keeping: journal it.
+    Milestone,
+    /// A delta was taken in; a resumed turn asks the model again anyway.
+    Progress,
+    /// The input does not belong to the present state, for example a result that came too late.
+    Ignored,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum End {
+    /// With an answer.
+    Answered {
+        /// The answer.
+        answer: String,
+    },
+    /// Without.
+    Failed {
+        /// The kind of failure.
+        kind: FailureKind,
+        /// What failed and what to do next.
+        message: String,
+    },
+}
+
+/// Where a piece of the conversation came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The origin.
+    pub origin: Origin,
+    /// The size of the original in bytes.
+    pub bytes: usize,
+    /// True when the model saw only a part of it.
+    pub shortened: bool,
+}
+
+/// The origin of a piece of the conversation that neither the person nor the model wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// Recalled from memory.
+    Memory {
+        /// The title of the document.
+        title: String,
+        /// Its source.
+        source: String,
+    },
+    /// The result of a tool call.
+    Tool {
+        /// The id of the call.
+        id: String,
+        /// The name of the tool.
+        name: String,
+        /// True when the call failed or was refused.
+        is_error: bool,
+        /// How long it took, in milliseconds.
+        millis: u64,
+    },
+}
+
+/// A finished tool call, as [`Turn::take_results`] hands it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedCall {
+    /// The id of the call.
+    pub id: String,
+    /// The name of the tool.
+    pub name: String,
+    /// The result as the model reads it.
+    pub text: String,
+    /// True when the call failed or was refused.
+    pub is_error: bool,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CallState {
+    /// Not started.
+    Waiting,
+    /// An approval is being asked for.
+    Asking,
+    /// Approved, not started.
+    Approved,
+    /// Started.
+    Running,
+    /// Was running when the turn was interrupted.
+    Interrupted,
+    /// Has its result.
+    Done,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Call {
+    call: ToolCall,
+    read_only: bool,
+    state: CallState,
+    /// The result for the model, once done.
+    text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Phase {
+    /// The model is to be asked.
+    Ready,
+    /// The model is answering.
+    Asking {
+        text: String,
+        calls: Vec<ToolCall>,
+        usage: Option<Usage>,
+    },
+    /// Calls are being worked off.
+    Acting { text: String, calls: Vec<Call> },
+    /// Over.
+    Finished { end: End },
+}
+
+/// One turn of a conversation: from a prompt to an answer, through any number of tool calls.
+///
+/// Drive it by calling [`poll`](Turn::poll) until it returns `None`, doing what it says, and feeding what happens
+/// into [`apply`](Turn::apply). Time is an argument: milliseconds of any clock that does not go back.
+/// [`Agent`](crate::Agent) is such a driver.
+///
+/// ```
+/// use openhuman_agent::turn::{Action, End, Input, Turn, TurnSetup};
+/// use openhuman_agent::{ModelEvent, StopReason};
+///
+/// let mut turn = Turn::new(TurnSetup { prompt: "Hello".to_owned(), ..TurnSetup::default() }, 0);
+/// assert!(matches!(turn.poll(0), Some(Action::RequestModel(_))));
+/// turn.apply(Input::Model(ModelEvent::TextDelta { text: "Hi.".to_owned() }), 5);
+/// turn.apply(Input::Model(ModelEvent::Done { reason: StopReason::Stop }), 6);
+/// assert_eq!(turn.poll(6), Some(Action::Finish(End::Answered { answer: "Hi.".to_owned() })));
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    format: u8,
+    system: String,
+    history: Vec<Message>,
+    prompt: String,
+    context: Vec<Recalled>,
+    tools: Vec<ToolSpec>,
+    budget: Budget,
+    spent: Spent,
+    started_ms: i64,
+    /// The messages after the prompt.
+    steps: Vec<Message>,
+    phase: Phase,
+    /// How often each call was asked for.
+    repeats: BTreeMap<String, u32>,
+    provenance: Vec<Provenance>,
+    /// Results the driver has not fetched yet.
+    results: VecDeque<(String, String, String, bool, u64)>,
+}
+
+/// A journal entry cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TurnError {
+    /// The text is not a serialised turn.
+    #[error("the journal entry is not a turn: {0}. Start the turn again from its prompt.")]
+    Malformed(#[from] serde_json::Error),
+    /// The entry was written by another version.
+    #[error(
+        "the journal entry has format {found}, this version reads format {FORMAT}. Start the turn again."
+    )]
+    Format {
+        /// The format found.
+        found: u8,
+    },
+}
+
+impl Turn {
+    /// A turn that starts now.
+    pub fn new(setup: TurnSetup, now_ms: i64) -> Turn {
+        let mut names = BTreeSet::new();
+        let mut tools = setup.tools;
+        tools.retain(|tool| names.insert(tool.name.clone()));
+        let (context, provenance) = fit_context(setup.context);
+        Turn {
+            format: FORMAT,
+            system: setup.system,
+            history: repair(setup.history),
+            prompt: setup.prompt,
+            context,
+            tools,
+            budget: setup.budget,
+            spent: Spent::default(),
+            started_ms: now_ms,
+            steps: Vec::new(),
+            phase: Phase::Ready,
+            repeats: BTreeMap::new(),
+            provenance,
+            results: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to do; `None` when the turn waits for an input. Call it again until it returns `None`. After
+    /// the end it returns [`Action::Finish`] every time.
+    pub fn poll(&mut self, now_ms: i64) -> Option<Action> {
+        self.tick(now_ms);
+        loop {
+            match &mut self.phase {
+                Phase::Finished { end } => return Some(Action::Finish(end.clone())),
+                Phase::Asking { .. } => return None,
+                Phase::Ready => {
+                    if let Some(request) = self.ask_model() {
+                        return Some(Action::RequestModel(request));
+                    }
+                }
+                Phase::Acting { text, calls } => {
+                    if calls.iter().all(|call| call.state == CallState::Done) {
+                        let (text, calls) = (std::mem::take(text), std::mem::take(calls));
+                        self.record_calls(text, calls);
+                        self.phase = Phase::Ready;
+                        continue;
+                    }
+                    return next_call(calls, &self.tools, self.budget.parallel.max(1));
+                }
+            }
+        }
+    }
+
+    /// Takes in what happened. An input that does not fit the state is ignored, never an error: results of cancelled
+    /// work may come late.
+    pub fn apply(&mut self, input: Input, now_ms: i64) -> Transition {
+        if matches!(self.phase, Phase::Finished { .. }) {
+            return Transition::Ignored;
+        }
+        self.tick(now_ms);
+        match input {
+            Input::Cancel => self.fail(FailureKind::Cancelled, "The turn was cancelled."),
+            Input::Abort { kind, message } => self.fail(kind, message),
+            Input::ModelFailed { message } if matches!(self.phase, Phase::Asking { .. }) => {
+                self.fail(FailureKind::Model, message)
+            }
+            Input::Model(event) => self.on_model(event),
+            Input::Tool { id, outcome, millis } => self.on_result(&id, outcome, millis),
+            Input::Approval { id, approval } => self.on_approval(&id, approval),
+            Input::ModelFailed { .. } => Transition::Ignored,
+        }
+    }
+
+    /// Prepares a turn read from a journal: what was under way is planned again. A model request is repeated;
+    /// read-only calls are repeated; other calls that had been started go through
+    /// [`Approver::approve_repeat`](crate::Approver::approve_repeat). The time in between does not count.
+    pub fn resume(&mut self, now_ms: i64) {
+        let elapsed = i64::try_from(self.spent.elapsed_ms).unwrap_or(i64::MAX);
+        self.started_ms = now_ms.saturating_sub(elapsed);
+        match &mut self.phase {
+            Phase::Asking { .. } => {
+                self.spent.model_calls = self.spent.model_calls.saturating_sub(1);
+                self.phase = Phase::Ready;
+            }
+            Phase::Acting { calls, .. } => {
+                for call in calls {
+                    call.state = match call.state {
+                        CallState::Running if call.read_only => CallState::Waiting,
+                        CallState::Running => CallState::Interrupted,
+                        CallState::Asking | CallState::Approved => CallState::Waiting,
+                        state => state,
+                    };
+                }
+            }
+            Phase::Ready | Phase::Finished { .. } => {}
+        }
+    }
+
+    /// The serialised form for a journal: JSON with a format number.
+    ///
+    /// # Errors
+    /// Never for a turn made by this module; the error type is that of the serialiser.
+    pub fn to_json(&self) -> Result<String, TurnError> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// Reads a journal entry. Follow it with [`resume`](Turn::resume).
+    ///
+    /// # Errors
+    /// When the text is not a turn of this format.
+    pub fn from_json(entry: &str) -> Result<Turn, TurnError> {
+        let turn: Turn = serde_json::from_str(entry)?;
+        if turn.format == FORMAT {
+            Ok(turn)
+        } else {
+            Err(TurnError::Format { found: turn.format })
+        }
+    }
+
+    /// When the wall-clock budget runs out, on the clock the turn was started or resumed with.
+    pub fn deadline_ms(&self) -> i64 {
+        self.started_ms
+            .saturating_add(i64::try_from(self.budget.wall.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// How the turn ended, once it has.
+    pub fn end(&self) -> Option<&End> {
+        match &self.phase {
+            Phase::Finished { end } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// The new messages of this turn: the prompt and every completed step. The pairing of calls and results always
+    /// holds, also after a failure.
+    pub fn messages(&self) -> Vec<Message> {
+        let mut messages = vec![Message::user(self.prompt.clone())];
+        messages.extend(self.steps.iter().cloned());
+        messages
+    }
+
+    /// What was recalled for this turn.
+    pub fn context(&self) -> &[Recalled] {
+        &self.context
+    }
+
+    /// What the turn has spent.
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    /// Where everything came from that neither the person nor the model wrote, in the order it entered.
+    pub fn provenance(&self) -> &[Provenance] {
+        &self.provenance
+    }
+
+    /// True once text from outside (memory or tools) is in the conversation.
+    pub fn has_outside_text(&self) -> bool {
+        !self.provenance.is_empty()
+    }
+
+    /// Results since the last call, for display: each finished or refused call once.
+    pub fn take_results(&mut self) -> Vec<FinishedCall> {
+        let finished = |(id, name, text, is_error, millis)| FinishedCall {
+            id,
+            name,
+            text,
+            is_error,
+            millis,
+        };
+        self.results.drain(..).map(finished).collect()
+    }
+
+    fn tick(&mut self, now_ms: i64) {
+        let elapsed = u64::try_from(now_ms.saturating_sub(self.started_ms)).unwrap_or(0);
+        self.spent.elapsed_ms = self.spent.elapsed_ms.max(elapsed);
+        if !matches!(self.phase, Phase::Finished { .. }) && now_ms >= self.deadline_ms() {
+            let limit = self.budget.wall.as_secs_f32();
+            self.fail(
+                FailureKind::Budget,
+                format!("The turn took longer than its budget of {limit} s. Ask for less, or raise the time budget."),
+            );
+        }
+    }
+
+    fn fail(&mut self, kind: FailureKind, message: impl Into<String>) -> Transition {
+        self.phase = Phase::Finished {
+            end: End::Failed {
+                kind,
+                message: message.into(),
+            },
+        };
+        Transition::Milestone
+    }
+
+    fn request(&self) -> ModelRequest {
+        let mut messages = Vec::with_capacity(self.history.len() + self.steps.len() + 2);
+        if !self.system.is_empty() {
+            messages.push(Message::system(self.system.clone()));
+        }
+        messages.extend(self.history.iter().cloned());
+        messages.extend(self.messages());
+        ModelRequest {
+            messages,
+            tools: self.tools.clone(),
+            tool_choice: if self.must_answer() {
+                ToolChoice::None
+            } else {
+                ToolChoice::Auto
+            },
+            context: self.context.clone(),
+        }
+    }
+
+    /// True when the request under way (or the next one) is the last, or no tool call is left.
+    fn must_answer(&self) -> bool {
+        self.spent.model_calls >= self.budget.model_calls || self.spent.tool_calls >= self.budget.tool_calls
+    }
+
+    fn ask_model(&mut self) -> Option<ModelRequest> {
+        if self.spent.model_calls >= self.budget.model_calls {
+            let limit = self.budget.model_calls;
+            self.fail(FailureKind::Budget, format!(
+                "The turn used its budget of {limit} model call(s) without an answer. Ask for less, or raise the budget."
+            ));
+            return None;
+        }
+        if self.spent.tokens >= self.budget.tokens {
+            let (spent, limit) = (self.spent.tokens, self.budget.tokens);
+            self.fail(FailureKind::Budget, format!(
+                "The turn used {spent} tokens of its budget of {limit} without an answer. Ask for less, or raise the budget."
+            ));
+            return None;
+        }
+        self.spent.model_calls += 1;
+        self.phase = Phase::Asking {
+            text: String::new(),
+            calls: Vec::new(),
+            usage: None,
+        };
+        Some(self.request())
+    }
+
+    fn on_model(&mut self, event: ModelEvent) -> Transition {
+        let Phase::Asking { text, calls, usage } = &mut self.phase else {
+            return Transition::Ignored;
+        };
+        match event {
+            ModelEvent::TextDelta { text: more } => {
+                text.push_str(&more);
+                if text.len() > MAX_REPLY_BYTES {
+                    return self.fail(
+                        FailureKind::Model,
+                        format!("The model's answer is longer than the limit of {MAX_REPLY_BYTES} bytes. Ask for less."),
+                    );
+                }
+                Transition::Progress
+            }
+            ModelEvent::ReasoningDelta { .. } => Transition::Progress,
+            ModelEvent::ToolCall { call } => {
+                calls.push(call);
+                if calls.len() > MAX_CALLS_PER_REPLY {
+                    return self.fail(
+                        FailureKind::Model,
+                        format!("The model asked for more than {MAX_CALLS_PER_REPLY} tool calls at once. Ask for less."),
+                    );
+                }
+                Transition::Progress
+            }
+            ModelEvent::Usage { usage: figures } => {
+                *usage = Some(figures);
+                Transition::Progress
+            }
+            ModelEvent::Done { .. } => {
+                let (text, calls, usage) = (std::mem::take(text), std::mem::take(calls), *usage);
+                self.on_reply(text, calls, usage);
+                Transition::Milestone
+            }
+        }
+    }
+
+    fn on_reply(&mut self, text: String, calls: Vec<ToolCall>, usage: Option<Usage>) {
+        let usage = usage.unwrap_or_else(|| self.estimate(&text, &calls));
+        self.spent.tokens = self.spent.tokens.saturating_add(usage.total());
+        if calls.is_empty() {
+            if text.trim().is_empty() {
+                self.fail(
+                    FailureKind::Model,
+                    "The model returned an empty answer. Try again or use another model.",
+                );
+                return;
+            }
+            self.steps.push(Message::assistant(text.clone()));
+            self.phase = Phase::Finished {
+                end: End::Answered { answer: text },
+            };
+            return;
+        }
+        if self.must_answer() {
+            let (what, limit) = if self.spent.tool_calls >= self.budget.tool_calls {
+                ("tool", self.budget.tool_calls)
+            } else {
+                ("model", self.budget.model_calls)
+            };
+            self.fail(
+                FailureKind::Budget,
+                format!(
+                    "The turn used its budget of {limit} {what} call(s), and the model asked for more tools instead of \
+                     answering. Ask for less, or raise the budget."
+                ),
+            );
+            return;
+        }
+        self.plan(text, calls);
+    }
+
+    /// The estimate for the reply under way.
+    pub(crate) fn estimate_reply(&self) -> Usage {
+        match &self.phase {
+            Phase::Asking { text, calls, .. } => self.estimate(text, calls),
+            _ => Usage::default(),
+        }
+    }
+
+    /// The estimate used when the server does not count.
+    fn estimate(&self, text: &str, calls: &[ToolCall]) -> Usage {
+        let conversation = self
+            .history
+            .iter()
+            .chain(&self.steps)
+            .map(estimate_message)
+            .sum::<u64>();
+        let context = self
+            .context
+            .iter()
+            .map(|snippet| estimate_tokens(&snippet.text))
+            .sum::<u64>();
+        let arguments = calls
+            .iter()
+            .map(|call| estimate_tokens(&call.arguments.to_string()))
+            .sum::<u64>();
+        Usage {
+            prompt_tokens: conversation
+                + context
+                + estimate_tokens(&self.prompt)
+                + estimate_tokens(&self.system),
+            completion_tokens: estimate_tokens(text) + arguments,
+        }
+    }
+
+    /// Turns the calls of a reply into work; calls that cannot run get their answer at once.
+    fn plan(&mut self, text: String, calls: Vec<ToolCall>) {
+        let mut planned = Vec::with_capacity(calls.len());
+        let mut refused = Vec::new();
+        for (index, mut call) in calls.into_iter().enumerate() {
+            call.id = self.unique_id(&call.id, index, &planned);
+            if call.arguments.is_null() {
+                call.arguments = Value::Object(serde_json::Map::new());
+            }
+            let times = self.repeats.entry(signature(&call)).or_default();
+            *times += 1;
+            let times = *times;
+            if times > self.budget.repeats {
+                self.fail(
+                    FailureKind::Loop,
+                    format!(
+                        "The model asked for `{}` with the same arguments {times} times and made no progress. Rephrase \
+                         the question or use another model.",
+                        call.name
+                    ),
+                );
+                return;
+            }
+            let tool = self.tools.iter().find(|tool| tool.name == call.name);
+            let refusal = match tool {
+                None => Some(unknown_tool(&call.name, &self.tools)),
+                Some(_) if !call.arguments.is_object() => Some(format!(
+                    "the arguments of `{}` are not a JSON object; send one object that fits the tool's schema",
+                    call.name
+                )),
+                Some(_) if times == self.budget.repeats => Some(format!(
+                    "`{}` was already called {} time(s) with these arguments; it was not called again. Use the earlier \
+                     results, or answer with what you have",
+                    call.name,
+                    times - 1
+                )),
+                Some(_) if self.spent.tool_calls >= self.budget.tool_calls => Some(format!(
+                    "the budget of {} tool calls is used up; answer with what you have",
+                    self.budget.tool_calls
+                )),
+                Some(_) => None,
+            };
+            match refusal {
+                Some(reason) => refused.push((call.id.clone(), reason)),
+                None => self.spent.tool_calls += 1,
+            }
+            let read_only = tool.is_some_and(|tool| tool.read_only);
+            planned.push(Call {
+                call,
+                read_only,
+                state: CallState::Waiting,
+                text: String::new(),
+            });
+        }
+        self.phase = Phase::Acting { text, calls: planned };
+        for (id, reason) in refused {
+            self.finish_call(&id, ToolOutcome::error(reason), 0);
+        }
+    }
+
+    /// Keeps the model's id when it is new in this conversation, else makes one.
+    fn unique_id(&self, id: &str, index: usize, planned: &[Call]) -> String {
+        let taken = |id: &str| {
+            let before = self
+                .history
+                .iter()
+                .chain(&self.steps)
+                .flat_map(|message| &message.tool_calls);
+            before
+                .chain(planned.iter().map(|call| &call.call))
+                .any(|call| call.id == id)
+        };
+        if !id.is_empty() && id.len() <= 256 && !taken(id) {
+            return id.to_owned();
+        }
+        let position = self.history.len() + self.steps.len();
+        let mut id = format!("call_{position}_{index}");
+        while taken(&id) {
+            id.push('x');
+        }
+        id
+    }
+
+    fn on_result(&mut self, id: &str, outcome: ToolOutcome, millis: u64) -> Transition {
+        let Phase::Acting { calls, .. } = &self.phase else {
+            return Transition::Ignored;
+        };
+        if !calls
+            .iter()
+            .any(|call| call.call.id == id && call.state == CallState::Running)
+        {
+            return Transition::Ignored;
+        }
+        self.finish_call(id, outcome, millis);
+        Transition::Milestone
+    }
+
+    fn on_approval(&mut self, id: &str, approval: Approval) -> Transition {
+        let Phase::Acting { calls, .. } = &mut self.phase else {
+            return Transition::Ignored;
+        };
+        let asked = |call: &&mut Call| call.call.id == id && call.state == CallState::Asking;
+        let Some(call) = calls.iter_mut().find(asked) else {
+            return Transition::Ignored;
+        };
+        match approval {
+            Approval::Allow => call.state = CallState::Approved,
+            Approval::Deny { reason } => {
+                let text = format!("the call was not approved: {reason}");
+                self.finish_call(id, ToolOutcome::error(text), 0);
+            }
+        }
+        Transition::Milestone
+    }
+
+    /// Marks a call as done and keeps its capped result and provenance.
+    fn finish_call(&mut self, id: &str, outcome: ToolOutcome, millis: u64) {
+        let Phase::Acting { calls, .. } = &mut self.phase else {
+            return;
+        };
+        let Some(call) = calls.iter_mut().find(|call| call.call.id == id) else {
+            return;
+        };
+        let bytes = outcome.text.len();
+        let capped = cap(&outcome.text, self.budget.result_bytes);
+        let shortened = capped.is_some();
+        let text = capped.unwrap_or(outcome.text);
+        let name = call.call.name.clone();
+        call.text = if outcome.is_error {
+            format!("Error from {name}: {text}")
+        } else {
+            text.clone()
+        };
+        call.state = CallState::Done;
+        let is_error = outcome.is_error;
+        self.provenance.push(Provenance {
+            origin: Origin::Tool {
+                id: id.to_owned(),
+                name: name.clone(),
+                is_error,
+                millis,
+            },
+            bytes,
+            shortened,
+        });
+        self.results
+            .push_back((id.to_owned(), name, text, is_error, millis));
+    }
+
+    fn record_calls(&mut self, text: String, calls: Vec<Call>) {
+        let results: Vec<Message> = calls
+            .iter()
+            .map(|call| Message::tool(call.call.id.clone(), call.text.clone()))
+            .collect();
+        let tool_calls = calls.into_iter().map(|call| call.call).collect();
+        self.steps.push(Message {
+            role: Role::Assistant,
+            content: text,
+            tool_calls,
+            tool_call_id: None,
+        });
+        self.steps.extend(results);
+    }
+}
+
+/// Read-only calls first, up to `parallel` at once; the others one by one in the model's order, each after its
+/// approval. An approval is asked for while reads still run.
+fn next_call(calls: &mut [Call], tools: &[ToolSpec], parallel: usize) -> Option<Action> {
+    let running = calls
+        .iter()
+        .filter(|call| call.state == CallState::Running)
+        .count();
+    let ready = |call: &&mut Call| call.read_only && call.state == CallState::Waiting;
+    let start: Vec<ToolCall> = calls
+        .iter_mut()
+        .filter(ready)
+        .take(parallel.saturating_sub(running))
+        .map(|call| {
+            call.state = CallState::Running;
+            call.call.clone()
+        })
+        .collect();
+    if !start.is_empty() {
+        return Some(Action::CallTools(start));
+    }
+    let reads_done = calls
+        .iter()
+        .all(|call| !call.read_only || call.state == CallState::Done);
+    let next = calls
+        .iter_mut()
+        .find(|call| !call.read_only && call.state != CallState::Done)?;
+    match next.state {
+        CallState::Waiting | CallState::Interrupted => {
+            let tool = tools.iter().find(|tool| tool.name == next.call.name)?.clone();
+            let repeat = next.state == CallState::Interrupted;
+            next.state = CallState::Asking;
+            Some(Action::AskApproval {
+                call: next.call.clone(),
+                tool,
+                repeat,
+            })
+        }
+        CallState::Approved if reads_done => {
+            next.state = CallState::Running;
+            Some(Action::CallTools(vec![next.call.clone()]))
+        }
+        CallState::Approved | CallState::Asking | CallState::Running | CallState::Done => None,
+    }
+}
+
+fn unknown_tool(name: &str, tools: &[ToolSpec]) -> String {
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).take(50).collect();
+    if names.is_empty() {
+        return format!("there is no tool named `{name}`, and no other tool either; answer without tools");
+    }
+    format!(
+        "there is no tool named `{name}`; the tools are: {}",
+        names.join(", ")
+    )
+}
+
+/// Name and arguments in a form in which equal calls are equal: 64 bits of FNV-1a over canonical JSON.
+fn signature(call: &ToolCall) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut feed = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    canonical(&call.arguments, &mut feed);
+    format!("{}#{hash:016x}", call.name)
+}
+
+fn canonical(value: &Value, feed: &mut dyn FnMut(&[u8])) {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+            feed(b"{");
+            for (key, value) in sorted {
+                feed(key.as_bytes());
+                feed(b"\0:");
+                canonical(value, feed);
+            }
+            feed(b"}");
+        }
+        Value::Array(items) => {
+            feed(b"[");
+            for item in items {
+                canonical(item, feed);
+                feed(b",");
+            }
+            feed(b"]");
+        }
+        other => feed(other.to_string().as_bytes()),
+    }
+}
+
+fn fit_context(context: Vec<Recalled>) -> (Vec<Recalled>, Vec<Provenance>) {
+    let mut left = MAX_CONTEXT_BYTES;
+    let mut kept = Vec::new();
+    let mut provenance = Vec::new();
+    for mut snippet in context {
+        let bytes = snippet.text.len();
+        let limit = left.min(MAX_SNIPPET_BYTES);
+        let capped = cap(&snippet.text, limit);
+        if capped.is_some() && limit < 200 {
+            break;
+        }
+        let shortened = capped.is_some();
+        if let Some(text) = capped {
+            snippet.text = text;
+        }
+        left = left.saturating_sub(snippet.text.len());
+        let origin = Origin::Memory {
+            title: snippet.title.clone(),
+            source: snippet.source.clone(),
+        };
+        provenance.push(Provenance {
+            origin,
+            bytes,
+            shortened,
+        });
+        kept.push(snippet);
+    }
+    (kept, provenance)
+}
+
+#[cfg(test)]
+mod tests;
