@@ -1,0 +1,202 @@
+//! The table behind `cargo xtask test`.
+
+use std::path::PathBuf;
+
+use crate::checks::{LockFiles, Tools, python};
+use crate::desktop;
+use crate::process::Invocation;
+use crate::step::Step;
+use crate::workspace::Workspace;
+
+/// Cheap checks first, the window last. The front end stands before everything that compiles the desktop crate,
+/// because that crate embeds the built files.
+pub(crate) fn test(workspace: &Workspace) -> Vec<Step> {
+    let mut steps = vec![
+        desktop::system_packages(),
+        Step::check("tools", 1, Tools),
+        Step::programs("format", 5, vec![cargo(workspace, &["fmt", "--all", "--check"])]),
+        Step::check("lock files", 1, LockFiles::of(workspace)),
+        Step::programs("spelling and workflows", 10, python_tools(workspace)),
+        desktop::front_end_packages(workspace),
+        Step::programs(
+            "front end: lint",
+            10,
+            vec![desktop::npm(workspace, &["run", "lint"])],
+        ),
+        Step::programs(
+            "front end: types",
+            10,
+            vec![desktop::npm(workspace, &["run", "typecheck"])],
+        ),
+        Step::programs(
+            "front end: tests",
+            10,
+            vec![desktop::npm(workspace, &["run", "test"])],
+        ),
+        desktop::front_end_bundle(workspace),
+    ];
+    steps.extend(rust(workspace));
+    steps.push(desktop::programs(workspace).on_linux());
+    steps.push(desktop::window(workspace));
+    steps
+}
+
+fn rust(workspace: &Workspace) -> Vec<Step> {
+    let clippy = [
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    let tests = [
+        "test",
+        "--locked",
+        "--workspace",
+        "--lib",
+        "--bins",
+        "--tests",
+        "--examples",
+    ];
+    let documents = cargo(workspace, &["doc", "--locked", "--workspace", "--no-deps"]);
+    vec![
+        Step::programs("lints", 40, vec![cargo(workspace, &clippy)]),
+        Step::programs("test fixtures: packages", 15, fixtures(workspace)),
+        Step::programs("tests", 60, vec![cargo(workspace, &tests)]),
+        Step::programs(
+            "doc-tests",
+            30,
+            vec![cargo(workspace, &["test", "--locked", "--workspace", "--doc"])],
+        ),
+        Step::programs(
+            "documentation",
+            30,
+            vec![documents.with_environment("RUSTDOCFLAGS", "-D warnings")],
+        ),
+    ]
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> Invocation {
+    Invocation::new(workspace.root(), "cargo", arguments.iter().copied())
+}
+
+fn fixtures(workspace: &Workspace) -> Vec<Invocation> {
+    workspace
+        .node_fixtures()
+        .iter()
+        .map(|folder| Invocation::new(workspace.root(), "npm", ["ci"]).within(folder))
+        .collect()
+}
+
+/// Tools from the Python package index live in a virtual environment under the target folder.
+fn python_tools(workspace: &Workspace) -> Vec<Invocation> {
+    let root = workspace.root();
+    let environment = workspace.output("python");
+    let folder = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
+    let text = |path: PathBuf| path.display().to_string();
+    let program = |name: &str| text(folder.join(name));
+    let requirements = text(root.join("crates/xtask/python-tools.txt"));
+    vec![
+        Invocation::new(
+            root,
+            python(),
+            ["-m".to_string(), "venv".into(), text(environment.clone())],
+        ),
+        Invocation::new(
+            root,
+            program("python"),
+            [
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+                &requirements,
+            ],
+        ),
+        Invocation::new(root, program("typos"), ["--config", "typos.toml"]),
+        Invocation::new(
+            root,
+            program("zizmor"),
+            ["--offline", "--no-progress", ".github/workflows"],
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::step::{Action, Systems};
+
+    fn plan() -> Vec<Step> {
+        test(&Workspace::at(Path::new("somewhere")))
+    }
+
+    fn position(name: &str) -> usize {
+        plan()
+            .iter()
+            .position(|step| step.name == name)
+            .unwrap_or_else(|| panic!("a step named {name}"))
+    }
+
+    fn lines(step: &Step) -> Vec<String> {
+        match &step.action {
+            Action::Programs(programs) => programs.iter().map(ToString::to_string).collect(),
+            Action::Check(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_limits_are_set() {
+        let plan = plan();
+        assert_eq!(
+            plan.iter().map(|step| step.name).collect::<BTreeSet<_>>().len(),
+            plan.len()
+        );
+        assert!(plan.iter().all(|step| step.limit.as_secs() >= 60));
+    }
+
+    #[test]
+    fn the_front_end_is_built_before_the_desktop_crate_is_compiled() {
+        assert!(position("front end: build") < position("lints"));
+        assert!(position("test fixtures: packages") < position("tests"));
+    }
+
+    #[test]
+    fn the_window_comes_last_and_only_on_linux() {
+        let plan = plan();
+        let last = plan.last().unwrap();
+        assert_eq!(
+            (last.name, last.systems),
+            ("desktop: real window", Systems::Linux)
+        );
+        assert!(
+            lines(last)
+                .last()
+                .unwrap()
+                .starts_with("dbus-run-session -- xvfb-run -a -s '-screen 0 1280x900x24' node somewhere")
+        );
+    }
+
+    #[test]
+    fn warnings_are_denied_by_lints_and_documentation_only() {
+        let denying: Vec<&str> = plan()
+            .iter()
+            .filter(|step| lines(step).iter().any(|line| line.contains("warnings")))
+            .map(|step| step.name)
+            .collect();
+        assert_eq!(denying, ["lints", "documentation"]);
+        assert!(
+            plan()
+                .iter()
+                .flat_map(lines)
+                .all(|line| !line.contains("RUSTFLAGS="))
+        );
+    }
+}
