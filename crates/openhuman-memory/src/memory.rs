@@ -1,0 +1,323 @@
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use openhuman_vault::Key;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::clock::{Clock, SystemClock};
+use crate::database::Database;
+use crate::document::{Document, DocumentInfo, IngestReport, Stats};
+use crate::embed::{Embedder, Space};
+use crate::error::MemoryError;
+use crate::ingest::{self, Ingest};
+use crate::query::{Hit, Query};
+use crate::search::Search;
+use crate::session::{Session, Sessions, create_private_dir};
+use crate::vectors::VectorCache;
+
+/// How a memory is opened.
+#[derive(Clone)]
+pub struct MemoryOptions {
+    /// Computes the vectors. Default: `StaticEmbedder`, which needs no network.
+    pub embedder: Arc<dyn Embedder>,
+    /// Tells the time. Default: [`SystemClock`].
+    pub clock: Arc<dyn Clock>,
+}
+
+impl MemoryOptions {
+    /// Options with this embedder and the system's clock.
+    pub fn new(embedder: impl Embedder + 'static) -> Self {
+        Self {
+            embedder: Arc::new(embedder),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+#[cfg(feature = "static-model")]
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        Self::new(crate::embed::StaticEmbedder)
+    }
+}
+
+impl fmt::Debug for MemoryOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryOptions")
+            .field("space", &self.embedder.space())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A memory in one directory: the sealed database `memory.db` and the sealed files in `sessions`.
+///
+/// Clones share everything and may be used from several threads: one of them writes at a time, up to three search
+/// at the same time without waiting for the writer, and embedding happens outside any lock. All calls block; an
+/// async program runs them on a thread for blocking work. A call cannot be cancelled half-way: it either returns
+/// or leaves the memory as it was.
+///
+/// Open a directory once per process and share the clones: a second `Memory` on the same directory does not see
+/// in its searches by meaning what the first one writes.
+#[derive(Clone)]
+pub struct Memory {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    vectors: VectorCache,
+    sessions: Sessions,
+    embedder: Arc<dyn Embedder>,
+    clock: Arc<dyn Clock>,
+    space: Space,
+}
+
+impl Memory {
+    /// Opens the memory in a directory, or creates both. Everything is encrypted with keys derived from `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::WrongKey`] for another key, [`MemoryError::SpaceMismatch`] for an embedder of another space
+    /// once there are documents, [`MemoryError::UnknownFormat`] for a store of a newer program.
+    pub fn open(dir: &Path, key: &Key, options: MemoryOptions) -> Result<Self, MemoryError> {
+        let MemoryOptions { embedder, clock } = options;
+        let space = embedder.space();
+        create_private_dir(dir)?;
+        let database = Database::open(dir, &key.derive(b"", "openhuman-memory database"), &space)?;
+        let session_key = key.derive(b"", "openhuman-memory sessions");
+        let sessions = Sessions::open(dir.join("sessions"), session_key, Arc::clone(&clock))?;
+        let vectors = VectorCache::default();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                vectors,
+                sessions,
+                embedder,
+                clock,
+                space,
+            }),
+        })
+    }
+
+    /// The vector space of this memory.
+    pub fn space(&self) -> &Space {
+        &self.inner.space
+    }
+
+    /// Stores a document, replacing an earlier one with the same namespace and key.
+    ///
+    /// The change is one transaction: until it is complete, and whenever it fails, searches see the earlier text.
+    /// Chunks whose text did not change are not embedded again, and ingesting the very same document does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::TooLong`] and [`MemoryError::Empty`] for a document outside the limits,
+    /// [`MemoryError::Embedding`] when the embedder failed.
+    pub fn ingest(&self, document: &Document) -> Result<IngestReport, MemoryError> {
+        let inner = &*self.inner;
+        Ingest {
+            database: &inner.database,
+            vectors: &inner.vectors,
+            embedder: &*inner.embedder,
+            dimensions: inner.space.dimensions,
+            clock: &*inner.clock,
+        }
+        .run(document)
+    }
+
+    /// Finds the chunks that answer a query best, by meaning and by words, best first.
+    ///
+    /// The cost grows with the number of chunks in the namespaces searched: every vector is compared. The first
+    /// search in a namespace also reads its vectors into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::TooLong`] for a query above 64 KiB, [`MemoryError::Embedding`] when the embedder failed.
+    /// No text is an invalid query.
+    pub fn search(&self, query: &Query) -> Result<Vec<Hit>, MemoryError> {
+        let inner = &*self.inner;
+        Search {
+            database: &inner.database,
+            vectors: &inner.vectors,
+            embedder: &*inner.embedder,
+            dimensions: inner.space.dimensions,
+        }
+        .run(query)
+    }
+
+    /// The text around a chunk: the chunk itself, `before` chunks before it and `after` chunks after it, without
+    /// repetitions. `None` when the chunk is gone.
+    pub fn passage(
+        &self,
+        chunk_id: i64,
+        before: usize,
+        after: usize,
+    ) -> Result<Option<Passage>, MemoryError> {
+        self.inner.database.read(|connection| {
+            let place: Option<(String, usize)> = connection
+                .prepare_cached("SELECT document_id, ordinal FROM chunks WHERE id = ?1")?
+                .query_row([chunk_id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let Some((document_id, ordinal)) = place else {
+                return Ok(None);
+            };
+            joined(
+                connection,
+                &document_id,
+                ordinal.saturating_sub(before)..=ordinal.saturating_add(after),
+            )
+        })
+    }
+
+    /// The text of a document as it was ingested; `None` when there is no such document.
+    pub fn text(&self, document_id: &str) -> Result<Option<String>, MemoryError> {
+        self.inner.database.read(|connection| {
+            let known: bool = connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM documents WHERE id = ?1)")?
+                .query_row([document_id], |row| row.get(0))?;
+            if !known {
+                return Ok(None);
+            }
+            let passage = joined(connection, document_id, 0..=usize::MAX)?;
+            Ok(Some(passage.map(|passage| passage.text).unwrap_or_default()))
+        })
+    }
+
+    /// All documents, or those of one namespace, by namespace and key.
+    pub fn documents(&self, namespace: Option<&str>) -> Result<Vec<DocumentInfo>, MemoryError> {
+        self.inner.database.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT d.id, n.name, d.key, d.title, d.source, d.created_ms, d.updated_ms, d.bytes,
+                        (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)
+                 FROM documents d JOIN namespaces n ON n.id = d.namespace_id
+                 WHERE ?1 IS NULL OR n.name = ?1
+                 ORDER BY n.name, d.key",
+            )?;
+            let documents = statement.query_map([namespace], |row| {
+                Ok(DocumentInfo {
+                    id: row.get(0)?,
+                    namespace: row.get(1)?,
+                    key: row.get(2)?,
+                    title: row.get(3)?,
+                    source: row.get(4)?,
+                    created_ms: row.get(5)?,
+                    updated_ms: row.get(6)?,
+                    bytes: row.get(7)?,
+                    chunks: row.get(8)?,
+                })
+            })?;
+            Ok(documents.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Removes a document, its chunks, its words in the index and its vectors. Returns whether it was there.
+    pub fn forget(&self, id: &str) -> Result<bool, MemoryError> {
+        ingest::forget(&self.inner.database, &self.inner.vectors, id)
+    }
+
+    /// Counts what is stored.
+    pub fn stats(&self) -> Result<Stats, MemoryError> {
+        let mut stats = self.inner.database.read(|connection| {
+            let sql = "SELECT (SELECT count(*) FROM namespaces), (SELECT count(*) FROM documents),
+                              (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors WHERE code <> x''),
+                              (SELECT coalesce(sum(tokens), 0) FROM chunks), (SELECT count(*) FROM sessions)";
+            let stats = connection.prepare_cached(sql)?.query_row([], |row| {
+                Ok(Stats {
+                    namespaces: row.get(0)?,
+                    documents: row.get(1)?,
+                    chunks: row.get(2)?,
+                    vectors: row.get(3)?,
+                    tokens: row.get(4)?,
+                    sessions: row.get(5)?,
+                    database_bytes: 0,
+                })
+            })?;
+            Ok(stats)
+        })?;
+        stats.database_bytes = self.inner.database.size()?;
+        Ok(stats)
+    }
+
+    /// Writes the database to `path` as a plain SQLite file that anyone can read. The sessions are not part of it.
+    pub fn export_plain(&self, path: &Path) -> Result<(), MemoryError> {
+        self.inner
+            .database
+            .read(|connection| Ok(openhuman_sqlite::export_plain(connection, path)?))
+    }
+
+    /// A session by its identifier, 1 to 256 bytes; a new one is entered into the list of sessions.
+    pub fn session(&self, id: &str) -> Result<Session, MemoryError> {
+        self.inner.sessions.session(&self.inner.database, id)
+    }
+
+    /// The identifiers of all sessions, oldest first.
+    pub fn session_ids(&self) -> Result<Vec<String>, MemoryError> {
+        Sessions::ids(&self.inner.database)
+    }
+
+    /// Removes a session and its file. Returns whether it was there.
+    pub fn forget_session(&self, id: &str) -> Result<bool, MemoryError> {
+        self.inner.sessions.forget(&self.inner.database, id)
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("space", &self.inner.space)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A stretch of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Passage {
+    /// The document it belongs to.
+    pub document_id: String,
+    /// The text.
+    pub text: String,
+    /// The bytes of the document that the text covers.
+    pub range: Range<usize>,
+}
+
+/// Joins chunks of a document by what each of them adds.
+fn joined(
+    connection: &Connection,
+    document_id: &str,
+    ordinals: std::ops::RangeInclusive<usize>,
+) -> Result<Option<Passage>, MemoryError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT text, first, fresh, last FROM chunks
+         WHERE document_id = ?1 AND ordinal BETWEEN ?2 AND ?3 ORDER BY ordinal",
+    )?;
+    let end = i64::try_from(*ordinals.end()).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![document_id, ordinals.start(), end])?;
+    let mut passage: Option<Passage> = None;
+    while let Some(row) = rows.next()? {
+        let (text, first, fresh): (String, usize, usize) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        match &mut passage {
+            None => {
+                let range = first..row.get(3)?;
+                passage = Some(Passage {
+                    document_id: document_id.to_owned(),
+                    text,
+                    range,
+                });
+            }
+            Some(passage) => {
+                let added = fresh
+                    .checked_sub(first)
+                    .and_then(|from| text.get(from..))
+                    .ok_or_else(|| MemoryError::Damaged {
+                        what: format!("a chunk of document {document_id} with a wrong range"),
+                    })?;
+                passage.text.push_str(added);
+                passage.range.end = row.get(3)?;
+            }
+        }
+    }
+    Ok(passage)
+}

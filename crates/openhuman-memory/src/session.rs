@@ -1,0 +1,350 @@
+//! Conversations, as sealed append-only lines.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use openhuman_vault::Key;
+use openhuman_vault::records::{RecordError, RecordFile};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::document::at_most;
+use crate::error::MemoryError;
+use crate::ingest::hex;
+
+/// The longest session identifier, in bytes.
+pub const MAX_SESSION_ID_BYTES: usize = 256;
+
+/// The longest record, in bytes of JSON: 8 MiB.
+pub const MAX_SESSION_RECORD_BYTES: usize = 8 * 1024 * 1024;
+
+const VERSION: &str = "1.0";
+
+/// One line of a session. As JSON it has the line types `session`, `message`, `compaction` and `session_end`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum SessionRecord {
+    /// The first line. [`Session::append`] writes it by itself when it is missing.
+    Session {
+        /// The format of the lines, `1.0`.
+        version: String,
+        /// The session's identifier.
+        session_id: String,
+        /// Milliseconds since the Unix epoch.
+        timestamp: i64,
+    },
+    /// Something that was said.
+    Message {
+        /// Milliseconds since the Unix epoch.
+        timestamp: i64,
+        /// Who said what.
+        message: SessionMessage,
+    },
+    /// Earlier messages were summed up. Nothing before this line is changed or removed.
+    Compaction {
+        /// Milliseconds since the Unix epoch.
+        timestamp: i64,
+        /// How many compactions there were, this one included.
+        compaction_count: u32,
+        /// What was said, in short.
+        summary: String,
+        /// How many of the newest messages are still sent in full.
+        preserved_messages: u32,
+    },
+    /// The last line of a session that ended in order.
+    SessionEnd {
+        /// Milliseconds since the Unix epoch.
+        timestamp: i64,
+        /// Whether what was learned went into the memory.
+        memory_captured: bool,
+    },
+}
+
+impl SessionRecord {
+    /// A message with one text block.
+    pub fn text(timestamp: i64, role: SessionRole, text: impl Into<String>) -> Self {
+        let block = SessionBlock {
+            kind: "text".to_owned(),
+            text: Some(text.into()),
+            rest: serde_json::Map::new(),
+        };
+        Self::Message {
+            timestamp,
+            message: SessionMessage {
+                role,
+                content: vec![block],
+                usage: None,
+            },
+        }
+    }
+}
+
+/// A message of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionMessage {
+    /// Who said it.
+    pub role: SessionRole,
+    /// Its parts, in order.
+    pub content: Vec<SessionBlock>,
+    /// What the model counted, if a model answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<SessionUsage>,
+}
+
+/// Who speaks in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum SessionRole {
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+    /// The program's instructions to the model.
+    System,
+    /// The result of a tool.
+    Tool,
+}
+
+/// A part of a message. Fields that are not known here are kept as they came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionBlock {
+    /// `text`, or the name of another kind of block.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The text of a `text` block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: serde_json::Map<String, Value>,
+}
+
+/// Tokens that a model counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionUsage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+}
+
+/// One conversation. Clones write to the same file, one at a time.
+#[derive(Clone)]
+pub struct Session {
+    file: Arc<SessionFile>,
+}
+
+impl Session {
+    /// The session's identifier.
+    pub fn id(&self) -> &str {
+        &self.file.id
+    }
+
+    /// Adds a record and returns after it is on disk. The first record of a session is preceded by a `session`
+    /// line with the current time, unless it is one.
+    pub fn append(&self, record: &SessionRecord) -> Result<(), MemoryError> {
+        let line = encode(record)?;
+        let mut handle = self.file.handle(true)?;
+        let Some(records) = handle.as_mut() else {
+            return Ok(());
+        };
+        if records.is_empty() && !matches!(record, SessionRecord::Session { .. }) {
+            let first = SessionRecord::Session {
+                version: VERSION.to_owned(),
+                session_id: self.file.id.clone(),
+                timestamp: self.file.clock.now_ms(),
+            };
+            records
+                .append(&encode(&first)?)
+                .map_err(|source| self.file.failed(source))?;
+        }
+        records.append(&line).map_err(|source| self.file.failed(source))?;
+        Ok(())
+    }
+
+    /// All records in order; none when nothing was appended yet. What a crash left half-written at the end is
+    /// dropped; anything else that is missing or changed is an error.
+    pub fn read(&self) -> Result<Vec<SessionRecord>, MemoryError> {
+        let mut handle = self.file.handle(false)?;
+        let Some(records) = handle.as_mut() else {
+            return Ok(Vec::new());
+        };
+        let lines = records.read_all().map_err(|source| self.file.failed(source))?;
+        let decode = |(index, line): (usize, &Vec<u8>)| {
+            serde_json::from_slice(line).map_err(|source| MemoryError::SessionRecord {
+                session: self.file.id.clone(),
+                index,
+                source,
+            })
+        };
+        lines.iter().enumerate().map(decode).collect()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.file.id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn encode(record: &SessionRecord) -> Result<Vec<u8>, MemoryError> {
+    let line = serde_json::to_string(record).map_err(|error| MemoryError::Damaged {
+        what: error.to_string(),
+    })?;
+    at_most("session record", &line, MAX_SESSION_RECORD_BYTES)?;
+    Ok(line.into_bytes())
+}
+
+struct SessionFile {
+    id: String,
+    path: PathBuf,
+    key: Key,
+    clock: Arc<dyn Clock>,
+    /// Opened on first use, because opening reads and checks the whole file.
+    records: Mutex<Option<RecordFile>>,
+}
+
+impl SessionFile {
+    fn handle(&self, create: bool) -> Result<MutexGuard<'_, Option<RecordFile>>, MemoryError> {
+        let mut handle = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if handle.is_none() && (create || self.path.exists()) {
+            *handle = Some(RecordFile::open(&self.path, &self.key).map_err(|source| self.failed(source))?);
+        }
+        Ok(handle)
+    }
+
+    fn failed(&self, source: RecordError) -> MemoryError {
+        MemoryError::SessionFile {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// The sessions of a memory. Their files have names made from the key, so that they do not tell the identifiers;
+/// the database holds the list.
+pub(crate) struct Sessions {
+    dir: PathBuf,
+    key: Key,
+    clock: Arc<dyn Clock>,
+    open: Mutex<HashMap<String, Weak<SessionFile>>>,
+}
+
+impl Sessions {
+    pub(crate) fn open(dir: PathBuf, key: Key, clock: Arc<dyn Clock>) -> Result<Self, MemoryError> {
+        create_private_dir(&dir)?;
+        Ok(Self {
+            dir,
+            key,
+            clock,
+            open: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn session(&self, database: &Database, id: &str) -> Result<Session, MemoryError> {
+        if id.is_empty() {
+            return Err(MemoryError::Empty { field: "session id" });
+        }
+        at_most("session id", id, MAX_SESSION_ID_BYTES)?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, file| file.strong_count() > 0);
+        if let Some(file) = open.get(id).and_then(Weak::upgrade) {
+            return Ok(Session { file });
+        }
+        let now = self.clock.now_ms();
+        database.write(
+            |transaction| {
+                let sql = "INSERT INTO sessions (id, created_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+                Ok(transaction.execute(sql, rusqlite::params![id, now])?)
+            },
+            |_| (),
+        )?;
+        let file = Arc::new(SessionFile {
+            id: id.to_owned(),
+            path: self.path(id),
+            key: self.key.derive(id.as_bytes(), "openhuman-memory session"),
+            clock: Arc::clone(&self.clock),
+            records: Mutex::default(),
+        });
+        open.insert(id.to_owned(), Arc::downgrade(&file));
+        Ok(Session { file })
+    }
+
+    pub(crate) fn ids(database: &Database) -> Result<Vec<String>, MemoryError> {
+        database.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id FROM sessions ORDER BY created_ms, id")?;
+            let ids = statement
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            Ok(ids)
+        })
+    }
+
+    pub(crate) fn forget(&self, database: &Database, id: &str) -> Result<bool, MemoryError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.remove(id).and_then(|file| file.upgrade()) {
+            *file.records.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        let path = self.path(id);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(MemoryError::Io { path, source });
+            }
+            _ => {}
+        }
+        let sql = "DELETE FROM sessions WHERE id = ?1";
+        Ok(database.write(|transaction| Ok(transaction.execute(sql, [id])?), |_| ())? > 0)
+    }
+
+    fn path(&self, id: &str) -> PathBuf {
+        let name = self
+            .key
+            .derive(id.as_bytes(), "openhuman-memory session file name");
+        self.dir.join(format!("{}.records", hex(&name.expose()[..16])))
+    }
+}
+
+/// Creates a directory, and its parents, that only this user may enter.
+pub(crate) fn create_private_dir(dir: &Path) -> Result<(), MemoryError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|source| MemoryError::Io {
+        path: dir.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_the_documented_shape() {
+        let lines = [
+            r#"{"type":"session","version":"1.0","sessionId":"s","timestamp":1}"#,
+            r#"{"type":"message","timestamp":2,"message":{"role":"user","content":[{"type":"text","text":"hi"}]}}"#,
+            r#"{"type":"message","timestamp":3,"message":{"role":"assistant","content":[{"type":"tool_use","id":"t1"}],"usage":{"inputTokens":1,"outputTokens":2}}}"#,
+            r#"{"type":"compaction","timestamp":4,"compactionCount":1,"summary":"s","preservedMessages":20}"#,
+            r#"{"type":"session_end","timestamp":5,"memoryCaptured":true}"#,
+        ];
+        for line in lines {
+            let record: SessionRecord = serde_json::from_str(line).unwrap();
+            assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        }
+        assert!(serde_json::from_str::<SessionRecord>(r#"{"type":"tool_result"}"#).is_err());
+    }
+}

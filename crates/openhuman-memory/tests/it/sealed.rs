@@ -1,0 +1,122 @@
+use std::fs;
+use std::path::Path;
+
+use openhuman_memory::{Document, Key, MemoryError, Query, SessionRecord, SessionRole};
+
+use crate::{key, open};
+
+const CANARY: &str = "xylophonecanary";
+
+/// Looks for the canary in names and contents of all files below a directory, and counts the files.
+fn search_files(dir: &Path) -> (usize, Vec<String>) {
+    let (mut count, mut found) = (0, Vec::new());
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.display().to_string();
+        if path.is_dir() {
+            let (inner, more) = search_files(&path);
+            count += inner;
+            found.extend(more);
+            continue;
+        }
+        count += 1;
+        let bytes = fs::read(&path).unwrap();
+        let utf16: Vec<u8> = CANARY.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let holds = |needle: &[u8]| {
+            bytes
+                .windows(needle.len())
+                .any(|window| window.eq_ignore_ascii_case(needle))
+        };
+        if name.contains(CANARY)
+            || holds(CANARY.as_bytes())
+            || holds(&CANARY.as_bytes()[..10])
+            || holds(&utf16)
+        {
+            found.push(name);
+        }
+    }
+    (count, found)
+}
+
+#[test]
+fn nothing_readable_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path(), &key()).unwrap();
+    let document = Document {
+        namespace: format!("{CANARY}-namespace"),
+        key: format!("{CANARY}-key"),
+        title: format!("{CANARY} title"),
+        text: format!(
+            "# {CANARY} heading\n\n{}",
+            format!("The {CANARY} plays at midnight. ").repeat(500)
+        ),
+        source: format!("/home/{CANARY}"),
+        created_ms: None,
+    };
+    memory.ingest(&document).unwrap();
+    for n in 0..50 {
+        memory
+            .ingest(&Document::new(
+                format!("{CANARY}{n}"),
+                CANARY,
+                format!("{CANARY} number {n}"),
+            ))
+            .unwrap();
+    }
+    assert!(!memory.search(&Query::new(CANARY)).unwrap().is_empty());
+    let session = memory.session(&format!("{CANARY}-session")).unwrap();
+    session
+        .append(&SessionRecord::text(
+            1,
+            SessionRole::User,
+            format!("Tell me about {CANARY}."),
+        ))
+        .unwrap();
+    let (files, found) = search_files(dir.path());
+    assert!(files >= 2, "the database and a session");
+    assert_eq!(found, Vec::<String>::new(), "while it is open");
+    drop((session, memory));
+    let (_, found) = search_files(dir.path());
+    assert_eq!(found, Vec::<String>::new(), "after it was closed");
+
+    // The search itself works: an export is readable.
+    let memory = open(dir.path(), &key()).unwrap();
+    memory.export_plain(&dir.path().join("plain.db")).unwrap();
+    let (_, found) = search_files(dir.path());
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn another_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path(), &key()).unwrap();
+    memory.ingest(&Document::new("a", "", "secret")).unwrap();
+    drop(memory);
+    let error = open(dir.path(), &Key::from_bytes([1; 32])).unwrap_err();
+    assert!(matches!(error, MemoryError::WrongKey { .. }), "{error}");
+    assert!(open(dir.path(), &key()).is_ok(), "the right key still opens it");
+}
+
+#[test]
+fn an_unusable_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "in the way").unwrap();
+    let error = open(&file, &key()).unwrap_err();
+    assert!(
+        matches!(&error, MemoryError::Io { path, .. } if *path == file),
+        "{error}"
+    );
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let memory = open(dir.path(), &key()).unwrap();
+    let session = memory.session("s").unwrap();
+    let printed = format!("{memory:?} {session:?}");
+    assert!(!printed.contains("42, 42"), "{printed}");
+    fn shared<T: Clone + Send + Sync>(_: &T) {}
+    shared(&memory);
+    shared(&session);
+}
