@@ -1,0 +1,402 @@
+// Drives the real window: node e2e/desktop.mjs <desktop binary> <cli binary> <screenshot png>
+//
+// The app runs as a user starts it, with a home of its own, one skill written for this run and a scripted model
+// behind a real HTTP endpoint. The skill's tool returns a random value; the run passes when that value came through
+// the skill, the core and the IPC into the answer on the screen.
+
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Processes, freePort, untilAnswering } from './processes.mjs';
+import { ENTER, Session } from './webdriver.mjs';
+
+const PROMPT = 'Draw a lot for me, please.';
+const SLOW_PROMPT = 'Recite something slowly.';
+const PASSPHRASE = `passphrase ${randomBytes(6).toString('hex')}`;
+const LOT = `lot-${randomBytes(8).toString('hex')}`;
+const MODEL = 'scripted-desktop';
+
+/**
+ * What the window must show for the prompt. Throws when it does not.
+ *
+ * @param {Turn} turn
+ * @param {string} lot
+ */
+function assertTurn(turn, lot) {
+  equal('the state of the answer', turn.status, 'done');
+  contains('the answer', turn.answer, lot);
+  equal('the tool of the card', turn.card.name, 'oracle__draw');
+  equal('the state of the card', turn.card.status, 'succeeded');
+  contains('the card', turn.card.text, lot);
+  contains('the arguments in the card', turn.card.text, '"sides": 6');
+  contains('the time in the card', turn.card.text, 's');
+}
+
+/**
+ * @typedef {{ status: string, answer: string, card: { name: string, status: string, text: string } }} Turn
+ */
+
+// The answer is the text outside the cards: the value must stand in both.
+const READ_TURN = `function readTurn() {
+  const answers = document.querySelectorAll('[data-role=assistant]');
+  const answer = answers[answers.length - 1];
+  const card = answer && answer.querySelector('[data-tool-card]');
+  return {
+    status: answer ? answer.dataset.status : '',
+    answer: answer ? [...answer.querySelectorAll('.prose')].map((part) => part.textContent).join('\\n') : '',
+    card: {
+      name: card ? card.dataset.toolCard : '',
+      status: card ? card.dataset.status : '',
+      text: card ? card.textContent : '',
+    },
+  };
+}`;
+
+async function main() {
+  const [desktop, cli, picture] = process.argv.slice(2).map((path) => resolve(path));
+  if (!desktop || !cli || !picture) {
+    throw new Error('usage: node e2e/desktop.mjs <desktop binary> <cli binary> <screenshot png>');
+  }
+  const processes = new Processes();
+  const stage = mkdtempSync(join(tmpdir(), 'openhuman-desktop-'));
+  const trap = await startTrap();
+  /** @type {Session | undefined} */
+  let session;
+  try {
+    const env = environment(stage, await startModel(processes, cli, stage));
+    const driver = await startDriver(processes, env);
+
+    session = await step('open the window', () => Session.open(driver, desktop));
+    await firstRun(session);
+    await chat(session);
+    await stop(session);
+    await guards(session, trap);
+    await step('take a picture', async (window) => writeFileSync(picture, await window.screenshot()), session);
+    await step('close the window', (window) => window.close(), session);
+
+    session = await step('open it again', () => Session.open(driver, desktop));
+    await unlock(session);
+    await session.close();
+    session = undefined;
+    console.log(JSON.stringify({ ok: true, lot: LOT, screenshot: picture }));
+  } finally {
+    if (session) await session.close().catch(() => undefined);
+    processes.stopAll();
+    trap.server.close();
+    rmSync(stage, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  }
+}
+
+/** @param {Session} session */
+async function firstRun(session) {
+  await step('ask for a vault on the first run', async () => {
+    await session.waitFor('the first screen', heading('Create your vault'));
+    await accessible(session);
+  });
+  await step('create the vault', async () => {
+    await session.type('input[name=passphrase]', PASSPHRASE);
+    await session.type('input[name=repeat]', PASSPHRASE + ENTER);
+    await session.waitFor('the chat', 'return !!document.querySelector("textarea")');
+  });
+  await step('show the connection, the model and the skill', async () => {
+    await session.waitFor('the skill', `return document.querySelector('aside').innerText.includes('Oracle')`);
+    const pill = await session.run('return document.querySelector("[data-connection]").textContent');
+    contains('the header', pill, 'Disconnected');
+    const aside = await session.run('return document.querySelector("aside").innerText');
+    for (const part of [MODEL, 'Oracle', 'draw', 'documents']) contains('the side panel', aside, part);
+  });
+}
+
+/** @param {Session} session */
+async function chat(session) {
+  const turn = await step('answer a prompt with a value from the tool', async () => {
+    await session.type('textarea', PROMPT + ENTER);
+    await session.waitFor('the answer', `${READ_TURN}
+      return !['', 'running'].includes(readTurn().status);`);
+    /** @type {Turn} */
+    const shown = await session.run(`${READ_TURN} return readTurn();`);
+    assertTurn(shown, LOT);
+    return shown;
+  });
+  await step('notice another value', async () => {
+    const other = `lot-${randomBytes(8).toString('hex')}`;
+    const inAnswerOnly = { ...turn, card: { ...turn.card, text: turn.card.text.replaceAll(LOT, other) } };
+    const inCardOnly = { ...turn, answer: turn.answer.replaceAll(LOT, other) };
+    fails('another value', () => assertTurn(turn, other));
+    fails('a card with another value', () => assertTurn(inAnswerOnly, LOT));
+    fails('an answer with another value', () => assertTurn(inCardOnly, LOT));
+  });
+  await step('pass axe with every part open', async () => {
+    await session.run('for (const part of document.querySelectorAll("details")) part.open = true;');
+    await accessible(session);
+    await session.run('for (const part of document.querySelectorAll("aside details")) part.open = false;');
+  });
+}
+
+/** @param {Session} session */
+async function stop(session) {
+  await step('stop an answer', async () => {
+    await session.run(`[...document.querySelectorAll('button')].find((b) => b.textContent === 'New chat').click();`);
+    await session.type('textarea', SLOW_PROMPT + ENTER);
+    await session.waitFor('the first words', `${READ_TURN}
+      const turn = readTurn();
+      return turn.status === 'running' && turn.answer.length > 0;`);
+    await session.click('button[aria-label=Stop]');
+    await session.waitFor('the end', 'return !!document.querySelector("[data-role=assistant][data-status=stopped]")');
+    await session.run(`document.querySelector('nav[aria-label=Chats] li:last-child button').click();`);
+    await session.waitFor('the first chat', `return document.body.innerText.includes(arguments[0])`, PROMPT);
+  });
+}
+
+/**
+ * @param {Session} session
+ * @param {Trap} trap
+ */
+async function guards(session, trap) {
+  await step('block inline scripts', async () => {
+    const blocked = await session.runAsync(`
+      const violation = new Promise((resolve) =>
+        document.addEventListener('securitypolicyviolation', (event) => resolve(event.effectiveDirective), { once: true }));
+      const script = document.createElement('script');
+      script.textContent = 'window.inlineScriptRan = true';
+      document.body.append(script);
+      return [window.inlineScriptRan === true, await Promise.race([violation, new Promise((r) => setTimeout(r, 5000, 'none'))])];`);
+    equal('an inline script', JSON.stringify(blocked), '[false,"script-src-elem"]');
+  });
+  await step('block the network', async () => {
+    await fetch(trap.url, { signal: AbortSignal.timeout(5_000) });
+    equal('requests of this program', trap.hits(), 1);
+    const outcome = await session.runAsync(
+      `return await fetch(args[0], { mode: 'no-cors' }).then(() => 'sent', (error) => error.name);`,
+      trap.url,
+    );
+    equal('fetch in the window', outcome, 'TypeError');
+    await session.runAsync(
+      `const image = new Image();
+       await new Promise((resolve) => { image.onload = image.onerror = resolve; image.src = args[0]; });`,
+      trap.url,
+    );
+    await session.run('location.href = arguments[0]; window.open(arguments[0]);', trap.url);
+    await session.runAsync('await new Promise((resolve) => setTimeout(resolve, 300))');
+    contains('the address of the window', await session.url(), 'tauri://localhost');
+    equal('requests that came through', trap.hits(), 1);
+  });
+  await step('grant nothing but the door', async () => {
+    equal('window.__TAURI__', await session.run('return typeof window.__TAURI__'), 'undefined');
+    const invoke = (/** @type {string} */ command, /** @type {unknown} */ args) =>
+      session.runAsync(
+        `return await window.__TAURI_INTERNALS__.invoke(args[0], args[1]).then(
+           (value) => 'granted: ' + JSON.stringify(value), (error) => error.message || String(error));`,
+        command,
+        args,
+      );
+    const rpc = (/** @type {string} */ method) => invoke('core_rpc', { method, params: {} });
+    contains('a method of the list', await rpc('openhuman.app_state_snapshot'), 'granted: {');
+    contains('another method', await rpc('openhuman.skills_call_tool'), 'may not call');
+    contains('a method that does not exist', await rpc('shell.exec'), 'may not call');
+    contains('a system command', await invoke('plugin:window|set_title', { label: 'main', value: 'x' }), 'not allowed');
+  });
+}
+
+/** @param {Session} session */
+async function unlock(session) {
+  await step('refuse a wrong passphrase', async () => {
+    await session.waitFor('the unlock screen', heading('Unlock your vault'));
+    await accessible(session);
+    await session.type('input[name=passphrase]', `not the ${PASSPHRASE}${ENTER}`);
+    await session.waitFor('the reason', `const alert = document.querySelector('[role=alert]');
+      return alert && alert.innerText.includes('does not open the vault');`);
+  });
+  await step('unlock with the right one', async () => {
+    await session.clear('input[name=passphrase]');
+    await session.type('input[name=passphrase]', PASSPHRASE + ENTER);
+    await session.waitFor('the chat', 'return !!document.querySelector("textarea")');
+  });
+}
+
+// ---- the stage ----
+
+/**
+ * A server that nobody may reach from the window.
+ *
+ * @typedef {{ url: string, hits: () => number, server: import('node:http').Server }} Trap
+ * @returns {Promise<Trap>}
+ */
+function startTrap() {
+  let hits = 0;
+  const server = createServer((_request, response) => {
+    hits += 1;
+    response.setHeader('access-control-allow-origin', '*').end('reached');
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+      resolve({ url: `http://127.0.0.1:${port}/`, hits: () => hits, server });
+    });
+  });
+}
+
+/**
+ * Starts the scripted model; its answer is composed from what the tool returned.
+ *
+ * @param {Processes} processes
+ * @param {string} cli
+ * @param {string} stage
+ * @returns {Promise<string>} the base URL
+ */
+async function startModel(processes, cli, stage) {
+  const before = { user_contains: [PROMPT], tool_results: false, tools: ['oracle__draw'] };
+  const script = {
+    model: MODEL,
+    rules: [
+      { when: before, reply: { calls: { calls: [{ name: 'oracle__draw', arguments: { sides: 6 } }] } } },
+      {
+        when: { user_contains: [PROMPT], tool_results: true },
+        reply: { text: [{ template: 'You drew **{{tool:oracle__draw}}**. Keep it in a safe place.' }] },
+      },
+      {
+        when: { user_contains: [SLOW_PROMPT] },
+        reply: { text: [{ template: 'Word after word, line after line, this text never seems to end. '.repeat(40) }] },
+        fault: { slow_drip: { millis: 200 } },
+      },
+    ],
+  };
+  const file = join(stage, 'script.json');
+  writeFileSync(file, JSON.stringify(script));
+  const line = await processes.firstLine(cli, ['dev', 'llm', '--script', file], process.env);
+  return JSON.parse(line).base_url;
+}
+
+/**
+ * The app's environment: folders of its own, one skill and the scripted model.
+ *
+ * @param {string} stage
+ * @param {string} baseUrl
+ */
+function environment(stage, baseUrl) {
+  const skill = join(stage, 'skills', 'oracle');
+  mkdirSync(skill, { recursive: true });
+  writeFileSync(
+    join(skill, 'manifest.json'),
+    JSON.stringify({ id: 'oracle', name: 'Oracle', version: '1.0.0', runtime: 'quickjs', entry: 'index.js' }),
+  );
+  writeFileSync(
+    join(skill, 'index.js'),
+    `globalThis.__skill = { default: { tools: [{
+       name: 'draw',
+       description: 'Draws a lot',
+       inputSchema: { type: 'object', properties: { sides: { type: 'number' } } },
+       execute: () => ${JSON.stringify(LOT)},
+     }] } };\n`,
+  );
+  /** @type {NodeJS.ProcessEnv} */
+  const env = {
+    ...process.env,
+    OPENHUMAN_HOME: join(stage, 'home'),
+    OPENHUMAN_SKILLS_DIR: join(stage, 'skills'),
+    OPENAI_BASE_URL: baseUrl,
+    OPENAI_API_KEY: 'scripted',
+    OPENAI_MODEL: MODEL,
+    XDG_DATA_HOME: join(stage, 'data'),
+    XDG_CACHE_HOME: join(stage, 'cache'),
+    XDG_CONFIG_HOME: join(stage, 'config'),
+    TAURI_WEBVIEW_AUTOMATION: 'true',
+  };
+  // With these set, WebKit never answers a request for a screenshot.
+  delete env.WEBKIT_DISABLE_DMABUF_RENDERER;
+  delete env.WEBKIT_DISABLE_COMPOSITING_MODE;
+  return env;
+}
+
+/**
+ * @param {Processes} processes
+ * @param {NodeJS.ProcessEnv} env
+ */
+async function startDriver(processes, env) {
+  const port = await freePort();
+  processes.start('WebKitWebDriver', [`--port=${port}`, '--host=127.0.0.1'], env);
+  const driver = `http://127.0.0.1:${port}`;
+  await untilAnswering(`${driver}/status`);
+  return driver;
+}
+
+// ---- checks ----
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** @param {Session} session */
+async function accessible(session) {
+  await session.run(`${AXE}; window.axe = axe;`);
+  const violations = await session.runAsync(`
+    const { violations } = await window.axe.run(document);
+    return violations.map((v) => v.id + ': ' + v.nodes.map((node) => node.target.join(' ')).join(', '));`);
+  equal('the violations that axe finds', violations.join('; '), '');
+}
+
+/** @param {string} text */
+function heading(text) {
+  return `const heading = document.querySelector('h1'); return heading && heading.innerText === ${JSON.stringify(text)};`;
+}
+
+/**
+ * Runs one step and prints how long it took.
+ *
+ * @template T
+ * @param {string} name
+ * @param {(session: Session) => Promise<T>} action
+ * @param {Session} [session]
+ * @returns {Promise<T>}
+ */
+async function step(name, action, session) {
+  const started = performance.now();
+  try {
+    const result = await action(/** @type {Session} */ (session));
+    console.log(`ok   ${name} (${Math.round(performance.now() - started)} ms)`);
+    return result;
+  } catch (error) {
+    console.log(`FAIL ${name}`);
+    throw error;
+  }
+}
+
+/**
+ * @param {string} what
+ * @param {unknown} actual
+ * @param {unknown} expected
+ */
+function equal(what, actual, expected) {
+  if (actual !== expected) throw new Error(`${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`);
+}
+
+/**
+ * @param {string} what
+ * @param {string} text
+ * @param {string} part
+ */
+function contains(what, text, part) {
+  if (!text.includes(part)) throw new Error(`${what} does not contain ${JSON.stringify(part)}: ${JSON.stringify(text)}`);
+}
+
+/**
+ * @param {string} what
+ * @param {() => void} check
+ */
+function fails(what, check) {
+  try {
+    check();
+  } catch {
+    return;
+  }
+  throw new Error(`${what} was not noticed`);
+}
+
+main().then(
+  () => process.exit(0),
+  (error) => {
+    console.error(error);
+    process.exit(1);
+  },
+);
