@@ -1,0 +1,88 @@
+//! The three HTTP routes.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use openhuman_vault::tokens::TokenError;
+use serde_json::{Value, json};
+
+use crate::server::{AUDIENCE, Shared};
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/health", get(health))
+        .route("/telegram/login-tokens/{token}/consume", post(consume))
+        .route("/auth/me", get(me))
+        .fallback(async || refused(StatusCode::NOT_FOUND, "There is nothing under this path"))
+        .with_state(shared)
+}
+
+async fn health() -> Response {
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})).into_response()
+}
+
+/// Turns a login token into a session token, once.
+async fn consume(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Response {
+    let redeeming = tokio::task::spawn_blocking({
+        let shared = Arc::clone(&shared);
+        move || shared.logins.redeem(&token, AUDIENCE, shared.now_ms())
+    });
+    match redeeming.await {
+        Ok(Ok(user)) => {
+            let token = shared.sessions.issue(&user, shared.now_ms());
+            accepted(json!({"jwtToken": token.expose()}))
+        }
+        Ok(Err(error @ TokenError::Invalid)) => refused(StatusCode::UNAUTHORIZED, &error.to_string()),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a login token could not be redeemed");
+            refused(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The login could not be checked; try again",
+            )
+        }
+        Err(error) => {
+            tracing::error!(%error, "a login token could not be redeemed");
+            refused(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The login could not be checked; try again",
+            )
+        }
+    }
+}
+
+/// Says whose session it is.
+async fn me(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    let Some(token) = bearer else {
+        return refused(
+            StatusCode::UNAUTHORIZED,
+            "Send the session token as: Authorization: Bearer <token>",
+        );
+    };
+    match shared.sessions.verify(token, shared.now_ms()) {
+        Ok(session) => accepted(json!({"id": session.user, "expiresAtMs": session.expires_ms})),
+        Err(error) => refused(StatusCode::UNAUTHORIZED, &error.to_string()),
+    }
+}
+
+fn accepted(data: Value) -> Response {
+    (
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(json!({"success": true, "data": data})),
+    )
+        .into_response()
+}
+
+fn refused(status: StatusCode, message: &str) -> Response {
+    let body = Json(json!({"success": false, "message": message}));
+    (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
+}
