@@ -1,7 +1,9 @@
 //! Files that are written whole or not at all.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+#[cfg(feature = "vault")]
+use std::io::Read;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Replaces `path` by `bytes`: temporary file, fsync, rename, fsync of the directory. After a crash the file

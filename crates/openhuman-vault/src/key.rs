@@ -57,6 +57,7 @@ impl Key {
         Key::from_bytes(*self.expose())
     }
 
+    #[cfg(feature = "vault")]
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8; 32] {
         &mut self.0
     }

@@ -1,0 +1,135 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use openhuman_vault::Key;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::database::{self, Damage, Database};
+use crate::error::Error;
+use crate::vfs;
+
+/// How [`open`] behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Refuse to create the database: [`Error::Missing`] when it is not there. Default: `false`.
+    pub must_exist: bool,
+    /// Open without writing to the database. Implies `must_exist`. Default: `false`.
+    pub read_only: bool,
+    /// How long to wait for another connection's write, and for another process to close the database.
+    /// Default: 5 seconds.
+    pub busy_timeout: Duration,
+    /// What a commit survives. Default: [`Durability::PowerLoss`].
+    pub durability: Durability,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            must_exist: false,
+            read_only: false,
+            busy_timeout: Duration::from_secs(5),
+            durability: Durability::PowerLoss,
+        }
+    }
+}
+
+/// What a committed transaction survives. The database is consistent in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut: every commit waits for the disk (`synchronous=FULL`).
+    PowerLoss,
+    /// The end of the process, but after a power cut the last commits may be missing (`synchronous=NORMAL`).
+    /// Much faster for many small commits.
+    ProcessCrash,
+}
+
+/// Opens or creates a sealed database and returns an ordinary connection to it.
+///
+/// Any number of connections of one process may be open on a file; a second process gets [`Error::InUse`]. The
+/// database is in write-ahead-log mode and stays there. Temporary tables, indices and sorter runs live in
+/// memory, whatever `temp_store` says.
+///
+/// # Errors
+/// [`Error::WrongKey`], [`Error::NotSealed`], [`Error::Missing`], [`Error::Truncated`], [`Error::PageCorrupt`],
+/// [`Error::LogCorrupt`], [`Error::InUse`], [`Error::BadPath`], [`Error::Io`], [`Error::Random`] and
+/// [`Error::Sqlite`]. The file is never changed by an `open` that fails.
+pub fn open(path: &Path, key: &Key, options: &Options) -> Result<Connection, Error> {
+    vfs::register()?;
+    let (database, path) = database::acquire(path, key, options)?;
+    let mode = if options.read_only {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    };
+    let flags = mode | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = {
+        let ticket = vfs::Ticket::new(&database);
+        let uri = uri(&path, &ticket.value())?;
+        Connection::open_with_flags_and_vfs(uri, flags, vfs::NAME)
+    };
+    opened
+        .and_then(|connection| configure(connection, options))
+        .map_err(|error| translate(&path, &database, error))
+}
+
+fn configure(connection: Connection, options: &Options) -> rusqlite::Result<Connection> {
+    connection.busy_timeout(options.busy_timeout)?;
+    let synchronous = match options.durability {
+        Durability::PowerLoss => "FULL",
+        Durability::ProcessCrash => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Reads page 1 and, if there is a log, recovers it: errors belong to `open`, not to the first query.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Says more about an error of a sealed connection: [`Error::PageCorrupt`] and its like instead of SQLite's
+/// "disk I/O error" or "file is not a database". Anything else becomes [`Error::Sqlite`].
+pub fn diagnose(connection: &Connection, error: rusqlite::Error) -> Error {
+    let path = connection.path().map(PathBuf::from).unwrap_or_default();
+    match database::find(&path) {
+        Some(database) => translate(&path, &database, error),
+        None => Error::Sqlite(error),
+    }
+}
+
+fn translate(path: &Path, database: &Database, error: rusqlite::Error) -> Error {
+    let by_damage = match error.sqlite_error() {
+        Some(code) if code.extended_code == rusqlite::ffi::SQLITE_IOERR_DATA => true,
+        Some(code) => code.code == ErrorCode::NotADatabase,
+        None => false,
+    };
+    let path = path.to_owned();
+    match database.damage() {
+        Some(Damage::Page(page)) if by_damage => Error::PageCorrupt { path, page },
+        Some(Damage::Frame(frame)) if by_damage => Error::LogCorrupt { path, frame },
+        Some(Damage::EndsBefore { size, .. }) if by_damage => Error::Truncated { path, size },
+        _ => Error::Sqlite(error),
+    }
+}
+
+/// The path as SQLite's URI, with the ticket by which the VFS finds the key. The key itself is never in it.
+fn uri(path: &Path, ticket: &str) -> Result<String, Error> {
+    let text = path.to_str().ok_or_else(|| Error::BadPath {
+        path: path.to_owned(),
+    })?;
+    #[cfg(windows)]
+    let text = &format!(
+        "/{}",
+        text.strip_prefix(r"\\?\").unwrap_or(text).replace('\\', "/")
+    );
+    let mut uri = String::from("file:");
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b':' => {
+                uri.push(char::from(byte))
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?openhuman=");
+    uri.push_str(ticket);
+    Ok(uri)
+}

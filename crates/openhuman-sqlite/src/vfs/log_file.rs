@@ -1,0 +1,247 @@
+//! The write-ahead log: a clear file header, then frames, each sealed as one unit with its header.
+//!
+//! SQLite writes a frame as 24 bytes of header and then 4096 bytes of page. The header waits here until its page
+//! arrives, and both are written as one sealed unit of the same length, so offsets do not move.
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use libsqlite3_sys as ffi;
+
+use super::raw::{Code, RawFile};
+use crate::database::{Damage, Database};
+use crate::format::{self, FRAME, FRAME_HEADER, LOG_HEADER, PAGE};
+
+pub(crate) struct LogFile<R> {
+    raw: R,
+    database: Arc<Database>,
+    /// A frame header whose page has not come yet.
+    pending: Option<(u64, [u8; FRAME_HEADER])>,
+    /// The frame SQLite read last as a whole. When it rewrites checksums it reads a frame and then writes its
+    /// header alone; that header goes to disk at once.
+    read_whole: Option<(u64, Box<[u8; FRAME]>)>,
+    /// A header could not be written at a point where SQLite takes no error; every later call reports it.
+    failed: Option<Code>,
+}
+
+/// A range of the log file.
+enum Place {
+    FileHeader,
+    Frame { index: u64, inside: usize },
+}
+
+fn place(offset: u64) -> Place {
+    match offset.checked_sub(LOG_HEADER as u64) {
+        None => Place::FileHeader,
+        Some(at) => Place::Frame {
+            index: at / FRAME as u64,
+            inside: (at % FRAME as u64) as usize,
+        },
+    }
+}
+
+fn frame_offset(index: u64) -> u64 {
+    LOG_HEADER as u64 + index * FRAME as u64
+}
+
+impl<R: RawFile> LogFile<R> {
+    pub(crate) fn new(raw: R, database: Arc<Database>) -> LogFile<R> {
+        LogFile {
+            raw,
+            database,
+            pending: None,
+            read_whole: None,
+            failed: None,
+        }
+    }
+
+    pub(crate) fn raw(&mut self) -> &mut R {
+        &mut self.raw
+    }
+
+    /// Whole frames are what recovery reads: one that does not authenticate comes back as zeros, and SQLite ends
+    /// the log there as it does for a bad checksum. Anything else has to authenticate.
+    pub(crate) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<(), Code> {
+        self.flush()?;
+        let (index, inside) = match place(offset) {
+            Place::FileHeader if offset + buf.len() as u64 > LOG_HEADER as u64 => {
+                return Err(ffi::SQLITE_IOERR_READ);
+            }
+            Place::FileHeader => {
+                let present = self.raw.read(buf, offset)?;
+                return if present < buf.len() {
+                    Err(ffi::SQLITE_IOERR_SHORT_READ)
+                } else {
+                    Ok(())
+                };
+            }
+            Place::Frame { index, inside } => (index, inside),
+        };
+        if inside + buf.len() > FRAME {
+            return Err(ffi::SQLITE_IOERR_READ);
+        }
+        let mut frame = Box::new([0; FRAME]);
+        let present = self.raw.read(frame.as_mut_slice(), frame_offset(index))?;
+        if present < FRAME {
+            buf.fill(0);
+            return Err(ffi::SQLITE_IOERR_SHORT_READ);
+        }
+        let recovery = buf.len() == FRAME;
+        match self.database.codec.open_frame(index, &mut frame) {
+            Ok(()) => {
+                buf.copy_from_slice(&frame[inside..inside + buf.len()]);
+                self.read_whole = recovery.then_some((index, frame));
+                Ok(())
+            }
+            Err(_) if recovery => {
+                buf.fill(0);
+                self.read_whole = None;
+                self.warn_about_gap(index)
+            }
+            Err(_) => {
+                buf.fill(0);
+                self.database.note_damage(Damage::Frame(index));
+                Err(ffi::SQLITE_IOERR_DATA)
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, buf: &[u8], offset: u64) -> Result<(), Code> {
+        let refused = Err(ffi::SQLITE_IOERR_WRITE);
+        match place(offset) {
+            Place::FileHeader if offset == 0 && buf.len() == LOG_HEADER => {
+                // A new generation of the log: nothing of the old one is rewritten any more.
+                self.forget();
+                self.raw.write(buf, offset)
+            }
+            Place::Frame { index, inside: 0 } if buf.len() == FRAME_HEADER => {
+                self.flush()?;
+                let mut header = [0; FRAME_HEADER];
+                header.copy_from_slice(buf);
+                match self.read_whole.take() {
+                    Some((read, mut frame)) if read == index => {
+                        frame[..FRAME_HEADER].copy_from_slice(&header);
+                        self.write_frame(index, &mut frame)
+                    }
+                    _ => {
+                        self.pending = Some((index, header));
+                        Ok(())
+                    }
+                }
+            }
+            Place::Frame {
+                index,
+                inside: FRAME_HEADER,
+            } if buf.len() == PAGE => {
+                self.check_failed()?;
+                self.read_whole = None;
+                let mut frame = match self.pending.take() {
+                    Some((waiting, header)) if waiting == index => {
+                        let mut frame = Box::new([0; FRAME]);
+                        frame[..FRAME_HEADER].copy_from_slice(&header);
+                        frame
+                    }
+                    other => {
+                        // A page written again inside its transaction: the frame keeps its header.
+                        self.pending = other;
+                        self.flush()?;
+                        self.existing_frame(index)?
+                    }
+                };
+                frame[FRAME_HEADER..].copy_from_slice(buf);
+                self.write_frame(index, &mut frame)
+            }
+            _ => refused,
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, size: u64) -> Result<(), Code> {
+        self.forget();
+        self.raw.truncate(size)
+    }
+
+    pub(crate) fn sync(&mut self, flags: c_int) -> Result<(), Code> {
+        self.flush()?;
+        self.raw.sync(flags)
+    }
+
+    pub(crate) fn size(&mut self) -> Result<u64, Code> {
+        self.flush()?;
+        self.raw.size()
+    }
+
+    /// Writes a header that is still waiting into its frame.
+    pub(crate) fn flush(&mut self) -> Result<(), Code> {
+        self.check_failed()?;
+        if let Some((index, header)) = self.pending.take() {
+            if self.raw.size()? < frame_offset(index + 1) {
+                // The page never came; for SQLite, too, such a frame is no frame.
+                return Ok(());
+            }
+            let mut frame = self.existing_frame(index)?;
+            frame[..FRAME_HEADER].copy_from_slice(&header);
+            self.write_frame(index, &mut frame)?;
+        }
+        Ok(())
+    }
+
+    /// As [`LogFile::flush`], where SQLite takes no error: the next call reports it.
+    pub(crate) fn flush_or_remember(&mut self) {
+        if let Err(code) = self.flush() {
+            self.failed = Some(code);
+        }
+    }
+
+    fn check_failed(&self) -> Result<(), Code> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn forget(&mut self) {
+        self.pending = None;
+        self.read_whole = None;
+    }
+
+    fn existing_frame(&mut self, index: u64) -> Result<Box<[u8; FRAME]>, Code> {
+        let mut frame = Box::new([0; FRAME]);
+        let present = self.raw.read(frame.as_mut_slice(), frame_offset(index))?;
+        if present < FRAME || self.database.codec.open_frame(index, &mut frame).is_err() {
+            self.database.note_damage(Damage::Frame(index));
+            return Err(ffi::SQLITE_IOERR_DATA);
+        }
+        Ok(frame)
+    }
+
+    fn write_frame(&mut self, index: u64, frame: &mut [u8; FRAME]) -> Result<(), Code> {
+        let page_number = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
+        // Refused here and not at the checkpoint: the transaction fails, and the database stays usable.
+        if !format::acceptable(page_number.into(), &frame[FRAME_HEADER..]) {
+            return Err(ffi::SQLITE_IOERR_WRITE);
+        }
+        self.database
+            .codec
+            .seal_frame(index, frame)
+            .map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
+        self.raw.write(frame, frame_offset(index))
+    }
+
+    /// Recovery is about to end the log at a frame that does not authenticate. Frames of the same generation
+    /// behind it are what an interrupted write leaves, or a damaged disk, or somebody who changed the file.
+    fn warn_about_gap(&mut self, index: u64) -> Result<(), Code> {
+        let mut salts = [0; 8];
+        self.raw.read(&mut salts, 16)?;
+        let mut frame = Box::new([0; FRAME]);
+        if self.raw.read(frame.as_mut_slice(), frame_offset(index + 1))? == FRAME
+            && self.database.codec.open_frame(index + 1, &mut frame).is_ok()
+            && frame[8..16] == salts
+        {
+            tracing::warn!(
+                frame = index,
+                "the log ends at an unreadable frame with readable frames behind it"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

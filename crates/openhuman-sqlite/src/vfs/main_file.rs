@@ -1,0 +1,123 @@
+//! The database file: whole pages, each sealed.
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use libsqlite3_sys as ffi;
+
+use super::raw::{Code, RawFile};
+use crate::database::{Damage, Database};
+use crate::format::{self, PAGE};
+
+pub(crate) struct MainFile<R> {
+    /// Closed before the last owner of `database` frees the lock.
+    raw: R,
+    database: Arc<Database>,
+    read_only: bool,
+}
+
+impl<R: RawFile> MainFile<R> {
+    pub(crate) fn new(raw: R, database: Arc<Database>, read_only: bool) -> MainFile<R> {
+        MainFile {
+            raw,
+            database,
+            read_only,
+        }
+    }
+
+    pub(crate) fn raw(&mut self) -> &mut R {
+        &mut self.raw
+    }
+
+    pub(crate) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// Serves any range. SQLite asks for whole pages, for the first 100 bytes at open, and for 16 bytes of the
+    /// header when it looks whether the file changed.
+    pub(crate) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<(), Code> {
+        if offset == 0 && buf.len() == 100 {
+            return self.read_header(buf);
+        }
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset + done as u64;
+            let (number, inside) = (at / PAGE as u64 + 1, (at % PAGE as u64) as usize);
+            let page = match self.page(number)? {
+                Ok(page) => page,
+                Err(damage) => {
+                    self.database.note_damage(damage);
+                    buf.fill(0);
+                    return Err(if number == 1 {
+                        ffi::SQLITE_NOTADB
+                    } else {
+                        ffi::SQLITE_IOERR_DATA
+                    });
+                }
+            };
+            let n = (PAGE - inside).min(buf.len() - done);
+            buf[done..done + n].copy_from_slice(&page[inside..inside + n]);
+            done += n;
+        }
+        Ok(())
+    }
+
+    /// SQLite reads these 100 bytes before it looks into the log. A page 1 that a crash tore during a checkpoint
+    /// does not authenticate here although the log has a good copy, so the constants of the format stand in for
+    /// it. Nothing is accepted by that: the page itself is read, and authenticated, right after.
+    fn read_header(&mut self, buf: &mut [u8]) -> Result<(), Code> {
+        match self.page(1)? {
+            Ok(page) => buf.copy_from_slice(&page[..100]),
+            Err(_) => buf.copy_from_slice(&format::constant_header()),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write(&mut self, buf: &[u8], offset: u64) -> Result<(), Code> {
+        if self.read_only {
+            return Err(ffi::SQLITE_READONLY);
+        }
+        let number = offset / PAGE as u64 + 1;
+        if !offset.is_multiple_of(PAGE as u64) || !format::acceptable(number, buf) {
+            return Err(ffi::SQLITE_IOERR_WRITE);
+        }
+        let mut page = [0; PAGE];
+        page.copy_from_slice(buf);
+        self.database
+            .codec
+            .seal_page(number, &mut page)
+            .map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
+        self.raw.write(&page, offset)
+    }
+
+    pub(crate) fn truncate(&mut self, size: u64) -> Result<(), Code> {
+        if self.read_only || size == 0 || !size.is_multiple_of(PAGE as u64) {
+            return Err(ffi::SQLITE_IOERR_TRUNCATE);
+        }
+        self.raw.truncate(size)
+    }
+
+    pub(crate) fn sync(&mut self, flags: c_int) -> Result<(), Code> {
+        self.raw.sync(flags)
+    }
+
+    pub(crate) fn size(&mut self) -> Result<u64, Code> {
+        self.raw.size()
+    }
+
+    fn page(&mut self, number: u64) -> Result<Result<[u8; PAGE], Damage>, Code> {
+        let mut page = [0; PAGE];
+        let present = self.raw.read(&mut page, (number - 1) * PAGE as u64)?;
+        if present < PAGE {
+            return Ok(Err(Damage::EndsBefore {
+                page: number,
+                size: self.raw.size()?,
+            }));
+        }
+        let opened = self.database.codec.open_page(number, &mut page);
+        Ok(opened.map(|()| page).map_err(|_| Damage::Page(number)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
