@@ -1,13 +1,16 @@
 //! `cargo xtask bench demo`: what the demo, the core and the command line cost on this machine.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
 use crate::Failure;
 use crate::process::Invocation;
 use crate::workspace::Workspace;
+
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
+const RUN_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 const DEMO_RUNS: usize = 5;
 const CORE_RUNS: usize = 3;
@@ -36,7 +39,7 @@ pub(crate) fn demo(workspace: &Workspace, output: Output) -> Result<(), Failure>
         "cargo",
         ["build", "--release", "--locked", "-p", "openhuman-cli"],
     );
-    build.read()?;
+    build.run(BUILD_LIMIT)?;
     let path = workspace.program("release", "openhuman");
     let program = path.display().to_string();
     let call =
@@ -87,7 +90,7 @@ fn timed(runs: usize, call: &Invocation, check: fn(&str) -> Result<(), Failure>)
     let cpu_before = children_cpu_ms();
     for _ in 0..runs {
         let started = Instant::now();
-        let printed = call.read()?;
+        let printed = call.read(RUN_LIMIT)?;
         walls.push(started.elapsed().as_secs_f64() * 1e3);
         check(&printed)?;
     }
@@ -114,7 +117,7 @@ fn demo_succeeded(printed: &str) -> Result<(), Failure> {
 fn core_figures(call: &Invocation) -> Result<Map<String, Value>, Failure> {
     let mut runs = Vec::with_capacity(CORE_RUNS);
     for _ in 0..CORE_RUNS {
-        runs.push(parse_core(&call.read()?)?);
+        runs.push(parse_core(&call.read(RUN_LIMIT)?)?);
     }
     Ok(medians(&runs))
 }
@@ -179,7 +182,7 @@ fn parse_children_cpu_ms(stat: &str) -> Option<f64> {
 fn machine(workspace: &Workspace) -> Value {
     let git = |arguments: &[&str]| {
         Invocation::new(workspace.root(), "git", arguments.iter().copied())
-            .read()
+            .read(RUN_LIMIT)
             .map(|text| text.trim().to_string())
     };
     json!({

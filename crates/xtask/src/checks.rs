@@ -20,7 +20,11 @@ const FORBIDDEN: [&str; 2] = ["openssl-sys", "aws-lc-sys"];
 pub(crate) struct Tools;
 
 impl Check for Tools {
-    fn run(&self, _: Duration) -> Result<(), Failure> {
+    fn describe(&self) -> &'static str {
+        "looks for clippy, rustfmt, node, npm and python"
+    }
+
+    fn run(&self, limit: Duration) -> Result<(), Failure> {
         let here = Path::new(".");
         for component in ["clippy", "fmt"] {
             if !Invocation::new(here, "cargo", [component, "--version"]).succeeds() {
@@ -31,7 +35,7 @@ impl Check for Tools {
         }
         let (major, minor) = OLDEST_NODE;
         let advice = format!("install node {major}.{minor} or newer with npm");
-        let node = Invocation::new(here, "node", ["--version"]).read();
+        let node = Invocation::new(here, "node", ["--version"]).read(limit);
         let node = node.map_err(|failure| Failure::new(format!("{failure}\n{advice}")))?;
         if node_version(&node).is_none_or(|version| version < OLDEST_NODE) {
             return Err(Failure::new(format!("node is {}: {advice}", node.trim())));
@@ -78,6 +82,10 @@ impl LockFiles {
 }
 
 impl Check for LockFiles {
+    fn describe(&self) -> &'static str {
+        "looks for unwanted packages in Cargo.lock and for registry hosts in package-lock.json"
+    }
+
     fn run(&self, _: Duration) -> Result<(), Failure> {
         if let Some(package) = forbidden_package(&read(&self.cargo)?) {
             return Err(Failure::new(format!(

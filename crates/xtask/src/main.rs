@@ -23,6 +23,7 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   test                 install what the tests need (Debian packages when it may), then run everything
+  test --only NAME     run one step of `test`
   test --list          print the steps of `test` without running them
   desktop build        build the window's front end, the command line program and the desktop app
   desktop test         the same, then drive the real window (Linux)
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["test"] => Workspace::find().and_then(|workspace| step::run_all(&plan::test(&workspace))),
         ["test", "--list"] => Workspace::find().map(|workspace| step::print_all(&plan::test(&workspace))),
+        ["test", "--only", name] => {
+            Workspace::find().and_then(|workspace| step::run_all(&step::only(plan::test(&workspace), name)?))
+        }
         ["desktop", "build"] => {
             Workspace::find().and_then(|workspace| step::run_all(&desktop::build(&workspace)))
         }

@@ -51,6 +51,10 @@ const PACKAGES: &[(&str, &[&str])] = &[
 pub(crate) struct SystemPackages;
 
 impl Check for SystemPackages {
+    fn describe(&self) -> &'static str {
+        "installs the Debian packages that are missing"
+    }
+
     fn run(&self, limit: Duration) -> Result<(), Failure> {
         let installed = Invocation::new(
             Path::new("."),
@@ -64,7 +68,7 @@ impl Check for SystemPackages {
                 .for_each(|(purpose, names)| println!("   {purpose}: {}", names.join(" ")));
             return Ok(());
         }
-        let missing = missing(&all(), &installed.read()?);
+        let missing = missing(&all(), &installed.read(limit)?);
         if missing.is_empty() {
             println!("   all {} packages are installed", all().len());
             return Ok(());
@@ -124,7 +128,7 @@ impl Installer {
     fn available() -> Option<Installer> {
         let here = Path::new(".");
         if Invocation::new(here, "id", ["-u"])
-            .read()
+            .read(Duration::from_secs(60))
             .is_ok_and(|id| id.trim() == "0")
         {
             return Some(Installer::Root);

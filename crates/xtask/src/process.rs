@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -71,6 +72,32 @@ impl Invocation {
             .stdin(Stdio::null())
             .spawn()
             .map_err(|error| self.not_started(&error))?;
+        self.finish(child, limit)
+    }
+
+    /// Runs the program and returns its standard output. Its errors go to this terminal.
+    pub(crate) fn read(&self, limit: Duration) -> Result<String, Failure> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
+        let output = child.stdout.take();
+        let reader = thread::spawn(move || {
+            let mut text = String::new();
+            output
+                .map_or(Ok(0), |mut output| output.read_to_string(&mut text))
+                .map(|_| text)
+        });
+        self.finish(child, limit)?;
+        match reader.join() {
+            Ok(Ok(text)) => Ok(text),
+            Ok(Err(error)) => Err(Failure::new(format!(
+                "cannot read the output of `{self}`: {error}"
+            ))),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    fn finish(&self, child: Child, limit: Duration) -> Result<(), Failure> {
         match wait(child, limit) {
             Some(Ok(status)) if status.success() => Ok(()),
             Some(Ok(status)) => Err(Failure::new(format!("`{self}` ended with {}", describe(status)))),
@@ -80,24 +107,6 @@ impl Invocation {
                 limit.as_secs()
             ))),
         }
-    }
-
-    /// Runs the program and returns its standard output. Its errors go to this terminal.
-    pub(crate) fn read(&self) -> Result<String, Failure> {
-        let output = self
-            .command()
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| self.not_started(&error))?;
-        if !output.status.success() {
-            return Err(Failure::new(format!(
-                "`{self}` ended with {}",
-                describe(output.status)
-            )));
-        }
-        String::from_utf8(output.stdout)
-            .map_err(|_| Failure::new(format!("`{self}` printed text that is not UTF-8")))
     }
 
     /// Whether the program exists and succeeds, without any output.
@@ -265,12 +274,24 @@ mod tests {
         assert_eq!(failure.0, "`cargo no-such-command` ended with exit code 101");
     }
 
+    #[test]
+    fn output_is_returned() {
+        let text = here("cargo", &["--version"])
+            .read(Duration::from_secs(60))
+            .unwrap();
+        assert!(text.starts_with("cargo "), "{text}");
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_program_and_its_children_end_at_the_limit() {
         let started = std::time::Instant::now();
         let failure = here("sh", &["-c", "sleep 300 & wait"])
             .run(Duration::from_millis(50))
+            .unwrap_err();
+        assert!(failure.0.contains("was stopped after its limit"), "{failure}");
+        let failure = here("sh", &["-c", "echo x; sleep 300 & wait"])
+            .read(Duration::from_millis(50))
             .unwrap_err();
         assert!(failure.0.contains("was stopped after its limit"), "{failure}");
         assert!(started.elapsed() < Duration::from_secs(60));

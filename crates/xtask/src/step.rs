@@ -21,8 +21,11 @@ pub(crate) enum Action {
     Check(Box<dyn Check>),
 }
 
-/// A check inside this program, described by its `Debug` name in listings.
+/// A check inside this program.
 pub(crate) trait Check: std::fmt::Debug {
+    /// What is checked, for listings.
+    fn describe(&self) -> &'static str;
+
     /// Fails with what is wrong and what to do.
     fn run(&self, limit: Duration) -> Result<(), Failure>;
 }
@@ -80,6 +83,19 @@ impl Step {
     }
 }
 
+/// The one step with this name.
+pub(crate) fn only(steps: Vec<Step>, name: &str) -> Result<Vec<Step>, Failure> {
+    let names: Vec<String> = steps.iter().map(|step| format!("  {}", step.name)).collect();
+    let chosen: Vec<Step> = steps.into_iter().filter(|step| step.name == name).collect();
+    if chosen.is_empty() {
+        return Err(Failure::new(format!(
+            "no step is named {name:?}; there are:\n{}",
+            names.join("\n")
+        )));
+    }
+    Ok(chosen)
+}
+
 /// Runs the steps in order and stops at the first failure. Ends with each step's time.
 pub(crate) fn run_all(steps: &[Step]) -> Result<(), Failure> {
     let started = Instant::now();
@@ -130,7 +146,7 @@ pub(crate) fn print_all(steps: &[Step]) {
         println!("{} (limit {} min{linux})", step.name, step.limit.as_secs() / 60);
         match &step.action {
             Action::Programs(programs) => programs.iter().for_each(|program| println!("   {program}")),
-            Action::Check(check) => println!("   {check:?}"),
+            Action::Check(check) => println!("   {}", check.describe()),
         }
     }
 }
@@ -146,6 +162,10 @@ mod tests {
     struct Counted(Rc<Cell<u32>>, Result<(), Failure>);
 
     impl Check for Counted {
+        fn describe(&self) -> &'static str {
+            "counts its runs"
+        }
+
         fn run(&self, _: Duration) -> Result<(), Failure> {
             self.0.set(self.0.get() + 1);
             self.1.clone()
@@ -168,6 +188,18 @@ mod tests {
         assert_eq!(count.get(), 2);
         assert!(failure.0.starts_with("step `bad` failed after"), "{failure}");
         assert!(failure.0.ends_with("`x` ended with exit code 3"), "{failure}");
+    }
+
+    #[test]
+    fn a_step_is_chosen_by_its_name() {
+        let steps = || {
+            let check = || Counted(Rc::new(Cell::new(0)), Ok(()));
+            vec![Step::check("one", 1, check()), Step::check("two", 1, check())]
+        };
+        let chosen = only(steps(), "two").unwrap();
+        assert_eq!(chosen.iter().map(|step| step.name).collect::<Vec<_>>(), ["two"]);
+        let failure = only(steps(), "three").unwrap_err();
+        assert_eq!(failure.0, "no step is named \"three\"; there are:\n  one\n  two");
     }
 
     #[test]
