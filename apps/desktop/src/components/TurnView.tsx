@@ -1,7 +1,6 @@
 import { RotateCw } from 'lucide-react';
-import { retryTurn } from '../core/turn';
 import { type Turn, isActive } from '../state/chat';
-import { useAppDispatch, useAppSelector } from '../state/store';
+import { useAppSelector } from '../state/store';
 import { Markdown } from './Markdown';
 import { Mark } from './Mark';
 import { Notice } from './Notice';
@@ -9,14 +8,9 @@ import { Sources } from './Sources';
 import { ToolCardView } from './ToolCardView';
 
 /** One prompt and its answer. */
-export function TurnView({ threadId, turn }: { threadId: string; turn: Turn }) {
-  const dispatch = useAppDispatch();
+export function TurnView({ turn, onRetry }: { turn: Turn; onRetry: () => void }) {
   const retry = (
-    <button
-      type="button"
-      className="button button-quiet button-small"
-      onClick={() => void dispatch(retryTurn({ threadId, turnId: turn.id }))}
-    >
+    <button type="button" className="button button-quiet button-small" onClick={onRetry}>
       <RotateCw size={14} aria-hidden="true" />
       Try again
     </button>

@@ -29,12 +29,12 @@ export function sendPrompt(threadId: string, prompt: string): AppThunk<Promise<v
   };
 }
 
-/** Sends the prompt of a failed or stopped turn again, in its place. */
+/** Sends the prompt of a failed or stopped turn again, as the newest turn of its thread. */
 export function retryTurn(at: TurnRef): AppThunk<Promise<void>> {
   return async (dispatch, getState) => {
     const thread = getState().chat.threads.find((candidate) => candidate.id === at.threadId);
     const turn = thread?.turns.find((candidate) => candidate.id === at.turnId);
-    if (!turn || isActive(turn)) return;
+    if (!turn || isActive(thread?.turns.at(-1))) return;
     dispatch(turnRemoved(at));
     await dispatch(sendPrompt(at.threadId, turn.prompt));
   };

@@ -2,7 +2,8 @@ import { useEffect, useLayoutEffect, useRef } from 'react';
 import { Composer } from '../components/Composer';
 import { Mark } from '../components/Mark';
 import { TurnView } from '../components/TurnView';
-import { sendPrompt, stopTurn } from '../core/turn';
+import { useCore } from '../core/context';
+import { retryTurn, sendPrompt, stopTurn } from '../core/turn';
 import type { ModelState } from '../core/types';
 import { type Thread, type Turn, isActive } from '../state/chat';
 import { type ToolCard, splitToolName } from '../state/tools';
@@ -11,6 +12,9 @@ import { useAppDispatch, useAppSelector } from '../state/store';
 /** One conversation with its input. */
 export function Chat({ thread, model }: { thread: Thread; model: ModelState }) {
   const dispatch = useAppDispatch();
+  const { session } = useCore();
+  // What was said is remembered, so the counters of the memory change with each turn.
+  const follow = (turn: Promise<void>) => void turn.then(() => session.refresh());
   const last = thread.turns.at(-1);
   const running = isActive(last);
   const scroller = useStickToEnd(thread);
@@ -29,7 +33,11 @@ export function Chat({ thread, model }: { thread: Thread; model: ModelState }) {
         ) : (
           <div className="mx-auto max-w-3xl space-y-8 py-8">
             {thread.turns.map((turn) => (
-              <TurnView key={turn.id} threadId={thread.id} turn={turn} />
+              <TurnView
+                key={turn.id}
+                turn={turn}
+                onRetry={() => follow(dispatch(retryTurn({ threadId: thread.id, turnId: turn.id })))}
+              />
             ))}
           </div>
         )}
@@ -39,7 +47,7 @@ export function Chat({ thread, model }: { thread: Thread; model: ModelState }) {
         <Composer
           running={running}
           stopping={last?.status === 'stopping'}
-          onSend={(prompt) => void dispatch(sendPrompt(thread.id, prompt))}
+          onSend={(prompt) => follow(dispatch(sendPrompt(thread.id, prompt)))}
           onStop={() => {
             if (last) void dispatch(stopTurn({ threadId: thread.id, turnId: last.id }));
           }}

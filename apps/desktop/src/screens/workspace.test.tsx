@@ -1,4 +1,4 @@
-import { act, screen, within } from '@testing-library/react';
+import { act, screen, waitFor, within } from '@testing-library/react';
 import { describe, expect, it, vi } from 'vitest';
 import { describeSocket } from '../components/Connection';
 import { formatMillis } from '../components/ToolCardView';
@@ -57,7 +57,10 @@ describe('the chat', () => {
     expect(input).toHaveValue('one\ntwo');
     expect(core.log.map(({ method }) => method)).not.toContain('openhuman.chat_start');
     await user.keyboard('{Enter}');
-    expect(core.log.at(-1)).toMatchObject({ params: { message: 'one\ntwo' } });
+    expect(core.log).toContainEqual({
+      method: 'openhuman.chat_start',
+      params: { thread_id: expect.any(String) as string, message: 'one\ntwo' },
+    });
   });
 
   it('stops an answer and keeps what was said', async () => {
@@ -103,6 +106,33 @@ describe('the chat', () => {
     expect(await screen.findByText('Here I am.')).toBeVisible();
     expect(screen.queryByRole('alert')).toBeNull();
     expect(within(screen.getByRole('log')).getAllByText('Hello?')).toHaveLength(1);
+  });
+
+  it('loads the counters of the memory again after a turn', async () => {
+    const core = mockCore();
+    const { user } = await renderWindow(core);
+    await user.type(screen.getByLabelText('Message'), 'Remember this{Enter}');
+    await screen.findByText('No chat is scripted.');
+    await waitFor(() => expect(core.log.at(-1)?.method).toBe('openhuman.app_state_snapshot'));
+  });
+
+  it('keeps a failed prompt while another answer runs', async () => {
+    const turn = manualTurn();
+    let attempts = 0;
+    const core = mockCore({
+      chat: (params, emit) => {
+        attempts += 1;
+        if (attempts > 1) return turn.handler(params, emit);
+        return playTurn([{ type: 'chat.error', message: 'No.', error_type: 'network' }])(params, emit);
+      },
+    });
+    const { user } = await renderWindow(core);
+    await user.type(screen.getByLabelText('Message'), 'First{Enter}');
+    await screen.findByRole('alert');
+    await user.type(screen.getByLabelText('Message'), 'Second{Enter}');
+    await user.click(screen.getByRole('button', { name: 'Try again' }));
+    expect(attempts).toBe(2);
+    expect(within(screen.getByRole('log')).getByText('First')).toBeVisible();
   });
 
   it('treats the answer as untrusted text', async () => {
