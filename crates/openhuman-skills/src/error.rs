@@ -1,0 +1,196 @@
+use std::time::Duration;
+
+use crate::{DbError, SkillId, SkillStatus};
+
+/// Why an [`Engine`](crate::Engine) could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// `build` was called outside a tokio runtime.
+    #[error("the skills engine must be built inside a tokio runtime with time and I/O enabled")]
+    NoRuntime,
+    /// A thread could not be started.
+    #[error("cannot start a thread of the skills engine: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The HTTP client could not be built.
+    #[error("cannot set up the network client: {0}")]
+    Network(String),
+    /// A host module has a name that is not free or not a JavaScript identifier.
+    #[error("host module `{name}` cannot be installed: {reason}")]
+    Module {
+        /// The module's name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// Why a skill could not be installed, started, stopped or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SkillError {
+    /// No skill has this id.
+    #[error("Skill '{skill}' not found")]
+    Unknown {
+        /// The id.
+        skill: SkillId,
+    },
+    /// The id is taken.
+    #[error("Skill '{skill}' is already installed; remove it first")]
+    AlreadyInstalled {
+        /// The id.
+        skill: SkillId,
+    },
+    /// The manifest leaves this operating system out.
+    #[error("Skill '{skill}' does not support this platform ({platform})")]
+    UnsupportedPlatform {
+        /// The id.
+        skill: SkillId,
+        /// The operating system.
+        platform: &'static str,
+    },
+    /// The skill is running already.
+    #[error("Skill '{skill}' is already running")]
+    AlreadyRunning {
+        /// The id.
+        skill: SkillId,
+    },
+    /// A step of the start threw or rejected.
+    #[error("Skill '{skill}' did not start: {message}")]
+    Failed {
+        /// The id.
+        skill: SkillId,
+        /// What JavaScript reported, with the position in the script.
+        message: String,
+    },
+    /// A step did not end within its limit.
+    #[error("Skill '{skill}': {step}() timed out after {}s", limit.as_secs())]
+    TimedOut {
+        /// The id.
+        skill: SkillId,
+        /// `init`, `start` or `stop`.
+        step: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The skill's database cannot be opened or read.
+    #[error("Skill '{skill}' has no usable database: {source}")]
+    Database {
+        /// The id.
+        skill: SkillId,
+        /// What the database reported.
+        source: DbError,
+    },
+    /// The engine has been shut down.
+    #[error("the skills engine has been shut down")]
+    ShutDown,
+}
+
+/// Why a tool call has no result.
+///
+/// A failed tool is an error here; a tool that returns a text with `success: false` is a result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// No skill has this id.
+    #[error("Skill '{skill}' not found")]
+    UnknownSkill {
+        /// The id.
+        skill: SkillId,
+    },
+    /// The skill is not running.
+    #[error("Skill '{skill}' is not running (status: {status})")]
+    NotRunning {
+        /// The id.
+        skill: SkillId,
+        /// Its status.
+        status: SkillStatus,
+    },
+    /// The skill has no such tool.
+    #[error("Tool execution failed: Tool '{tool}' not found")]
+    UnknownTool {
+        /// The tool.
+        tool: String,
+    },
+    /// The arguments are not a JSON object.
+    #[error("Tool execution failed: the arguments of '{tool}' must be a JSON object")]
+    InvalidArguments {
+        /// The tool.
+        tool: String,
+    },
+    /// The skill's mailbox is full. Try again later.
+    #[error("Skill '{skill}' is busy: {limit} messages are waiting; try again later")]
+    Busy {
+        /// The id.
+        skill: SkillId,
+        /// The size of the mailbox.
+        limit: usize,
+    },
+    /// The tool threw or rejected.
+    #[error("Tool execution failed: {message}")]
+    Failed {
+        /// What JavaScript reported, with the position in the script.
+        message: String,
+    },
+    /// The tool's promise can never settle: nothing is left that could settle it.
+    #[error("Tool execution failed: the promise of '{tool}' never settles: no timer, request or job is left")]
+    NeverSettles {
+        /// The tool.
+        tool: String,
+    },
+    /// The result is too large.
+    #[error("Tool execution failed: the result of '{tool}' is larger than {limit} bytes")]
+    ResultTooLarge {
+        /// The tool.
+        tool: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The call reached its wall limit and was ended.
+    #[error("Tool async execution timed out")]
+    TimedOut,
+    /// The skill was stopped while the call was waiting or running.
+    #[error("Skill '{skill}' did not respond to tool call '{tool}': it was stopped")]
+    Stopped {
+        /// The id.
+        skill: SkillId,
+        /// The tool.
+        tool: String,
+    },
+    /// The engine has been shut down.
+    #[error("Skill '{skill}' message channel closed")]
+    ChannelClosed {
+        /// The id.
+        skill: SkillId,
+    },
+}
+
+/// How an activation ended when it has no value. Internal: mapped to the public errors above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CallError {
+    /// The function threw.
+    Threw(String),
+    /// The promise was rejected.
+    Rejected(String),
+    /// There is no such tool.
+    NoSuchTool,
+    NeverSettles,
+    TooLarge,
+    TimedOut,
+    Stopped,
+}
+
+impl CallError {
+    /// The text of a failed hook, in the words existing hosts use.
+    pub(crate) fn describe(&self, hook: &str) -> String {
+        match self {
+            Self::Threw(message) => format!("{hook}() failed: {message}"),
+            Self::Rejected(message) => format!("{hook}() rejected: {message}"),
+            Self::NoSuchTool => format!("{hook}() does not exist"),
+            Self::NeverSettles => format!("{hook}() returned a promise that never settles"),
+            Self::TooLarge => format!("{hook}() returned too much"),
+            Self::TimedOut => format!("{hook}() timed out"),
+            Self::Stopped => format!("{hook}() was stopped"),
+        }
+    }
+}

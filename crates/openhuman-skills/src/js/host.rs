@@ -1,0 +1,563 @@
+//! The host functions: everything a skill can reach goes through here.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::cron::{CronEntry, MAX_SCHEDULES};
+use crate::db::pool::SharedDb;
+use crate::db::store;
+use crate::error::CallError;
+use crate::fiber::{Control, Pause};
+use crate::net::Egress;
+use crate::net::request::Request;
+use crate::shared::{Reply, Shared, Skill, ToWorker};
+use crate::{Database, DbError, DbValue, SkillEvent};
+
+const MAX_TIMERS: usize = 128;
+const MAX_OPERATIONS: usize = 16;
+const MAX_ROWS: usize = 10_000;
+const MAX_RESULT: usize = 1024 * 1024;
+const MAX_STATE: (usize, usize, usize) = (1024, 256, 256 * 1024);
+const LOG_BYTES_PER_SECOND: usize = 64 * 1024;
+const MAX_LOG_LINE: usize = 16 * 1024;
+const NOTIFICATIONS_PER_MINUTE: usize = 10;
+
+/// A reason that becomes a JavaScript exception.
+#[derive(Debug)]
+pub(crate) enum HostError {
+    /// The arguments are wrong.
+    Type(String),
+    /// The operation failed.
+    Failed(String),
+    /// The call is being ended; the exception only unwinds the host function.
+    Ended,
+}
+
+impl From<DbError> for HostError {
+    fn from(error: DbError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+type HostResult<T> = Result<T, HostError>;
+
+/// What the scheduler does with a timer after a slice.
+pub(crate) enum TimerRequest {
+    Arm { id: u32, delay: Duration, repeat: bool },
+    Clear { id: u32 },
+}
+
+/// One skill's side of the host. Lives on the worker's thread.
+pub(crate) struct Host {
+    pub(crate) skill: Arc<Skill>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) control: Rc<Control>,
+    pub(crate) waiting: Arc<AtomicUsize>,
+    key: u64,
+    worker: Sender<ToWorker>,
+    db: Option<SharedDb>,
+    /// Calls whose result has not been sent.
+    pending: RefCell<HashMap<u64, Reply>>,
+    timer_requests: RefCell<Vec<TimerRequest>>,
+    timers: RefCell<HashSet<u32>>,
+    operations: Cell<usize>,
+    wait: Cell<u64>,
+    log: Cell<Budget>,
+    notifications: Cell<Budget>,
+}
+
+/// How much of something was used in the current interval.
+#[derive(Clone, Copy)]
+struct Budget {
+    since: Instant,
+    used: usize,
+    refused: bool,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self { since: Instant::now(), used: 0, refused: false }
+    }
+
+    /// Takes `amount`; `Err(first)` when the interval's `limit` is used up, `first` once for each interval.
+    fn take(cell: &Cell<Self>, amount: usize, limit: usize, interval: Duration) -> Result<(), bool> {
+        let mut budget = cell.get();
+        if budget.since.elapsed() >= interval {
+            budget = Self::new();
+        }
+        let fits = budget.used + amount <= limit;
+        let first = !fits && !budget.refused;
+        if fits {
+            budget.used += amount;
+        } else {
+            budget.refused = true;
+        }
+        cell.set(budget);
+        if fits { Ok(()) } else { Err(first) }
+    }
+}
+
+/// The completion of a host operation a fiber waits for. Dropping it wakes the fiber too.
+struct Completion<T> {
+    value: Arc<Waiting<T>>,
+    worker: Sender<ToWorker>,
+    key: u64,
+    wait: u64,
+}
+
+struct Waiting<T> {
+    value: Mutex<Option<T>>,
+    over: AtomicBool,
+}
+
+impl<T> Completion<T> {
+    fn complete(self, value: T) {
+        *self.value.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+}
+
+impl<T> Drop for Completion<T> {
+    fn drop(&mut self) {
+        self.value.over.store(true, Ordering::Release);
+        let _ = self.worker.send(ToWorker::Wake { key: self.key, wait: self.wait });
+    }
+}
+
+impl Host {
+    pub(crate) fn new(
+        key: u64,
+        skill: Arc<Skill>,
+        shared: Arc<Shared>,
+        worker: Sender<ToWorker>,
+        db: Option<SharedDb>,
+        waiting: Arc<AtomicUsize>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            skill,
+            shared,
+            control: Control::new(),
+            waiting,
+            key,
+            worker,
+            db,
+            pending: RefCell::default(),
+            timer_requests: RefCell::default(),
+            timers: RefCell::default(),
+            operations: Cell::new(0),
+            wait: Cell::new(0),
+            log: Cell::new(Budget::new()),
+            notifications: Cell::new(Budget::new()),
+        })
+    }
+
+    // --- Calls and their results.
+
+    pub(crate) fn expect(&self, call: u64, reply: Reply) {
+        self.pending.borrow_mut().insert(call, reply);
+    }
+
+    /// Whether the mailbox holds messages.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn is_pending(&self, call: u64) -> bool {
+        self.pending.borrow().contains_key(&call)
+    }
+
+    pub(crate) fn pending_calls(&self) -> Vec<u64> {
+        self.pending.borrow().keys().copied().collect()
+    }
+
+    pub(crate) fn fail(&self, call: u64, error: CallError) {
+        let reply = self.pending.borrow_mut().remove(&call);
+        if let Some(reply) = reply {
+            let _ = reply.send(Err(error));
+        }
+    }
+
+    /// The result of a call, as JavaScript reports it.
+    pub(crate) fn settled(&self, call: u64, how: &str, text: String) {
+        let result = match how {
+            "ok" if text.len() > MAX_RESULT => Err(CallError::TooLarge),
+            "ok" => Ok(text),
+            "missing" => Err(CallError::NoSuchTool),
+            "rejected" => Err(CallError::Rejected(shorten(&text))),
+            _ => Err(CallError::Threw(shorten(&text))),
+        };
+        let reply = self.pending.borrow_mut().remove(&call);
+        if let Some(reply) = reply {
+            let _ = reply.send(result);
+        }
+    }
+
+    /// Whether something outside JavaScript can still settle a promise.
+    pub(crate) fn has_sources(&self) -> bool {
+        self.operations.get() > 0 || !self.timers.borrow().is_empty()
+    }
+
+    // --- Suspension.
+
+    /// The number of the current wait; a wake for another one is stale.
+    pub(crate) fn current_wait(&self) -> u64 {
+        self.wait.get()
+    }
+
+    /// Ends a database statement that the suspended fiber waits for.
+    pub(crate) fn interrupt_db(&self) {
+        if let Some(db) = &self.db {
+            db.interrupt();
+        }
+    }
+
+    fn completion<T>(&self) -> (Arc<Waiting<T>>, Completion<T>) {
+        let wait = self.wait.get() + 1;
+        self.wait.set(wait);
+        let value = Arc::new(Waiting { value: Mutex::new(None), over: AtomicBool::new(false) });
+        let completion = Completion { value: Arc::clone(&value), worker: self.worker.clone(), key: self.key, wait };
+        (value, completion)
+    }
+
+    /// Suspends until the completion is there. Nothing is borrowed or locked while suspended.
+    fn suspend_for<T>(&self, waiting: &Waiting<T>) -> HostResult<T> {
+        loop {
+            if waiting.over.load(Ordering::Acquire) {
+                let value = waiting.value.lock().unwrap_or_else(PoisonError::into_inner).take();
+                return value.ok_or_else(|| HostError::Failed("the host operation failed".to_owned()));
+            }
+            if !self.control.suspend(Pause::Wait) {
+                return Err(HostError::Ended);
+            }
+        }
+    }
+
+    /// Runs a future on the runtime while the fiber is suspended.
+    fn wait_for<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> HostResult<T> {
+        if self.control.killed().is_some() {
+            return Err(HostError::Ended);
+        }
+        let (waiting, completion) = self.completion();
+        let task = self.shared.handle.spawn(async move { completion.complete(work.await) });
+        let result = self.suspend_for(&waiting);
+        if result.is_err() {
+            task.abort();
+        }
+        result
+    }
+
+    /// Runs a job on a database thread while the fiber is suspended.
+    fn with_db<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut dyn Database) -> Result<T, DbError> + Send + 'static,
+    ) -> HostResult<T> {
+        let Some(db) = self.db.clone() else {
+            return Err(HostError::Failed("this host has no database".to_owned()));
+        };
+        if self.control.killed().is_some() {
+            return Err(HostError::Ended);
+        }
+        let (waiting, completion) = self.completion();
+        self.shared.db_pool.submit(move || {
+            let result = db.with(job);
+            completion.complete(result);
+        });
+        Ok(self.suspend_for(&waiting)??)
+    }
+
+    // --- Logging and notifications.
+
+    pub(crate) fn log(&self, level: &str, text: &str) {
+        let message = clip(text, MAX_LOG_LINE);
+        match Budget::take(&self.log, message.len(), LOG_BYTES_PER_SECOND, Duration::from_secs(1)) {
+            Ok(()) => self.emit_log(level, message),
+            Err(true) => self.emit_log("warn", "log output is dropped: more than 64 KB in one second"),
+            Err(false) => {}
+        }
+    }
+
+    pub(crate) fn emit_log(&self, level: &str, message: &str) {
+        let skill = &self.skill.id;
+        match level {
+            "error" => tracing::error!(target: "openhuman_skills::skill", %skill, "{message}"),
+            "warn" => tracing::warn!(target: "openhuman_skills::skill", %skill, "{message}"),
+            "debug" => tracing::debug!(target: "openhuman_skills::skill", %skill, "{message}"),
+            _ => tracing::info!(target: "openhuman_skills::skill", %skill, "{message}"),
+        }
+        self.shared.emit(SkillEvent::Log {
+            skill_id: skill.clone(),
+            level: level.to_owned(),
+            message: message.to_owned(),
+        });
+    }
+
+    pub(crate) fn notify(&self, title: &str, body: &str) -> HostResult<()> {
+        if !self.skill.grant.notify {
+            return Err(HostError::Failed("platform.notify: not granted; ask for permissions.notify".to_owned()));
+        }
+        Budget::take(&self.notifications, 1, NOTIFICATIONS_PER_MINUTE, Duration::from_secs(60)).map_err(|_| {
+            HostError::Failed(format!("platform.notify: more than {NOTIFICATIONS_PER_MINUTE} notifications in a minute"))
+        })?;
+        self.shared.emit(SkillEvent::Notification {
+            skill_id: self.skill.id.clone(),
+            title: clip(title, 200).to_owned(),
+            body: clip(body, 2000).to_owned(),
+        });
+        Ok(())
+    }
+
+    pub(crate) fn env(&self, name: &str) -> String {
+        if !self.skill.grant.env.contains(name) {
+            return String::new();
+        }
+        self.shared.env.get(name).cloned().or_else(|| std::env::var(name).ok()).unwrap_or_default()
+    }
+
+    // --- Timers.
+
+    pub(crate) fn timer_set(&self, id: u32, ms: f64, repeat: bool) -> HostResult<()> {
+        let mut timers = self.timers.borrow_mut();
+        if timers.len() >= MAX_TIMERS {
+            return Err(HostError::Failed(format!("more than {MAX_TIMERS} timers")));
+        }
+        timers.insert(id);
+        // At least a millisecond; at most what the web allows.
+        let delay = Duration::from_secs_f64(if ms.is_finite() { ms.clamp(1.0, 2_147_483_647.0) } else { 1.0 } / 1000.0);
+        self.timer_requests.borrow_mut().push(TimerRequest::Arm { id, delay, repeat });
+        Ok(())
+    }
+
+    pub(crate) fn timer_clear(&self, id: u32) {
+        if self.timers.borrow_mut().remove(&id) {
+            self.timer_requests.borrow_mut().push(TimerRequest::Clear { id });
+        }
+    }
+
+    pub(crate) fn timer_fired(&self, id: u32) {
+        self.timers.borrow_mut().remove(&id);
+    }
+
+    pub(crate) fn take_timer_requests(&self) -> Vec<TimerRequest> {
+        self.timer_requests.take()
+    }
+
+    pub(crate) fn sleep(&self, ms: f64) -> HostResult<()> {
+        let ms = if ms.is_finite() { ms.clamp(0.0, 600_000.0) } else { 0.0 };
+        self.wait_for(tokio::time::sleep(Duration::from_secs_f64(ms / 1000.0)))
+    }
+
+    // --- Network.
+
+    fn request(&self, description: &str) -> HostResult<(Egress, Request)> {
+        let invalid = |text: String| HostError::Type(format!("net.fetch: {text}"));
+        let description = serde_json::from_str(description).map_err(|error| invalid(error.to_string()))?;
+        let request = Request::parse(&description).map_err(|error| invalid(error.0))?;
+        if request.timeout_was_ms {
+            self.log("warn", "net.fetch: `timeout` is in seconds; a value of 1000 or more is read as milliseconds");
+        }
+        let egress = Egress {
+            skill: self.skill.id.clone(),
+            grant: Arc::clone(&self.skill.grant),
+            secrets: self.shared.secrets.clone(),
+        };
+        Ok((egress, request))
+    }
+
+    pub(crate) fn fetch(&self, description: &str) -> HostResult<String> {
+        let (egress, request) = self.request(description)?;
+        let shared = Arc::clone(&self.shared);
+        let work = Box::pin(async move { shared.client.fetch(&egress, request).await.map(|answer| answer.to_string()) });
+        self.wait_for(work)?.map_err(|error| HostError::Failed(format!("net.fetch: {error}")))
+    }
+
+    pub(crate) fn fetch_start(&self, operation: u32, description: &str) -> HostResult<()> {
+        let (egress, request) = self.request(description)?;
+        if self.operations.get() >= MAX_OPERATIONS {
+            return Err(HostError::Failed(format!("fetch: more than {MAX_OPERATIONS} requests at once")));
+        }
+        self.operations.set(self.operations.get() + 1);
+        let (shared, worker, key) = (Arc::clone(&self.shared), self.worker.clone(), self.key);
+        // Ends with the request's own time limit; its answer to a skill that is gone is dropped.
+        self.shared.handle.spawn(async move {
+            let result = shared.client.fetch(&egress, request).await;
+            let result = result.map(|answer| answer.to_string()).map_err(|error| format!("fetch: {error}"));
+            let _ = worker.send(ToWorker::Settle { key, operation, result });
+        });
+        Ok(())
+    }
+
+    pub(crate) fn operation_over(&self) {
+        self.operations.set(self.operations.get().saturating_sub(1));
+    }
+
+    // --- Database.
+
+    pub(crate) fn has_db(&self) -> bool {
+        self.db.is_some()
+    }
+
+    pub(crate) fn db_exec(&self, sql: String, params: Vec<DbValue>) -> HostResult<u64> {
+        self.with_db(move |db| db.execute(&sql, &params))
+    }
+
+    /// Rows as a JSON array of objects.
+    pub(crate) fn db_query(&self, sql: String, params: Vec<DbValue>, single: bool) -> HostResult<String> {
+        let text_as_json = self.skill.package.manifest().compat.db_text_as_json;
+        self.with_db(move |db| {
+            let found = db.query(&sql, &params, if single { 1 } else { MAX_ROWS })?;
+            if found.truncated && !single {
+                return Err(DbError::Quota(format!("the query returns more than {MAX_ROWS} rows; use LIMIT")));
+            }
+            let rows: Vec<Value> = found
+                .rows
+                .into_iter()
+                .map(|row| {
+                    let fields = found.columns.iter().cloned().zip(row.into_iter().map(|value| to_json(value, text_as_json)));
+                    Value::Object(fields.collect::<Map<_, _>>())
+                })
+                .collect();
+            Ok(Value::Array(rows).to_string())
+        })
+    }
+
+    pub(crate) fn kv_get(&self, key: String) -> HostResult<Option<String>> {
+        self.with_db(move |db| store::get_kv(db, &key))
+    }
+
+    pub(crate) fn kv_set(&self, key: String, json: String) -> HostResult<()> {
+        self.with_db(move |db| store::put_kv(db, &key, &json))
+    }
+
+    // --- Published state.
+
+    pub(crate) fn state_get(&self, key: &str) -> Option<String> {
+        self.skill.view().state.get(key).map(Value::to_string)
+    }
+
+    pub(crate) fn state_set(&self, key: String, json: String) -> HostResult<()> {
+        let (keys, key_len, value_len) = MAX_STATE;
+        if key.len() > key_len || json.len() > value_len {
+            return Err(HostError::Type(format!("state.set: a key has at most {key_len} and a value {value_len} bytes")));
+        }
+        let value: Value =
+            serde_json::from_str(&json).map_err(|error| HostError::Type(format!("state.set: {error}")))?;
+        {
+            let view = self.skill.view();
+            if view.state.get(&key) == Some(&value) {
+                return Ok(());
+            }
+            if view.state.len() >= keys && !view.state.contains_key(&key) {
+                return Err(HostError::Failed(format!("state.set: more than {keys} keys")));
+            }
+        }
+        if self.has_db() {
+            let stored = key.clone();
+            self.with_db(move |db| store::put_state(db, &stored, &json))?;
+        }
+        self.skill.view().state.insert(key, value);
+        self.shared.changed();
+        Ok(())
+    }
+
+    pub(crate) fn state_delete(&self, key: String) -> HostResult<()> {
+        if self.has_db() {
+            let stored = key.clone();
+            self.with_db(move |db| store::delete_state(db, &stored))?;
+        }
+        self.skill.view().state.remove(&key);
+        self.shared.changed();
+        Ok(())
+    }
+
+    pub(crate) fn state_keys(&self) -> String {
+        json!(self.skill.view().state.keys().collect::<Vec<_>>()).to_string()
+    }
+
+    // --- Schedules.
+
+    pub(crate) fn cron_register(&self, id: String, expression: &str) -> HostResult<()> {
+        if id.is_empty() || id.len() > 128 {
+            return Err(HostError::Type("cron.register: an id has 1 to 128 characters".to_owned()));
+        }
+        let entry = CronEntry::parse(expression, self.shared.clock.now_ms())
+            .map_err(|reason| HostError::Type(format!("cron.register: {reason}")))?;
+        {
+            let cron = self.skill.cron();
+            if let Some(same) = cron.get(&id)
+                && same.expression == entry.expression
+            {
+                // Registering again, as skills do at every start, must not push the next moment away.
+                return Ok(());
+            }
+            if cron.len() >= MAX_SCHEDULES && !cron.contains_key(&id) {
+                return Err(HostError::Failed(format!("cron.register: more than {MAX_SCHEDULES} schedules")));
+            }
+        }
+        let (stored, next) = ((id.clone(), entry.expression.clone()), entry.next_ms);
+        self.with_db(move |db| store::put_cron(db, &stored.0, &stored.1, next))?;
+        self.skill.cron().insert(id, entry);
+        Ok(())
+    }
+
+    pub(crate) fn cron_unregister(&self, id: String) -> HostResult<bool> {
+        let stored = id.clone();
+        self.with_db(move |db| store::delete_cron(db, &stored))?;
+        Ok(self.skill.cron().remove(&id).is_some())
+    }
+
+    pub(crate) fn cron_list(&self) -> String {
+        json!(self.skill.cron().keys().collect::<Vec<_>>()).to_string()
+    }
+
+    // --- What the host adds.
+
+    pub(crate) fn modules(&self) -> String {
+        let all = self.shared.modules.iter();
+        json!(all.map(|module| json!({"name": module.name(), "functions": module.functions()})).collect::<Vec<_>>()).to_string()
+    }
+
+    pub(crate) fn call_module(&self, module: &str, function: String, args: &str) -> HostResult<String> {
+        let found = self.shared.modules.iter().find(|candidate| candidate.name() == module);
+        let Some(found) = found.filter(|found| found.functions().contains(&function.as_str())) else {
+            return Err(HostError::Type(format!("{module}.{function} does not exist")));
+        };
+        let name = format!("{module}.{function}");
+        let args = serde_json::from_str(args).map_err(|error| HostError::Type(format!("{name}: {error}")))?;
+        let (found, skill) = (Arc::clone(found), self.skill.id.clone());
+        let work = Box::pin(async move { found.call(&skill, &function, args).await.map(|value| value.to_string()) });
+        self.wait_for(work)?.map_err(|text| HostError::Failed(format!("{name}: {text}")))
+    }
+}
+
+fn to_json(value: DbValue, text_as_json: bool) -> Value {
+    match value {
+        DbValue::Null => Value::Null,
+        DbValue::Integer(value) => Value::from(value),
+        DbValue::Real(value) => Value::from(value),
+        DbValue::Text(text) if text_as_json => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        DbValue::Text(text) => Value::String(text),
+        DbValue::Blob(bytes) => Value::String(STANDARD.encode(bytes)),
+    }
+}
+
+/// At most `max` bytes, cut between characters.
+fn clip(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+fn shorten(text: &str) -> String {
+    clip(text, 4096).to_owned()
+}

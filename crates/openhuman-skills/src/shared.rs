@@ -1,0 +1,250 @@
+//! What the asynchronous side and the workers share, and the messages between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, oneshot, watch};
+
+use crate::cron::CronEntry;
+use crate::db::pool::{DbPool, SharedDb};
+use crate::error::CallError;
+use crate::net::Client;
+use crate::snapshot::connection_status;
+use crate::{
+    Clock, DbOpener, Grant, HostModule, Secrets, SkillEvent, SkillId, SkillPackage, SkillSnapshot, SkillStatus, ToolInfo,
+};
+
+/// Messages that may wait for one skill.
+pub(crate) const MAILBOX: usize = 64;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) init: Duration,
+    pub(crate) start: Duration,
+    pub(crate) stop: Duration,
+    pub(crate) hook: Duration,
+    /// One timer callback, or one run of pending jobs.
+    pub(crate) background: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            init: Duration::from_secs(10),
+            start: Duration::from_secs(30),
+            stop: Duration::from_secs(5),
+            hook: Duration::from_secs(120),
+            background: Duration::from_secs(120),
+        }
+    }
+}
+
+/// The services every skill uses through the host.
+pub(crate) struct Shared {
+    pub(crate) handle: Handle,
+    pub(crate) db_pool: DbPool,
+    pub(crate) db: Option<Arc<dyn DbOpener>>,
+    pub(crate) client: Client,
+    pub(crate) secrets: Option<Arc<dyn Secrets>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) modules: Vec<Arc<dyn HostModule>>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) limits: Limits,
+    pub(crate) events: broadcast::Sender<SkillEvent>,
+    pub(crate) revision: watch::Sender<u64>,
+    ids: AtomicU64,
+}
+
+impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the builder, with one field each")]
+    pub(crate) fn new(
+        handle: Handle,
+        db_pool: DbPool,
+        db: Option<Arc<dyn DbOpener>>,
+        client: Client,
+        secrets: Option<Arc<dyn Secrets>>,
+        clock: Arc<dyn Clock>,
+        modules: Vec<Arc<dyn HostModule>>,
+        env: BTreeMap<String, String>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            handle,
+            db_pool,
+            db,
+            client,
+            secrets,
+            clock,
+            modules,
+            env,
+            limits,
+            events: broadcast::Sender::new(1024),
+            revision: watch::Sender::new(0),
+            ids: AtomicU64::new(1),
+        }
+    }
+
+    /// A number no other call or instance has.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn changed(&self) {
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    pub(crate) fn emit(&self, event: SkillEvent) {
+        // No receiver is a normal state.
+        let _ = self.events.send(event);
+    }
+}
+
+/// One installed skill.
+pub(crate) struct Skill {
+    pub(crate) id: SkillId,
+    pub(crate) package: SkillPackage,
+    pub(crate) grant: Arc<Grant>,
+    view: Mutex<View>,
+    cron: Mutex<BTreeMap<String, CronEntry>>,
+    /// Held while the skill is started, stopped or removed.
+    pub(crate) lifecycle: tokio::sync::Mutex<()>,
+}
+
+/// What changes over a skill's life.
+pub(crate) struct View {
+    pub(crate) status: SkillStatus,
+    pub(crate) tools: Vec<ToolInfo>,
+    pub(crate) hooks: BTreeSet<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) state: Map<String, Value>,
+    pub(crate) setup_complete: bool,
+    pub(crate) instance: Option<Instance>,
+}
+
+impl Skill {
+    pub(crate) fn new(package: SkillPackage, grant: Grant) -> Self {
+        let manifest = package.manifest();
+        Self {
+            id: manifest.id.clone(),
+            grant: Arc::new(grant),
+            view: Mutex::new(View {
+                status: SkillStatus::Pending,
+                tools: Vec::new(),
+                hooks: BTreeSet::new(),
+                error: None,
+                state: Map::new(),
+                setup_complete: !manifest.setup.required,
+                instance: None,
+            }),
+            cron: Mutex::new(BTreeMap::new()),
+            lifecycle: tokio::sync::Mutex::new(()),
+            package,
+        }
+    }
+
+    /// The mutable part. Never held over a suspension or an await.
+    pub(crate) fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The schedules. Never held over a suspension or an await.
+    pub(crate) fn cron(&self) -> MutexGuard<'_, BTreeMap<String, CronEntry>> {
+        self.cron.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the life cycle and tells everybody.
+    pub(crate) fn set_status(&self, shared: &Shared, status: SkillStatus, error: Option<String>) {
+        {
+            let mut view = self.view();
+            view.status = status;
+            view.error.clone_from(&error);
+            if matches!(status, SkillStatus::Stopped | SkillStatus::Error) {
+                view.instance = None;
+            }
+        }
+        tracing::debug!(skill = %self.id, %status, error = error.as_deref(), "skill status");
+        shared.emit(SkillEvent::Status { skill_id: self.id.clone(), status, error });
+        shared.changed();
+    }
+
+    pub(crate) fn snapshot(&self) -> SkillSnapshot {
+        let view = self.view();
+        SkillSnapshot {
+            skill_id: self.id.to_string(),
+            name: self.package.manifest().name.clone(),
+            status: view.status,
+            tools: view.tools.clone(),
+            error: view.error.clone(),
+            state: Value::Object(view.state.clone()),
+            setup_complete: view.setup_complete,
+            connection_status: connection_status(view.status, &view.state, view.setup_complete).to_owned(),
+        }
+    }
+}
+
+/// One run of a skill on its worker.
+#[derive(Clone)]
+pub(crate) struct Instance {
+    pub(crate) key: u64,
+    pub(crate) worker: Sender<ToWorker>,
+    /// Messages that wait in the mailbox.
+    pub(crate) waiting: Arc<AtomicUsize>,
+    pub(crate) db: Option<SharedDb>,
+}
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    Tool,
+    Hook,
+    Describe,
+}
+
+impl CallKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Hook => "hook",
+            Self::Describe => "describe",
+        }
+    }
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<String, CallError>>;
+
+/// A message in a skill's mailbox.
+pub(crate) struct Call {
+    pub(crate) id: u64,
+    pub(crate) kind: CallKind,
+    pub(crate) name: String,
+    /// Arguments as JSON: an object for a tool, an array for a hook.
+    pub(crate) payload: String,
+    pub(crate) deadline: Instant,
+    pub(crate) reply: Reply,
+    /// Whether it takes one of the mailbox's places.
+    pub(crate) counted: bool,
+}
+
+/// Everything a worker is told.
+pub(crate) enum ToWorker {
+    /// Create a runtime and load the bundle.
+    Boot { key: u64, skill: Arc<Skill>, db: Option<SharedDb>, waiting: Arc<AtomicUsize>, call: u64, deadline: Instant, reply: Reply },
+    Post { key: u64, call: Call },
+    /// Nobody waits for this call any more.
+    Cancel { key: u64, call: u64 },
+    /// A host operation that suspended a fiber is complete.
+    Wake { key: u64, wait: u64 },
+    /// A host operation behind a promise is complete.
+    Settle { key: u64, operation: u32, result: Result<String, String> },
+    /// End what runs and everything that waits, so that the `stop` hook comes next.
+    Interrupt { key: u64 },
+    /// End what runs and free the runtime.
+    Drop { key: u64, done: oneshot::Sender<()> },
+    Shutdown { done: oneshot::Sender<()> },
+}
