@@ -269,6 +269,42 @@ impl Drop for Handle {
 ///
 /// When the last clone is dropped, the connection is closed in the background as by
 /// [`disconnect`](Self::disconnect). Subscriptions and pending acknowledgements do not keep it open.
+///
+/// ```
+/// # use futures_util::{SinkExt, StreamExt};
+/// # use tokio_tungstenite::tungstenite::Message;
+/// use openhuman_socketio::{Client, State};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let url = format!("http://{}", listener.local_addr()?);
+/// # tokio::spawn(async move {
+/// #     let (tcp, _) = listener.accept().await.unwrap();
+/// #     let mut socket = tokio_tungstenite::accept_async(tcp).await.unwrap();
+/// #     let open = r#"0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
+/// #     socket.send(Message::text(open)).await.unwrap();
+/// #     while let Some(Ok(Message::Text(frame))) = socket.next().await {
+/// #         if frame.starts_with("40") {
+/// #             socket.send(Message::text(r#"40{"sid":"s"}"#)).await.unwrap();
+/// #         } else if frame.starts_with("42") {
+/// #             socket.send(Message::text(frame)).await.unwrap();
+/// #         }
+/// #     }
+/// # });
+/// let client = Client::builder(&url).auth(json!({ "token": "secret" })).connect().await?;
+/// let mut greetings = client.subscribe("greeting");
+///
+/// // This server sends everything back.
+/// client.emit("greeting", &json!({ "to": "world" })).await?;
+/// let event = greetings.recv().await.ok_or("the connection has ended")?;
+/// assert_eq!(event.data(), json!({ "to": "world" }));
+///
+/// client.disconnect().await;
+/// assert!(matches!(*client.state().borrow(), State::Disconnected { .. }));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,

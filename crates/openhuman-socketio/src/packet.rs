@@ -424,5 +424,4 @@ pub(crate) fn encode_disconnect(namespace: &str) -> Utf8Bytes {
 }
 
 #[cfg(test)]
-#[path = "packet_tests.rs"]
 mod tests;

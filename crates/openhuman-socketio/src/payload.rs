@@ -283,3 +283,6 @@ fn splice(frame: &mut Vec<u8>, args: usize, named: bool, shape: Shape) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

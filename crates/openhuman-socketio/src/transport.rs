@@ -160,3 +160,47 @@ impl From<WsError> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plain connection pays for TLS neither in time nor in memory.
+    #[tokio::test]
+    async fn a_plain_connection_makes_no_tls_configuration() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = Endpoint::new(&url, "/socket.io/", "/", &[], &Limits::default()).unwrap();
+        let tls = Tls::default();
+        let limits = Limits::default();
+        let server = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            tokio_tungstenite::accept_async(tcp).await.unwrap()
+        };
+        let (client, _server) = tokio::join!(dial(&endpoint, &tls, &limits), server);
+        assert!(client.is_ok());
+        assert!(tls.0.get().is_none());
+    }
+
+    /// The provider is named, so no process-wide default is needed or set.
+    #[test]
+    fn the_platform_configuration_needs_no_default_provider() {
+        // A machine without any certificates may refuse; it must not panic.
+        let _ = platform_config();
+        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    }
+
+    #[test]
+    fn an_http_error_is_shown_short_and_in_one_line() {
+        let body = format!("line\r\n{}", "x".repeat(500));
+        let response = tungstenite::http::Response::builder()
+            .status(503)
+            .body(Some(body.into_bytes()))
+            .unwrap();
+        let ConnectError::Http { status, body } = http_error(&response) else {
+            panic!("another error")
+        };
+        assert_eq!(status, 503);
+        assert!(body.starts_with("line  x") && body.len() == SHOWN_BODY);
+    }
+}

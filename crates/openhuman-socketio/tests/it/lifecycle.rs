@@ -1,0 +1,407 @@
+//! Connecting, losing the connection, and ending it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use openhuman_socketio::{Backoff, Client, ConnectError, DisconnectReason, EmitError, State};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::scripted::{OPEN, Server, connected_as, quick, soon, state};
+
+fn is_retrying(state: &State) -> bool {
+    matches!(state, State::Reconnecting { .. })
+}
+
+#[tokio::test]
+async fn connect_returns_after_the_connect_ack() {
+    let server = Server::bind().await;
+    let connecting = tokio::spawn(server.client().connect());
+    let (mut peer, connect) = server.accept_connect().await;
+    assert_eq!(connect, "40");
+    peer.send("2").await;
+    assert_eq!(peer.text().await, "3");
+    assert!(!connecting.is_finished());
+    peer.send(r#"40{"sid":"abc"}"#).await;
+    let client = soon(connecting).await.unwrap().unwrap();
+    assert_eq!(*client.state().borrow(), State::Connected { sid: "abc".into() });
+}
+
+#[tokio::test]
+async fn the_request_has_the_path_query_and_headers() {
+    let server = Server::bind().await;
+    let _client = Client::builder(&format!("{}/base/?tenant=a", server.url))
+        .path("/custom/")
+        .headers([("X-Trace", "7"), ("Authorization", "Bearer t")])
+        .start()
+        .unwrap();
+    let (_peer, request) = server.accept_with_request().await;
+    assert_eq!(request.uri(), "/base/custom/?EIO=4&transport=websocket&tenant=a");
+    assert_eq!(request.headers()["x-trace"], "7");
+    assert_eq!(request.headers()["authorization"], "Bearer t");
+}
+
+#[tokio::test]
+async fn a_refusal_carries_the_servers_message_and_data() {
+    let server = Server::bind().await;
+    let script = async {
+        let (mut peer, _) = server.accept_connect().await;
+        peer.send(r#"44{"message":"bad token","data":{"code":401}}"#)
+            .await;
+        peer.until_closed().await
+    };
+    let (refused, _) = tokio::join!(soon(server.client().connect()), script);
+    match refused {
+        Err(ConnectError::Rejected { message, data }) => {
+            assert_eq!(
+                (message.as_str(), data),
+                ("bad token", Some(json!({"code": 401})))
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(server.is_quiet());
+}
+
+#[tokio::test]
+async fn a_refused_client_stops_unless_told_to_go_on() {
+    let server = Server::bind().await;
+    let client = server.client().start().unwrap();
+    let (mut peer, _) = server.accept_connect().await;
+    peer.send(r#"44{"message":"bad token"}"#).await;
+    let failed = state(&client, State::is_final).await;
+    assert!(matches!(failed, State::Failed { error } if error.contains("bad token")));
+    assert!(server.is_quiet());
+    assert!(matches!(client.emit("e", &()).await, Err(EmitError::Closed)));
+
+    let client = server.client().reconnect_after_rejection(true).start().unwrap();
+    let (mut peer, _) = server.accept_connect().await;
+    peer.send(r#"44{"message":"bad token"}"#).await;
+    let _peer = server.accept_connected("second").await;
+    connected_as(&client, "second").await;
+}
+
+#[tokio::test]
+async fn credentials_are_asked_for_afresh_for_every_attempt() {
+    let server = Server::bind().await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&asked);
+    let builder = server.client().auth_fn(move || {
+        let n = counter.fetch_add(1, Ordering::SeqCst) + 1;
+        async move {
+            tokio::task::yield_now().await;
+            match n {
+                2 => Err("the token service is down".into()),
+                3 => panic!("a bug in the application"),
+                4 => Ok(json!("not an object")),
+                n => Ok(json!({ "token": format!("t{n}") })),
+            }
+        }
+    });
+    let client = builder.start().unwrap();
+    let (mut peer, connect) = server.accept_connect().await;
+    assert_eq!(connect, r#"40{"token":"t1"}"#);
+    peer.send(r#"40{"sid":"first"}"#).await;
+    connected_as(&client, "first").await;
+    peer.kill();
+    // Three attempts without credentials: nothing is sent on them.
+    for _ in 0..3 {
+        let mut peer = server.accept().await;
+        peer.send(OPEN).await;
+        assert!(peer.until_closed().await.is_empty());
+    }
+    let (mut peer, connect) = server.accept_connect().await;
+    assert_eq!(connect, r#"40{"token":"t5"}"#);
+    peer.send(r#"40{"sid":"second"}"#).await;
+    connected_as(&client, "second").await;
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn slow_credentials_hold_up_neither_the_heartbeat_nor_the_time_limit() {
+    let server = Server::bind().await;
+    let builder = server
+        .client()
+        .connect_timeout(Duration::from_millis(200))
+        .auth_fn(|| std::future::pending());
+    let script = async {
+        let mut peer = server.accept().await;
+        peer.send(OPEN).await;
+        peer.send("2").await;
+        assert_eq!(peer.text().await, "3");
+        peer.until_closed().await
+    };
+    let (result, frames) = tokio::join!(soon(builder.connect()), script);
+    assert!(result.unwrap_err().is_timeout());
+    assert!(frames.is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_runs_into_the_time_limit() {
+    let server = Server::bind().await;
+    let after = Duration::from_millis(50);
+    let result = tokio::join!(
+        soon(server.client().connect_timeout(after).connect()),
+        server.accept_tcp()
+    )
+    .0;
+    assert!(matches!(result, Err(ConnectError::Timeout { after: is }) if is == after));
+    let result = tokio::join!(
+        soon(server.client().connect_timeout(after).connect()),
+        server.accept()
+    )
+    .0;
+    assert!(matches!(result, Err(ConnectError::Timeout { .. })));
+}
+
+#[tokio::test]
+async fn an_http_error_is_told_with_its_text() {
+    let server = Server::bind().await;
+    let script = async {
+        let mut tcp = server.accept_tcp().await;
+        let mut request = [0; 2048];
+        let _ = soon(tcp.read(&mut request)).await.unwrap();
+        let body = r#"{"code":4,"message":"Forbidden"}"#;
+        let answer = format!(
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        tcp.write_all(answer.as_bytes()).await.unwrap();
+        tcp
+    };
+    let (result, _tcp) = tokio::join!(soon(server.client().connect()), script);
+    let Err(ConnectError::Http { status, body }) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(status, 403);
+    assert!(body.contains("Forbidden"), "{body}");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_at_once() {
+    for (url, namespace) in [("ftp://127.0.0.1", "/"), ("http://127.0.0.1", "admin"), ("", "/")] {
+        assert!(
+            Client::builder(url).namespace(namespace).start().is_err(),
+            "{url} {namespace}"
+        );
+    }
+    let outside = std::thread::spawn(|| Client::builder("http://127.0.0.1").start());
+    assert!(matches!(outside.join().unwrap(), Err(ConnectError::NoRuntime)));
+}
+
+/// B8.
+#[tokio::test]
+async fn a_killed_server_is_noticed_and_found_again() {
+    let server = Server::bind().await;
+    let (client, peer) = server.connected().await;
+    let mut watch = client.state();
+    watch.mark_unchanged();
+    peer.kill();
+    soon(watch.changed()).await.unwrap();
+    assert!(!watch.borrow().is_connected());
+    let _peer = server.accept_connected("second").await;
+    connected_as(&client, "second").await;
+    assert_eq!(
+        client.last_disconnect().unwrap().reason,
+        DisconnectReason::TransportClose
+    );
+}
+
+/// B8, B20: noticed by the client's own task, without anybody polling anything.
+#[tokio::test]
+async fn a_server_that_falls_silent_is_noticed() {
+    let server = Server::bind().await;
+    let client = server
+        .client()
+        .heartbeat_slack(Duration::from_millis(10))
+        .start()
+        .unwrap();
+    let mut peer = server.accept().await;
+    peer.send(r#"0{"sid":"e","pingInterval":30,"pingTimeout":20}"#)
+        .await;
+    peer.text().await;
+    peer.send(r#"40{"sid":"first"}"#).await;
+    // The old connection stays open.
+    let _second = server.accept_connected("second").await;
+    connected_as(&client, "second").await;
+    assert_eq!(
+        client.last_disconnect().unwrap().reason,
+        DisconnectReason::PingTimeout
+    );
+}
+
+#[tokio::test]
+async fn every_way_to_lose_a_link_has_its_reason() {
+    let server = Server::bind().await;
+    for (frame, reason) in [
+        ("1", DisconnectReason::TransportClose),
+        ("9", DisconnectReason::ParseError),
+        ("42{}", DisconnectReason::ParseError),
+        ("48", DisconnectReason::ParseError),
+    ] {
+        let (client, mut peer) = server.connected().await;
+        peer.send(frame).await;
+        let _again = server.accept_connected("second").await;
+        connected_as(&client, "second").await;
+        assert_eq!(client.last_disconnect().unwrap().reason, reason, "{frame}");
+        assert!(peer.until_closed().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_disconnect_means_it() {
+    let server = Server::bind().await;
+    let (client, mut peer) = server.connected().await;
+    peer.send("41").await;
+    let ended = state(&client, State::is_final).await;
+    let reason = Some(DisconnectReason::ServerDisconnect);
+    assert_eq!(ended, State::Disconnected { reason });
+    assert!(peer.until_closed().await.is_empty());
+    assert!(server.is_quiet());
+}
+
+#[tokio::test]
+async fn a_server_that_says_disconnect_can_be_overruled() {
+    let server = Server::bind().await;
+    let builder = server.client().reconnect_after_server_disconnect(true);
+    let (client, mut peer) = server.connected_by(builder).await;
+    peer.send("41").await;
+    let _again = server.accept_connected("second").await;
+    connected_as(&client, "second").await;
+    assert_eq!(
+        client.last_disconnect().unwrap().reason,
+        DisconnectReason::ServerDisconnect
+    );
+}
+
+/// B10.
+#[tokio::test]
+async fn attempts_are_limited_exactly() {
+    let server = Server::bind().await;
+    let client = server
+        .client()
+        .reconnect(quick().max_attempts(2))
+        .start()
+        .unwrap();
+    for _ in 0..3 {
+        server.accept().await.kill();
+    }
+    assert!(matches!(
+        state(&client, State::is_final).await,
+        State::Failed { .. }
+    ));
+    assert!(server.is_quiet());
+}
+
+#[tokio::test]
+async fn a_first_attempt_that_fails_leaves_nothing_behind() {
+    let server = Server::bind().await;
+    let script = async { server.accept().await.kill() };
+    let (result, ()) = tokio::join!(soon(server.client().connect()), script);
+    assert!(matches!(result, Err(ConnectError::Lost(_))), "{result:?}");
+    assert!(server.is_quiet());
+}
+
+/// B14.
+#[tokio::test]
+async fn a_manual_disconnect_is_final() {
+    let server = Server::bind().await;
+    let (client, mut peer) = server.connected().await;
+    for n in 0..100 {
+        client.emit("n", &n).await.unwrap();
+    }
+    let (frames, ()) = tokio::join!(peer.until_closed(), soon(client.disconnect()));
+    // Everything accepted before is written first.
+    assert_eq!(frames.len(), 101);
+    assert_eq!(frames[100], "41");
+    let reason = Some(DisconnectReason::ClientDisconnect);
+    assert_eq!(*client.state().borrow(), State::Disconnected { reason });
+    assert!(matches!(client.emit("late", &()).await, Err(EmitError::Closed)));
+    assert!(matches!(client.flush().await, Err(EmitError::Closed)));
+    assert!(server.is_quiet());
+    soon(client.disconnect()).await;
+}
+
+#[tokio::test]
+async fn disconnecting_ends_an_attempt_and_a_wait_at_once() {
+    let server = Server::bind().await;
+    // During the handshake.
+    let client = server.client().start().unwrap();
+    let mut peer = server.accept().await;
+    soon(client.disconnect()).await;
+    assert!(client.state().borrow().is_final());
+    assert!(peer.until_closed().await.is_empty());
+    // During the wait.
+    let hour = Duration::from_secs(3600);
+    let client = server
+        .client()
+        .reconnect(Backoff::new(hour, hour))
+        .start()
+        .unwrap();
+    server.accept().await.kill();
+    let waiting = state(&client, is_retrying).await;
+    assert!(matches!(waiting, State::Reconnecting { attempt: 1, delay, .. } if delay >= hour / 2));
+    soon(client.disconnect()).await;
+    assert!(client.state().borrow().is_final());
+    assert!(server.is_quiet());
+}
+
+/// B14.
+#[tokio::test]
+async fn dropping_the_last_client_ends_the_connection_and_its_tasks() {
+    let server = Server::bind().await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let (client, mut peer) = server.connected().await;
+    let mut events = client.subscribe_all();
+    let clone = client.clone();
+    drop(client);
+    clone.emit("still here", &()).await.unwrap();
+    assert_eq!(peer.text().await, r#"42["still here",null]"#);
+    let mut watch = clone.state();
+    drop(clone);
+    assert_eq!(peer.until_closed().await, ["41"]);
+    peer.kill();
+    assert!(soon(events.recv()).await.is_none());
+    soon(watch.wait_for(State::is_final)).await.unwrap();
+    soon(async {
+        while tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dropping_connect_abandons_the_attempt() {
+    let server = Server::bind().await;
+    let mut peer = {
+        let mut connecting = Box::pin(server.client().connect());
+        let accepted = tokio::select! {
+            _ = &mut connecting => panic!("nobody accepted the connection"),
+            peer = server.accept() => peer,
+        };
+        drop(connecting);
+        accepted
+    };
+    assert!(peer.until_closed().await.is_empty());
+    assert!(server.is_quiet());
+}
+
+/// Many losses in a row leave nothing behind.
+#[tokio::test]
+async fn two_hundred_losses_leave_no_tasks_behind() {
+    let server = Server::bind().await;
+    let (client, mut peer) = server.connected().await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let mut all = client.subscribe_all();
+    for n in 0..200 {
+        peer.kill();
+        peer = server.accept_connected(&format!("sid-{n}")).await;
+        peer.send(&format!(r#"42["n",{n}]"#)).await;
+        assert_eq!(soon(all.recv()).await.unwrap().data(), json!(n));
+    }
+    assert_eq!(tasks(), before);
+}
