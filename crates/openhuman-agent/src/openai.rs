@@ -31,6 +31,8 @@ pub const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 pub const DEFAULT_MODEL: &str = "gpt-5-mini";
 /// Bytes of an error page that are read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// What some servers put in front of UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How long a server may keep the connection open after it said that the answer is complete.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -532,16 +534,15 @@ impl Reply {
         match self {
             Reply::Unknown(start) => {
                 start.extend_from_slice(bytes);
-                let text = start.strip_prefix(b"\xef\xbb\xbf".as_slice()).unwrap_or(start);
+                let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
                 let Some(first) = text.iter().find(|byte| !byte.is_ascii_whitespace()) else {
                     return Ok(Vec::new());
                 };
-                let partial_mark = start.len() < 3 && start.first() == Some(&0xef);
-                if partial_mark {
+                if BYTE_ORDER_MARK.starts_with(text) {
                     return Ok(Vec::new());
                 }
                 let document = *first == b'{';
-                let start = std::mem::take(start);
+                let start = text.to_vec();
                 *self = if document {
                     Reply::Document(Vec::new())
                 } else {

@@ -3,16 +3,18 @@
 //! Nothing here waits, reads a clock or draws a random number, so a turn can be tested in microseconds, kept in a
 //! journal after each step, and taken up again by another process.
 
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::budget::{Budget, Spent, cap};
 use crate::event::FailureKind;
-use crate::message::{Message, Recalled, Role, ToolCall, ToolOutcome, ToolSpec, repair};
+use crate::message::{Message, Recalled, ToolCall, ToolOutcome, ToolSpec, repair};
 use crate::model::{ModelEvent, ModelRequest, ToolChoice, Usage};
 use crate::ports::{Approval, estimate_message, estimate_tokens};
+use calls::{Call, CallState, next_call};
 
 /// The version of the serialised form.
 const FORMAT: u8 = 1;
@@ -180,32 +182,6 @@ pub struct FinishedCall {
     pub millis: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CallState {
-    /// Not started.
-    Waiting,
-    /// An approval is being asked for.
-    Asking,
-    /// Approved, not started.
-    Approved,
-    /// Started.
-    Running,
-    /// Was running when the turn was interrupted.
-    Interrupted,
-    /// Has its result.
-    Done,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Call {
-    call: ToolCall,
-    read_only: bool,
-    state: CallState,
-    /// The result for the model, once done.
-    text: String,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Phase {
@@ -361,12 +337,9 @@ impl Turn {
             }
             Phase::Acting { calls, .. } => {
                 for call in calls {
-                    call.state = match call.state {
-                        CallState::Running if call.read_only => CallState::Waiting,
-                        CallState::Running => CallState::Interrupted,
-                        CallState::Asking | CallState::Approved => CallState::Waiting,
-                        state => state,
-                    };
+                    if matches!(call.state, CallState::Running | CallState::Asking) {
+                        call.state = CallState::Waiting;
+                    }
                 }
             }
             Phase::Ready | Phase::Finished { .. } => {}
@@ -623,262 +596,6 @@ impl Turn {
                 + estimate_tokens(&self.system),
             completion_tokens: estimate_tokens(text) + arguments,
         }
-    }
-
-    /// Turns the calls of a reply into work; calls that cannot run get their answer at once.
-    fn plan(&mut self, text: String, calls: Vec<ToolCall>) {
-        let mut planned = Vec::with_capacity(calls.len());
-        let mut refused = Vec::new();
-        for (index, mut call) in calls.into_iter().enumerate() {
-            call.id = self.unique_id(&call.id, index, &planned);
-            if call.arguments.is_null() {
-                call.arguments = Value::Object(serde_json::Map::new());
-            }
-            let times = self.repeats.entry(signature(&call)).or_default();
-            *times += 1;
-            let times = *times;
-            if times > self.budget.repeats {
-                self.fail(
-                    FailureKind::Loop,
-                    format!(
-                        "The model asked for `{}` with the same arguments {times} times and made no progress. Rephrase \
-                         the question or use another model.",
-                        call.name
-                    ),
-                );
-                return;
-            }
-            let tool = self.tools.iter().find(|tool| tool.name == call.name);
-            let refusal = match tool {
-                None => Some(unknown_tool(&call.name, &self.tools)),
-                Some(_) if !call.arguments.is_object() => Some(format!(
-                    "the arguments of `{}` are not a JSON object; send one object that fits the tool's schema",
-                    call.name
-                )),
-                Some(_) if times == self.budget.repeats => Some(format!(
-                    "`{}` was already called {} time(s) with these arguments; it was not called again. Use the earlier \
-                     results, or answer with what you have",
-                    call.name,
-                    times - 1
-                )),
-                Some(_) if self.spent.tool_calls >= self.budget.tool_calls => Some(format!(
-                    "the budget of {} tool calls is used up; answer with what you have",
-                    self.budget.tool_calls
-                )),
-                Some(_) => None,
-            };
-            match refusal {
-                Some(reason) => refused.push((call.id.clone(), reason)),
-                None => self.spent.tool_calls += 1,
-            }
-            let read_only = tool.is_some_and(|tool| tool.read_only);
-            planned.push(Call {
-                call,
-                read_only,
-                state: CallState::Waiting,
-                text: String::new(),
-            });
-        }
-        self.phase = Phase::Acting { text, calls: planned };
-        for (id, reason) in refused {
-            self.finish_call(&id, ToolOutcome::error(reason), 0);
-        }
-    }
-
-    /// Keeps the model's id when it is new in this conversation, else makes one.
-    fn unique_id(&self, id: &str, index: usize, planned: &[Call]) -> String {
-        let taken = |id: &str| {
-            let before = self
-                .history
-                .iter()
-                .chain(&self.steps)
-                .flat_map(|message| &message.tool_calls);
-            before
-                .chain(planned.iter().map(|call| &call.call))
-                .any(|call| call.id == id)
-        };
-        if !id.is_empty() && id.len() <= 256 && !taken(id) {
-            return id.to_owned();
-        }
-        let position = self.history.len() + self.steps.len();
-        let mut id = format!("call_{position}_{index}");
-        while taken(&id) {
-            id.push('x');
-        }
-        id
-    }
-
-    fn on_result(&mut self, id: &str, outcome: ToolOutcome, millis: u64) -> Transition {
-        let Phase::Acting { calls, .. } = &self.phase else {
-            return Transition::Ignored;
-        };
-        if !calls
-            .iter()
-            .any(|call| call.call.id == id && call.state == CallState::Running)
-        {
-            return Transition::Ignored;
-        }
-        self.finish_call(id, outcome, millis);
-        Transition::Milestone
-    }
-
-    fn on_approval(&mut self, id: &str, approval: Approval) -> Transition {
-        let Phase::Acting { calls, .. } = &mut self.phase else {
-            return Transition::Ignored;
-        };
-        let asked = |call: &&mut Call| call.call.id == id && call.state == CallState::Asking;
-        let Some(call) = calls.iter_mut().find(asked) else {
-            return Transition::Ignored;
-        };
-        match approval {
-            Approval::Allow => call.state = CallState::Approved,
-            Approval::Deny { reason } => {
-                let text = format!("the call was not approved: {reason}");
-                self.finish_call(id, ToolOutcome::error(text), 0);
-            }
-        }
-        Transition::Milestone
-    }
-
-    /// Marks a call as done and keeps its capped result and provenance.
-    fn finish_call(&mut self, id: &str, outcome: ToolOutcome, millis: u64) {
-        let Phase::Acting { calls, .. } = &mut self.phase else {
-            return;
-        };
-        let Some(call) = calls.iter_mut().find(|call| call.call.id == id) else {
-            return;
-        };
-        let bytes = outcome.text.len();
-        let capped = cap(&outcome.text, self.budget.result_bytes);
-        let shortened = capped.is_some();
-        let text = capped.unwrap_or(outcome.text);
-        let name = call.call.name.clone();
-        call.text = if outcome.is_error {
-            format!("Error from {name}: {text}")
-        } else {
-            text.clone()
-        };
-        call.state = CallState::Done;
-        let is_error = outcome.is_error;
-        self.provenance.push(Provenance {
-            origin: Origin::Tool {
-                id: id.to_owned(),
-                name: name.clone(),
-                is_error,
-                millis,
-            },
-            bytes,
-            shortened,
-        });
-        self.results
-            .push_back((id.to_owned(), name, text, is_error, millis));
-    }
-
-    fn record_calls(&mut self, text: String, calls: Vec<Call>) {
-        let results: Vec<Message> = calls
-            .iter()
-            .map(|call| Message::tool(call.call.id.clone(), call.text.clone()))
-            .collect();
-        let tool_calls = calls.into_iter().map(|call| call.call).collect();
-        self.steps.push(Message {
-            role: Role::Assistant,
-            content: text,
-            tool_calls,
-            tool_call_id: None,
-        });
-        self.steps.extend(results);
-    }
-}
-
-/// Read-only calls first, up to `parallel` at once; the others one by one in the model's order, each after its
-/// approval. An approval is asked for while reads still run.
-fn next_call(calls: &mut [Call], tools: &[ToolSpec], parallel: usize) -> Option<Action> {
-    let running = calls
-        .iter()
-        .filter(|call| call.state == CallState::Running)
-        .count();
-    let ready = |call: &&mut Call| call.read_only && call.state == CallState::Waiting;
-    let start: Vec<ToolCall> = calls
-        .iter_mut()
-        .filter(ready)
-        .take(parallel.saturating_sub(running))
-        .map(|call| {
-            call.state = CallState::Running;
-            call.call.clone()
-        })
-        .collect();
-    if !start.is_empty() {
-        return Some(Action::CallTools(start));
-    }
-    let reads_done = calls
-        .iter()
-        .all(|call| !call.read_only || call.state == CallState::Done);
-    let next = calls
-        .iter_mut()
-        .find(|call| !call.read_only && call.state != CallState::Done)?;
-    match next.state {
-        CallState::Waiting | CallState::Interrupted => {
-            let tool = tools.iter().find(|tool| tool.name == next.call.name)?.clone();
-            let repeat = next.state == CallState::Interrupted;
-            next.state = CallState::Asking;
-            Some(Action::AskApproval {
-                call: next.call.clone(),
-                tool,
-                repeat,
-            })
-        }
-        CallState::Approved if reads_done => {
-            next.state = CallState::Running;
-            Some(Action::CallTools(vec![next.call.clone()]))
-        }
-        CallState::Approved | CallState::Asking | CallState::Running | CallState::Done => None,
-    }
-}
-
-fn unknown_tool(name: &str, tools: &[ToolSpec]) -> String {
-    let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).take(50).collect();
-    if names.is_empty() {
-        return format!("there is no tool named `{name}`, and no other tool either; answer without tools");
-    }
-    format!(
-        "there is no tool named `{name}`; the tools are: {}",
-        names.join(", ")
-    )
-}
-
-/// Name and arguments in a form in which equal calls are equal: 64 bits of FNV-1a over canonical JSON.
-fn signature(call: &ToolCall) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut feed = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
-    canonical(&call.arguments, &mut feed);
-    format!("{}#{hash:016x}", call.name)
-}
-
-fn canonical(value: &Value, feed: &mut dyn FnMut(&[u8])) {
-    match value {
-        Value::Object(map) => {
-            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            feed(b"{");
-            for (key, value) in sorted {
-                feed(key.as_bytes());
-                feed(b"\0:");
-                canonical(value, feed);
-            }
-            feed(b"}");
-        }
-        Value::Array(items) => {
-            feed(b"[");
-            for item in items {
-                canonical(item, feed);
-                feed(b",");
-            }
-            feed(b"]");
-        }
-        other => feed(other.to_string().as_bytes()),
     }
 }
 

@@ -222,6 +222,9 @@ mod tests {
             let mut random = Random(seed);
             let mut stream = STREAM.to_vec();
             for _ in 0..=random.below(12) {
+                if stream.is_empty() {
+                    break;
+                }
                 let at = random.below(stream.len());
                 match random.below(5) {
                     0 => stream[at] = b"\r\n: \xef\xff{}[]dx"[random.below(12)],
