@@ -339,7 +339,6 @@ impl Engine {
     ///
     /// # Errors
     /// [`SkillError`] when its id is taken or its manifest leaves this operating system out.
-    #[expect(clippy::unused_async, reason = "installing will read from storage in an engine with a registry")]
     pub async fn install(&self, package: SkillPackage, grant: Grant) -> Result<SkillId, SkillError> {
         let manifest = package.manifest();
         let id = manifest.id.clone();

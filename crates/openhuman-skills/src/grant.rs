@@ -37,8 +37,14 @@ impl HostRule {
     /// below it. A pattern that is not a host name matches nothing.
     #[must_use]
     pub fn new(host: &str) -> Self {
+        let name = host.trim();
+        // A bare `*` means every host; it must be written as such, not be what is left of something else.
+        let pattern = match name.trim_end_matches('.') {
+            "*" if name != "*" => String::new(),
+            pattern => pattern.to_ascii_lowercase(),
+        };
         Self {
-            pattern: host.trim().trim_end_matches('.').to_ascii_lowercase(),
+            pattern,
             methods: Vec::new(),
             ports: Vec::new(),
             http: false,
@@ -205,6 +211,7 @@ mod tests {
         for host in ["example.com", "evilexample.com", ".example.com", "example.com.evil.org"] {
             assert!(!below.allows("GET", true, host, 443), "{host}");
         }
+        assert!(HostRule::new("*").allows("GET", true, "example.com", 443));
         assert!(!HostRule::new("*.").allows("GET", true, "example.com", 443));
     }
 

@@ -20,7 +20,9 @@ use ::rusqlite::{Batch, Connection, Error as SqlError, ErrorCode, Statement};
 use crate::{Database, DbError, DbOpener, DbRows, DbValue, SkillId};
 
 /// PRAGMAs that read the schema. They take a table or index name, or nothing.
-const PRAGMAS: [&str; 8] = [
+const PRAGMAS: [&str; 9] = [
+    // Asked by the full-text index itself.
+    "data_version",
     "table_info",
     "table_xinfo",
     "table_list",

@@ -1,0 +1,9 @@
+//! Runs real skills on a real engine, over loopback only.
+
+mod bridges;
+mod concurrency;
+mod hostile;
+mod lifecycle;
+mod network;
+mod schedules;
+mod support;
