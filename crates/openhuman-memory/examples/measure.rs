@@ -20,12 +20,13 @@ impl Words {
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn word(&mut self) -> String {
+    /// A word of at least this rank; rank 1 is the most common one.
+    fn word(&mut self, least: f64) -> String {
         const SYLLABLES: [&str; 16] = [
             "ri", "ver", "sto", "ne", "gar", "den", "lam", "p", "win", "dow", "ta", "ble", "cor", "ner",
             "ma", "ple",
         ];
-        let mut rank = (20_000f64.powf(self.number())) as usize;
+        let mut rank = (least * (20_000.0 / least).powf(self.number())) as usize;
         let mut word = String::new();
         while rank > 0 {
             word.push_str(SYLLABLES[rank % 16]);
@@ -36,7 +37,7 @@ impl Words {
 
     fn sentence(&mut self) -> String {
         let count = 8 + (self.number() * 12.0) as usize;
-        let words: Vec<String> = (0..count).map(|_| self.word()).collect();
+        let words: Vec<String> = (0..count).map(|_| self.word(1.0)).collect();
         format!("{}. ", words.join(" "))
     }
 }
@@ -81,11 +82,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("open and first query: {:.1} ms", millis(started.elapsed()));
     let mut times = Vec::new();
     for _ in 0..200 {
-        let text: Vec<String> = (0..6).map(|_| words.word()).collect();
+        // The most common words of a question are stop words, which are not looked for.
+        let text: Vec<String> = (0..5).map(|_| words.word(75.0)).collect();
         let started = Instant::now();
         let hits = memory.search(&Query::new(text.join(" ")))?;
         times.push(started.elapsed());
-        assert!(!hits.is_empty());
+        assert!(!hits.is_empty(), "every question shares words with some chunk");
     }
     times.sort_unstable();
     let stats = memory.stats()?;
