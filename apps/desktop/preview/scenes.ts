@@ -98,6 +98,7 @@ export const scenes: Record<string, Scene> = {
               skill_id: 'alerts',
               name: 'Alerts',
               status: 'error',
+              connection_status: 'error',
               tools: [{ name: 'set_alert', description: 'Sets an alert' }],
               error: 'init threw: ReferenceError: threshold is not defined',
             },

@@ -114,13 +114,22 @@ function Model({ model }: { model: ModelState }) {
   );
 }
 
-const SKILL_TONES: Record<string, string> = {
-  ready: 'bg-good',
+const SKILL_TONES: Record<SkillState['status'], string> = {
+  pending: 'bg-line-strong',
+  initializing: 'bg-warn',
   running: 'bg-good',
-  error: 'bg-bad',
-  crashed: 'bg-bad',
+  stopping: 'bg-warn',
   stopped: 'bg-line-strong',
+  error: 'bg-bad',
 };
+
+/** One word for people: a skill that runs but waits for its account says so. */
+function skillStatus({ status, connection_status }: SkillState): { word: string; tone: string } {
+  if (status === 'running' && connection_status !== 'connected') {
+    return { word: connection_status.replaceAll('_', ' '), tone: 'bg-warn' };
+  }
+  return { word: status, tone: SKILL_TONES[status] };
+}
 
 function Skills({ skills }: { skills: SkillState[] }) {
   if (skills.length === 0) {
@@ -129,32 +138,36 @@ function Skills({ skills }: { skills: SkillState[] }) {
   return (
     <ul className="space-y-2">
       {skills.map((skill) => (
-        <li key={skill.skill_id} className="rounded-lg border border-line bg-raised px-3 py-2">
-          <div className="flex items-center gap-2">
-            <span
-              aria-hidden="true"
-              className={`size-2 shrink-0 rounded-full ${skill.error ? 'bg-bad' : (SKILL_TONES[skill.status] ?? 'bg-warn')}`}
-            />
-            <h3 className="min-w-0 truncate font-medium">{skill.name}</h3>
-            <span className="ml-auto shrink-0 text-xs text-muted">{skill.status}</span>
-          </div>
-          {skill.error && <p className="mt-1 break-words text-xs text-bad">{skill.error}</p>}
-          {skill.tools.length > 0 && (
-            <ul aria-label={`Tools of ${skill.name}`} className="mt-1.5 flex flex-wrap gap-1">
-              {skill.tools.map((tool) => (
-                <li
-                  key={tool.name}
-                  title={tool.description}
-                  className="rounded bg-panel px-1.5 py-0.5 font-mono text-[0.6875rem] text-muted"
-                >
-                  {tool.name}
-                </li>
-              ))}
-            </ul>
-          )}
-        </li>
+        <Skill key={skill.skill_id} skill={skill} />
       ))}
     </ul>
+  );
+}
+
+function Skill({ skill }: { skill: SkillState }) {
+  const { word, tone } = skillStatus(skill);
+  return (
+    <li className="rounded-lg border border-line bg-raised px-3 py-2">
+      <div className="flex items-center gap-2">
+        <span aria-hidden="true" className={`size-2 shrink-0 rounded-full ${tone}`} />
+        <h3 className="min-w-0 truncate font-medium">{skill.name}</h3>
+        <span className="ml-auto shrink-0 text-xs text-muted">{word}</span>
+      </div>
+      {skill.error && <p className="mt-1 break-words text-xs text-bad">{skill.error}</p>}
+      {skill.tools.length > 0 && (
+        <ul aria-label={`Tools of ${skill.name}`} className="mt-1.5 flex flex-wrap gap-1">
+          {skill.tools.map((tool) => (
+            <li
+              key={tool.name}
+              title={tool.description}
+              className="rounded bg-panel px-1.5 py-0.5 font-mono text-[0.6875rem] text-muted"
+            >
+              {tool.name}
+            </li>
+          ))}
+        </ul>
+      )}
+    </li>
   );
 }
 

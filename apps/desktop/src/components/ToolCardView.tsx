@@ -23,7 +23,7 @@ export function ToolCardView({ card }: { card: ToolCard }) {
       </summary>
       <div className="space-y-3 border-t border-line px-3 py-3">
         <Block label="Arguments" text={JSON.stringify(card.args ?? {}, null, 2)} />
-        {card.output !== null && <Block label={card.status === 'failed' ? 'Error' : 'Result'} text={card.output} />}
+        {card.output !== null && <Block label={card.status === 'failed' ? 'Error' : 'Result'} text={readable(card.output)} />}
       </div>
     </details>
   );
@@ -60,6 +60,15 @@ function Block({ label, text }: { label: string; text: string }) {
       </pre>
     </div>
   );
+}
+
+/** Sets out a result that is JSON in lines; other text stays as it is. */
+function readable(output: string): string {
+  try {
+    return JSON.stringify(JSON.parse(output), null, 2);
+  } catch {
+    return output;
+  }
 }
 
 /** Formats a duration for reading: `12 ms`, `1.4 s`. */

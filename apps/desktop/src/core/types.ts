@@ -20,8 +20,9 @@ export interface ModelState {
 export interface SkillState {
   skill_id: string;
   name: string;
-  status: string;
-  connection_status?: string | null;
+  status: 'pending' | 'initializing' | 'running' | 'stopping' | 'stopped' | 'error';
+  /** Whether its account is connected: `connected`, `setup_required`, `not_authenticated` and others. */
+  connection_status: string;
   tools: { name: string; description: string }[];
   error?: string | null;
 }

@@ -167,6 +167,15 @@ describe('the side panel', () => {
     expect(await violationsOf()).toEqual([]);
   });
 
+  it('says which skill waits for its account, and keeps what skills publish out of the state', async () => {
+    const [prices] = snapshotWith().skills;
+    if (!prices) throw new Error('the mock core has no skill');
+    const waiting = { ...prices, connection_status: 'setup_required', state: { token: 'skill-private' } };
+    const { store } = await renderWindow(mockCore({ snapshot: snapshotWith({ skills: [waiting] }) }));
+    expect(screen.getByRole('region', { name: /Skills/ })).toHaveTextContent('setup required');
+    expect(JSON.stringify(store.getState())).not.toContain('skill-private');
+  });
+
   it('says that no model is connected and how to connect one', async () => {
     await renderWindow(mockCore({ snapshot: snapshotWith({ model: { name: 'extractive', configured: false } }) }));
     const model = screen.getByRole('region', { name: 'Model' });

@@ -12,7 +12,7 @@ export function snapshotWith(over: Partial<Snapshot> = {}): Snapshot {
       {
         skill_id: 'prices',
         name: 'Prices',
-        status: 'ready',
+        status: 'running',
         connection_status: 'connected',
         tools: [
           { name: 'get_price', description: 'The current price of an asset' },
@@ -22,7 +22,7 @@ export function snapshotWith(over: Partial<Snapshot> = {}): Snapshot {
       {
         skill_id: 'notes',
         name: 'Notes',
-        status: 'ready',
+        status: 'running',
         connection_status: 'connected',
         tools: [{ name: 'find_note', description: 'Finds a note by its words' }],
       },
