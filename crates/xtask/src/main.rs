@@ -15,6 +15,7 @@ mod step;
 mod workspace;
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::workspace::Workspace;
@@ -48,38 +49,72 @@ impl fmt::Display for Failure {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match arguments.as_slice() {
-        ["test"] => Workspace::find().and_then(|workspace| step::run_all(&plan::test(&workspace))),
-        ["test", "--list"] => Workspace::find().map(|workspace| step::print_all(&plan::test(&workspace))),
-        ["test", "--only", name] => {
-            Workspace::find().and_then(|workspace| step::run_all(&step::only(plan::test(&workspace), name)?))
-        }
-        ["desktop", "build"] => {
-            Workspace::find().and_then(|workspace| step::run_all(&desktop::build(&workspace)))
-        }
-        ["desktop", "test"] => {
-            Workspace::find().and_then(|workspace| step::run_all(&desktop::test(&workspace)))
-        }
-        ["bench", "demo"] => {
-            Workspace::find().and_then(|workspace| bench::demo(&workspace, bench::Output::Text))
-        }
-        ["bench", "demo", "--json"] => {
-            Workspace::find().and_then(|workspace| bench::demo(&workspace, bench::Output::Json))
-        }
-        ["help" | "--help" | "-h"] => {
-            println!("{USAGE}");
-            Ok(())
-        }
-        _ => {
-            eprintln!("unknown command: {:?}\n\n{USAGE}", arguments.join(" "));
-            return ExitCode::from(2);
-        }
+    if matches!(arguments.as_slice(), ["help" | "--help" | "-h"]) {
+        say(USAGE);
+        return ExitCode::SUCCESS;
+    }
+    let Some(job) = job(&arguments) else {
+        eprintln!("unknown command: {:?}\n\n{USAGE}", arguments.join(" "));
+        return ExitCode::from(2);
     };
-    match outcome {
+    match Workspace::find().and_then(|workspace| job(&workspace)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a command does in a workspace.
+type Job<'a> = Box<dyn Fn(&Workspace) -> Result<(), Failure> + 'a>;
+
+/// The job that the arguments ask for, or nothing when they are not understood.
+fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
+    Some(match *arguments {
+        ["test"] => Box::new(|workspace| step::run_all(&plan::test(workspace))),
+        ["test", "--list"] => Box::new(|workspace| {
+            say(&step::listing(&plan::test(workspace)));
+            Ok(())
+        }),
+        ["test", "--only", name] => {
+            Box::new(move |workspace| step::run_all(&step::only(plan::test(workspace), name)?))
+        }
+        ["desktop", "build"] => Box::new(|workspace| step::run_all(&desktop::build(workspace))),
+        ["desktop", "test"] => Box::new(|workspace| step::run_all(&desktop::test(workspace))),
+        ["bench", "demo"] => Box::new(|workspace| bench::demo(workspace, bench::Output::Text)),
+        ["bench", "demo", "--json"] => Box::new(|workspace| bench::demo(workspace, bench::Output::Json)),
+        _ => return None,
+    })
+}
+
+/// Prints a text for people. A reader that has gone away, as `head` does, is no failure.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_usage_is_understood() {
+        let commands: Vec<&str> = USAGE.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        assert!(commands.len() > 5);
+        for line in commands {
+            let command = line.split("  ").next().unwrap_or_default();
+            let command = command.replace(['[', ']'], "");
+            let words: Vec<&str> = command.split_whitespace().collect();
+            assert!(job(&words).is_some(), "{command}");
+        }
+        for unknown in [
+            &[][..],
+            &["tset"],
+            &["test", "--only"],
+            &["bench"],
+            &["desktop", "build", "now"],
+        ] {
+            assert!(job(unknown).is_none(), "{unknown:?}");
         }
     }
 }

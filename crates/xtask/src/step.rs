@@ -135,20 +135,28 @@ fn summary(times: &[(&str, Duration)], total: Duration) -> String {
     lines.join("\n")
 }
 
-/// Prints what [`run_all`] would do.
-pub(crate) fn print_all(steps: &[Step]) {
+/// What [`run_all`] would do, as text.
+pub(crate) fn listing(steps: &[Step]) -> String {
+    let mut lines = Vec::new();
     for step in steps {
         let linux = if step.systems == Systems::Linux {
             ", Linux only"
         } else {
             ""
         };
-        println!("{} (limit {} min{linux})", step.name, step.limit.as_secs() / 60);
+        lines.push(format!(
+            "{} (limit {} min{linux})",
+            step.name,
+            step.limit.as_secs() / 60
+        ));
         match &step.action {
-            Action::Programs(programs) => programs.iter().for_each(|program| println!("   {program}")),
-            Action::Check(check) => println!("   {}", check.describe()),
+            Action::Programs(programs) => {
+                lines.extend(programs.iter().map(|program| format!("   {program}")));
+            }
+            Action::Check(check) => lines.push(format!("   {}", check.describe())),
         }
     }
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -200,6 +208,19 @@ mod tests {
         assert_eq!(chosen.iter().map(|step| step.name).collect::<Vec<_>>(), ["two"]);
         let failure = only(steps(), "three").unwrap_err();
         assert_eq!(failure.0, "no step is named \"three\"; there are:\n  one\n  two");
+    }
+
+    #[test]
+    fn the_listing_shows_programs_and_checks() {
+        let call = Invocation::new(std::path::Path::new("."), "cargo", ["fmt"]);
+        let steps = [
+            Step::programs("format", 5, vec![call]),
+            Step::check("count", 1, Counted(Rc::new(Cell::new(0)), Ok(()))).on_linux(),
+        ];
+        assert_eq!(
+            listing(&steps),
+            "format (limit 5 min)\n   cargo fmt\ncount (limit 1 min, Linux only)\n   counts its runs"
+        );
     }
 
     #[test]
