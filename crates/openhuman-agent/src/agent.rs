@@ -293,7 +293,7 @@ impl Driver {
                     self.notice(format!(
                         "Memory could not be searched, so the answer goes without it: {reason}"
                     ))
-                    .await
+                    .await;
                 }
             }
         }
@@ -460,15 +460,15 @@ impl Driver {
         };
         let entry = match turn.to_json() {
             Ok(entry) => entry,
-            Err(error) => return self.journal_failed(turn, error.to_string()),
+            Err(error) => return self.journal_failed(turn, &error.to_string()),
         };
         match journal.append(&entry).await {
             Ok(()) => true,
-            Err(error) => self.journal_failed(turn, error.to_string()),
+            Err(error) => self.journal_failed(turn, &error.to_string()),
         }
     }
 
-    fn journal_failed(&self, turn: &mut Turn, reason: String) -> bool {
+    fn journal_failed(&self, turn: &mut Turn, reason: &str) -> bool {
         let message = format!(
             "The turn was stopped because it could not be kept: {reason}. Free disk space or check the disk."
         );

@@ -48,7 +48,7 @@ impl Style<'_> {
         }
     }
 
-    fn delta(&self, delta: Value, finish: Option<&str>) -> String {
+    fn delta(&self, delta: &Value, finish: Option<&str>) -> String {
         self.frame(json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
     }
 }
@@ -113,11 +113,11 @@ fn arguments(arguments: &Value, style: &Style<'_>) -> Value {
 
 /// The reply as a stream of events.
 pub(super) fn stream(reply: &Composed, style: &Style<'_>, prompt_bytes: usize) -> Frames {
-    let mut frames = vec![style.delta(json!({"role": "assistant", "content": ""}), None)];
+    let mut frames = vec![style.delta(&json!({"role": "assistant", "content": ""}), None)];
     let mut middle = frames.len();
     let words: Vec<&str> = reply.text.split_inclusive(' ').collect();
     for (at, word) in words.iter().enumerate() {
-        frames.push(style.delta(json!({"content": word}), None));
+        frames.push(style.delta(&json!({"content": word}), None));
         if at == words.len() / 2 {
             middle = frames.len();
         }
@@ -134,7 +134,7 @@ pub(super) fn stream(reply: &Composed, style: &Style<'_>, prompt_bytes: usize) -
     }
     if style.has(Quirk::MalformedParallel) && !reply.calls.is_empty() {
         frames.push(style.delta(
-            json!({"tool_calls": [{"index": 7, "function": {"arguments": "{"}}, {}, null]}),
+            &json!({"tool_calls": [{"index": 7, "function": {"arguments": "{"}}, {}, null]}),
             None,
         ));
     }
@@ -143,7 +143,7 @@ pub(super) fn stream(reply: &Composed, style: &Style<'_>, prompt_bytes: usize) -
     } else {
         "tool_calls"
     };
-    frames.push(style.delta(json!({}), Some(finish)));
+    frames.push(style.delta(&json!({}), Some(finish)));
     if style.usage && !style.has(Quirk::NoUsage) {
         frames.push(style.frame(json!({"choices": [], "usage": usage(reply, prompt_bytes)})));
     }
@@ -185,7 +185,7 @@ fn call_frames(
         if piece == 0 {
             item["type"] = json!("function");
         }
-        style.delta(json!({"tool_calls": [item]}), None)
+        style.delta(&json!({"tool_calls": [item]}), None)
     };
     let Value::String(text) = arguments else {
         frames.push(item(0, json!({"name": name, "arguments": arguments})));
@@ -203,9 +203,9 @@ fn call_frames(
 
 fn noise(frames: &mut Vec<String>, style: &Style<'_>) {
     if style.has(Quirk::EmptyDeltas) {
-        frames.push(style.delta(json!({}), None));
-        frames.push(style.delta(json!({"content": null, "tool_calls": null}), None));
-        frames.push(style.delta(json!({"content": "", "tool_calls": []}), Some("")));
+        frames.push(style.delta(&json!({}), None));
+        frames.push(style.delta(&json!({"content": null, "tool_calls": null}), None));
+        frames.push(style.delta(&json!({"content": "", "tool_calls": []}), Some("")));
         frames.push(style.frame(json!({"choices": []})));
     }
 }

@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -83,6 +84,12 @@ impl MockServer {
     pub async fn try_start(script: Script) -> io::Result<MockServer> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
+        // Small pieces go out at once instead of waiting for an acknowledgement.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY could not be set");
+            }
+        });
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             used: Mutex::new(vec![0; script.rules.len()]),

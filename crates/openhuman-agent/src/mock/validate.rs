@@ -286,11 +286,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn refused(body: Value) -> String {
-        request(&body, "m").unwrap_err().message
+    fn refused(body: &Value) -> String {
+        request(body, "m").unwrap_err().message
     }
 
-    fn with_messages(messages: Value) -> Value {
+    fn with_messages(messages: &Value) -> Value {
         json!({"model": "m", "messages": messages})
     }
 
@@ -316,29 +316,29 @@ mod tests {
     #[test]
     fn each_fault_is_named() {
         let hello = json!([{"role": "user", "content": "hi"}]);
-        assert!(refused(json!([])).contains("JSON object"));
-        assert!(refused(json!({"messages": hello})).contains("model parameter"));
+        assert!(refused(&json!([])).contains("JSON object"));
+        assert!(refused(&json!({"messages": hello})).contains("model parameter"));
         assert_eq!(
             request(&json!({"model": "x", "messages": hello}), "m")
                 .unwrap_err()
                 .status,
             404
         );
-        assert!(refused(json!({"model": "m", "messages": hello, "speed": 1})).contains("speed"));
-        assert!(refused(json!({"model": "m", "messages": hello, "stream": "yes"})).contains("boolean"));
+        assert!(refused(&json!({"model": "m", "messages": hello, "speed": 1})).contains("speed"));
+        assert!(refused(&json!({"model": "m", "messages": hello, "stream": "yes"})).contains("boolean"));
         assert!(
-            refused(json!({"model": "m", "messages": hello, "stream_options": {}}))
+            refused(&json!({"model": "m", "messages": hello, "stream_options": {}}))
                 .contains("stream_options")
         );
         assert!(
-            refused(json!({"model": "m", "messages": hello, "tool_choice": "auto"})).contains("tool_choice")
+            refused(&json!({"model": "m", "messages": hello, "tool_choice": "auto"})).contains("tool_choice")
         );
-        assert!(refused(with_messages(json!([]))).contains("at least one"));
-        assert!(refused(with_messages(json!([{"role": "robot", "content": ""}]))).contains("robot"));
-        assert!(refused(with_messages(json!([{"role": "user", "content": null}]))).contains("content"));
+        assert!(refused(&with_messages(&json!([]))).contains("at least one"));
+        assert!(refused(&with_messages(&json!([{"role": "robot", "content": ""}]))).contains("robot"));
+        assert!(refused(&with_messages(&json!([{"role": "user", "content": null}]))).contains("content"));
         assert!(
-            refused(with_messages(
-                json!([{"role": "tool", "tool_call_id": "1", "content": ""}])
+            refused(&with_messages(
+                &json!([{"role": "tool", "tool_call_id": "1", "content": ""}])
             ))
             .contains("`1`")
         );
@@ -352,11 +352,11 @@ mod tests {
         };
         let user = json!({"role": "user", "content": "u"});
         let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "r"});
-        assert!(refused(with_messages(json!([user, call("1", "{}")]))).contains("must be followed"));
-        assert!(refused(with_messages(json!([user, call("1", "{}"), user]))).contains("must be followed"));
-        assert!(refused(with_messages(json!([user, call("1", "{}"), result("2")]))).contains("`2`"));
+        assert!(refused(&with_messages(&json!([user, call("1", "{}")]))).contains("must be followed"));
+        assert!(refused(&with_messages(&json!([user, call("1", "{}"), user]))).contains("must be followed"));
+        assert!(refused(&with_messages(&json!([user, call("1", "{}"), result("2")]))).contains("`2`"));
         assert!(
-            refused(with_messages(json!([
+            refused(&with_messages(&json!([
                 user,
                 call("1", "{}"),
                 result("1"),
@@ -364,10 +364,12 @@ mod tests {
             ])))
             .contains("`1`")
         );
-        assert!(refused(with_messages(json!([user, call("1", "[1]"), result("1")]))).contains("JSON object"));
-        assert!(refused(with_messages(json!([user, call("", "{}"), result("")]))).contains("empty"));
+        assert!(
+            refused(&with_messages(&json!([user, call("1", "[1]"), result("1")]))).contains("JSON object")
+        );
+        assert!(refused(&with_messages(&json!([user, call("", "{}"), result("")]))).contains("empty"));
         assert_eq!(
-            request(&with_messages(json!([user, call("1", "{}"), result("1")])), "m"),
+            request(&with_messages(&json!([user, call("1", "{}"), result("1")])), "m"),
             Ok(())
         );
     }
@@ -376,7 +378,7 @@ mod tests {
     fn tools_are_checked() {
         let with = |function: Value| {
             refused(
-                json!({"model": "m", "messages": [{"role": "user", "content": "u"}],
+                &json!({"model": "m", "messages": [{"role": "user", "content": "u"}],
                 "tools": [{"type": "function", "function": function}]}),
             )
         };

@@ -6,7 +6,7 @@
 //! | all parallel calls with index 0 | a new id, or a new name after arguments, starts a new call |
 //! | no index, or no id | the other one decides; with neither, the last call goes on |
 //! | a new id in each delta of one call | without a name it continues the call at its index |
-//! | empty deltas, `choices: []`, `null` everywhere | ignored |
+//! | empty deltas, `choices: []`, `null` or `""` everywhere | ignored |
 //! | arguments as an object | taken as they are |
 //! | two objects run together in one call (`{..}{..}`) | taken apart into two calls |
 //! | arguments that are no JSON | given on as a string; the turn tells the model |
@@ -138,7 +138,11 @@ impl Assembler {
         if let Some(delta) = delta.or_else(|| choice.get("message")) {
             self.delta(delta, &mut out)?;
         }
-        if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
+        let reason = choice
+            .get("finish_reason")
+            .and_then(Value::as_str)
+            .filter(|reason| !reason.is_empty());
+        if let Some(reason) = reason {
             self.reason = Some(match reason {
                 "length" => StopReason::Length,
                 "content_filter" => StopReason::Filtered,

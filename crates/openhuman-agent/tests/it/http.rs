@@ -237,6 +237,22 @@ async fn nobody_listening_is_named_with_the_address() {
 }
 
 #[tokio::test]
+async fn a_failed_tls_handshake_is_a_connection_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("https://{}/v1", listener.local_addr().unwrap());
+    let hang_up = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    match OpenAiModel::new(config(base_url, "m")) {
+        // A machine without any certificates.
+        Err(error) => assert!(error.to_string().contains("certificate store"), "{error}"),
+        Ok(model) => {
+            let error = ask(&model, plain("x")).await.unwrap_err();
+            assert!(matches!(error, ModelError::Connect { .. }), "{error:?}");
+        }
+    }
+    hang_up.abort();
+}
+
+#[tokio::test]
 async fn a_server_that_accepts_and_says_nothing_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
