@@ -1,0 +1,4 @@
+//! The keychain against a real Secret Service.
+
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+mod secret_service;
