@@ -424,6 +424,7 @@ impl Worker {
             let pump = matches!(work, Some(Work::Pump));
             let (host, js) = (Rc::clone(&slot.host), slot.js.take());
             host.control.begin(deadline);
+            host.set_active(call);
             let fiber = Fiber::new(stack, Rc::clone(&slot.host.control), move || match (work, js) {
                 (None, _) => boot(&host, call),
                 (Some(work), Some(js)) => {

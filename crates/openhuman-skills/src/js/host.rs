@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cron::{CronEntry, MAX_SCHEDULES};
 use crate::db::pool::SharedDb;
@@ -21,7 +21,7 @@ use crate::fiber::{Control, Pause};
 use crate::net::Egress;
 use crate::net::request::Request;
 use crate::shared::{Reply, Shared, Skill, ToWorker};
-use crate::{Database, DbError, DbValue, SkillEvent};
+use crate::{Database, DbError, DbRows, DbValue, SkillEvent};
 
 const MAX_TIMERS: usize = 128;
 const MAX_OPERATIONS: usize = 16;
@@ -68,6 +68,7 @@ pub(crate) struct Host {
     db: Option<SharedDb>,
     /// Calls whose result has not been sent.
     pending: RefCell<HashMap<u64, Reply>>,
+    active: Cell<Option<u64>>,
     timer_requests: RefCell<Vec<TimerRequest>>,
     timers: RefCell<HashSet<u32>>,
     operations: Cell<usize>,
@@ -151,6 +152,7 @@ impl Host {
             worker,
             db,
             pending: RefCell::default(),
+            active: Cell::new(None),
             timer_requests: RefCell::default(),
             timers: RefCell::default(),
             operations: Cell::new(0),
@@ -186,8 +188,17 @@ impl Host {
         }
     }
 
+    /// Names the call the current activation belongs to.
+    pub(crate) fn set_active(&self, call: Option<u64>) {
+        self.active.set(call);
+    }
+
     /// The result of a call, as JavaScript reports it.
     pub(crate) fn settled(&self, call: u64, how: &str, text: String) {
+        if self.active.get() == Some(call) && self.control.killed().is_some() {
+            // The activation is being ended, and the scheduler says why; what a `catch` made of it does not count.
+            return;
+        }
         let result = match how {
             "ok" if text.len() > MAX_RESULT => Err(CallError::TooLarge),
             "ok" => Ok(text),
@@ -352,7 +363,8 @@ impl Host {
 
     pub(crate) fn sleep(&self, ms: f64) -> HostResult<()> {
         let ms = if ms.is_finite() { ms.clamp(0.0, 600_000.0) } else { 0.0 };
-        self.wait_for(tokio::time::sleep(Duration::from_secs_f64(ms / 1000.0)))
+        // Inside a task: a timer can only be made where the runtime is entered.
+        self.wait_for(async move { tokio::time::sleep(Duration::from_secs_f64(ms / 1000.0)).await })
     }
 
     // --- Network.
@@ -417,15 +429,7 @@ impl Host {
             if found.truncated && !single {
                 return Err(DbError::Quota(format!("the query returns more than {MAX_ROWS} rows; use LIMIT")));
             }
-            let rows: Vec<Value> = found
-                .rows
-                .into_iter()
-                .map(|row| {
-                    let fields = found.columns.iter().cloned().zip(row.into_iter().map(|value| to_json(value, text_as_json)));
-                    Value::Object(fields.collect::<Map<_, _>>())
-                })
-                .collect();
-            Ok(Value::Array(rows).to_string())
+            Ok(rows_to_json(found, text_as_json))
         })
     }
 
@@ -536,6 +540,26 @@ impl Host {
         let work = Box::pin(async move { found.call(&skill, &function, args).await.map(|value| value.to_string()) });
         self.wait_for(work)?.map_err(|text| HostError::Failed(format!("{name}: {text}")))
     }
+}
+
+/// Rows as an array of objects whose fields keep the order of the columns.
+fn rows_to_json(found: DbRows, text_as_json: bool) -> String {
+    let names: Vec<String> = found.columns.into_iter().map(|name| Value::String(name).to_string()).collect();
+    let mut json = String::from("[");
+    for (index, row) in found.rows.into_iter().enumerate() {
+        json.push_str(if index == 0 { "{" } else { ",{" });
+        for (index, (name, value)) in names.iter().zip(row).enumerate() {
+            if index > 0 {
+                json.push(',');
+            }
+            json.push_str(name);
+            json.push(':');
+            json.push_str(&to_json(value, text_as_json).to_string());
+        }
+        json.push('}');
+    }
+    json.push(']');
+    json
 }
 
 fn to_json(value: DbValue, text_as_json: bool) -> Value {

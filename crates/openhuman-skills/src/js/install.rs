@@ -139,7 +139,9 @@ fn db_params<'js>(ctx: &Ctx<'js>, params: Option<Value<'js>>) -> Result<Vec<DbVa
     };
     let wrong = || Exception::throw_type(ctx, "the parameters of a statement must be an array of at most 1000 values");
     let array = params.into_array().ok_or_else(wrong)?;
-    if array.len() > MAX_PARAMS {
+    // `Array::len` panics when the length does not fit into 31 bits.
+    let length: f64 = array.as_object().get("length")?;
+    if length > MAX_PARAMS as f64 {
         return Err(wrong());
     }
     array.iter::<Value<'js>>().map(|value| db_value(ctx, value?)).collect()

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use rquickjs::context::EvalOptions;
-use rquickjs::{CaughtError, Context, Ctx, Error, Function, Persistent, Runtime};
+use rquickjs::{ArrayBuffer, CaughtError, Context, Ctx, Error, Function, Persistent, Runtime};
 
 use super::host::Host;
 use super::install::host_object;
@@ -73,8 +73,22 @@ impl JsInstance {
                     None => host.log("error", &message),
                 }
             }
-            pump(&ctx, host)
+            let jobs_left = pump(&ctx, host);
+            if host.control.slices() > 0 && host.control.killed().is_none() {
+                make_room(&ctx);
+            }
+            jobs_left
         })
+    }
+}
+
+/// Collects cycles when memory is nearly used up. QuickJS waits until the heap has grown by half again, which
+/// the limit may not allow, so that every later call would run out of memory. Only worth it after long activations.
+fn make_room(ctx: &Ctx<'_>) {
+    const PROBE: &[u8] = &[0; 512 * 1024];
+    if ArrayBuffer::new_copy(ctx.clone(), PROBE).is_err() {
+        ctx.catch();
+        ctx.run_gc();
     }
 }
 

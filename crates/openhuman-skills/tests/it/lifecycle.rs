@@ -44,7 +44,7 @@ async fn a_skill_goes_through_its_life() {
         ])
     );
     let trace = call(&engine, &id, json!({})).await.unwrap();
-    assert_eq!(trace, r#"["init:true","start:{\"oauth\":null,\"auth\":null}"]"#);
+    assert_eq!(trace, r#"["init:true","start:{\"auth\":null,\"oauth\":null}"]"#);
     assert!(matches!(engine.start(&id).await, Err(SkillError::AlreadyRunning { .. })));
     engine.stop(&id).await.unwrap();
     assert_eq!(engine.snapshots()[0].status, SkillStatus::Stopped);

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{AppendHeaders, IntoResponse as _, Redirect, Response};
 use axum::routing::{any, get};
 use futures_util::future::BoxFuture;
 use openhuman_skills::{Engine, Grant, HostRule, MemorySecrets, NameResolver, SkillId};
@@ -30,7 +30,8 @@ async fn echo(method: Method, headers: HeaderMap, request: Request) -> Response 
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let text = json!({"method": method.as_str(), "path": path, "auth": header("authorization"), "x": header("x-test"),
         "body": String::from_utf8_lossy(&body)});
-    ([("x-multi", "a"), ("x-multi", "b"), ("set-cookie", "s=1")], text.to_string()).into_response()
+    let several = AppendHeaders([("x-multi", "a"), ("x-multi", "b"), ("set-cookie", "s=1")]);
+    (several, text.to_string()).into_response()
 }
 
 fn routes() -> Router {
