@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use openhuman::ModelConfig;
-use openhuman::agent::openai::{OpenAiConfig, OpenAiModel};
+use openhuman::agent::openai::OpenAiModel;
+use openhuman::model_from_env;
 use openhuman_backend::{BackendError, Backend as Server, RunningBackend, SqliteTokenStore};
 use serde_json::json;
 
@@ -14,20 +14,16 @@ use crate::style::{BOLD, DIM};
 
 pub(crate) async fn run(global: &Global, command: Backend) -> Result<(), Failure> {
     let Backend::Run { listen, user } = command;
-    let config = ModelConfig::from_env().ok_or_else(|| {
+    let config = model_from_env().ok_or_else(|| {
         Failure::new(
             Code::Usage,
             "a backend hosts a model, and none is configured; set OPENAI_BASE_URL (for instance \
              http://127.0.0.1:11434/v1) or OPENAI_API_KEY, and OPENAI_MODEL",
         )
     })?;
-    let model = OpenAiModel::new(OpenAiConfig {
-        api_key: config.api_key.clone(),
-        ..OpenAiConfig::new(&config.base_url, &config.model)
-    })
-    .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    let model = OpenAiModel::new(config.clone()).map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
     let tokens = SqliteTokenStore::in_memory().map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
-    let running = Server::builder().model(Arc::new(model)).token_store(Arc::new(tokens)).start(&listen).await?;
+    let running = Server::builder().model(Arc::new(model)).token_store(tokens).start(&listen).await?;
     announce(&running, &user, &config.model, global.json)?;
     wait(&running, &user, global.json).await?;
     running.shutdown().await;
@@ -72,7 +68,10 @@ async fn wait(running: &RunningBackend, user: &str, as_json: bool) -> Result<(),
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
-        let code = if error.is_address_in_use() { Code::Unavailable } else { Code::Failed };
+        let code = match error {
+            BackendError::AddressInUse { .. } | BackendError::Bind { .. } => Code::Unavailable,
+            _ => Code::Failed,
+        };
         Self::new(code, error.to_string())
     }
 }

@@ -96,7 +96,7 @@ async fn talk(core: &Core, thread: &str, route: Route, as_json: bool) -> Result<
 
 fn list_tools(core: &Core) {
     for tool in &core.hub().catalog().tools {
-        anstream::println!("{TOOL}{}{TOOL:#}  {DIM}{}{DIM:#}", tool.name, preview(&tool.definition.description));
+        anstream::println!("{TOOL}{}{TOOL:#}  {DIM}{}{DIM:#}", tool.name, preview(&tool.description));
     }
 }
 

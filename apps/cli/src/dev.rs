@@ -13,7 +13,7 @@ use openhuman::agent::extractive::ExtractiveModel;
 use serde_json::{Value, json};
 
 use crate::args::{Dev, Global};
-use crate::demo::Skilled;
+use crate::demo::{Skilled, synced_tools};
 use crate::exit::{Code, Failure};
 
 /// Tool calls that warm up, and those that are measured.
@@ -41,7 +41,7 @@ async fn llm(script: Option<PathBuf>) -> Result<(), Failure> {
         None => Script::demo(),
     };
     let server =
-        MockServer::start(script).await.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
+        MockServer::try_start(script).await.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
     println!("{}", json!({ "base_url": server.base_url() }));
     tokio::signal::ctrl_c().await?;
     server.shutdown().await;
@@ -70,10 +70,10 @@ async fn bench_core() -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(Code::Failed, error.to_string());
     let tokens = SqliteTokenStore::in_memory().map_err(|error| failed(&error))?;
     let model = Arc::new(ExtractiveModel::new());
-    let backend = Backend::builder().model(model).token_store(Arc::new(tokens)).start("127.0.0.1:0").await?;
+    let backend = Backend::builder().model(model).token_store(tokens).start("127.0.0.1:0").await?;
     let token = backend.issue_login_token("bench").map_err(|error| failed(&error))?;
     core.connect(&backend.url(), &Credential::LoginToken(token.expose().to_owned())).await?;
-    while backend.synced_tools("bench").is_none() {
+    while synced_tools(&backend, "bench").is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
@@ -85,11 +85,11 @@ async fn bench_core() -> Result<(), Failure> {
         }
         let started = Instant::now();
         let result = backend
-            .call_tool("bench", "notes__find_notes", json!({ "query": "nothing" }))
+            .call_tool("bench", "notes__find_notes", &json!({ "query": "nothing" }))
             .await
             .map_err(|error| failed(&error))?;
         if result.is_error {
-            return Err(failed(&result.to_text()));
+            return Err(failed(&result.text));
         }
         if round >= WARM_UP {
             calls.push(started.elapsed());

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 
 use openhuman::vault::{KeyStoreError, KeychainStore, Password, Vault, VaultError, VaultOptions};
-use openhuman::{Core, CoreError, Credential, Home, ModelConfig};
+use openhuman::{Core, CoreError, Credential, Home, model_from_env};
 
 use crate::args::{BackendLogin, Global};
 use crate::exit::{Code, Failure};
@@ -45,7 +45,7 @@ pub(crate) async fn core(global: &Global) -> Result<Core, Failure> {
 pub(crate) async fn core_quietly(global: &Global) -> Result<Core, Failure> {
     let home = home(global)?;
     let vault = vault(global, &home).await?;
-    let mut builder = Core::builder(home, vault).model(ModelConfig::from_env());
+    let mut builder = Core::builder(home, vault).model(model_from_env());
     for dir in &global.skills_dir {
         if !dir.is_dir() {
             let message = format!("the skills directory {} does not exist; check --skills-dir", dir.display());

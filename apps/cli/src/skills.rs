@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use openhuman::mcp::Origin;
-use openhuman::skills::{SkillPackage, SkillSnapshot};
+use openhuman::skills::{Manifest, SkillPackage, SkillSnapshot};
 use openhuman::{Core, SkillProblem};
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ fn allow(global: &Global, core: &Core, skill: &str, private: Vec<(String, u16)>,
     core.skill(skill)?;
     let package = package(global, core, skill)?;
     println!("{} asks for:", package.manifest().name);
-    let asked = package.manifest().permissions.describe();
+    let asked = asked(package.manifest());
     for line in &asked {
         println!("  - {line}");
     }
@@ -138,6 +138,25 @@ fn allow(global: &Global, core: &Core, skill: &str, private: Vec<(String, u16)>,
     core.allow_skill(&package, private)?;
     println!("Allowed, for this version of the package. It takes effect at the next start.");
     Ok(())
+}
+
+/// What a manifest asks for, a line each. A package from before permissions existed asks through its set-up.
+fn asked(manifest: &Manifest) -> Vec<String> {
+    let Some(permissions) = &manifest.permissions else {
+        let oauth = manifest.setup.oauth.iter().filter_map(|oauth| oauth.api_base_url.as_deref());
+        let modes = manifest.setup.auth.iter().flat_map(|auth| &auth.modes);
+        let bases = oauth.chain(modes.filter_map(|mode| mode.api_base_url.as_deref()));
+        return bases.map(|base| format!("the network: {base}")).collect();
+    };
+    let hosts = permissions.net.iter().map(|net| {
+        let methods = if net.methods.is_empty() { "any method".to_owned() } else { net.methods.join(", ") };
+        let scheme = if net.http { " (also without TLS)" } else { "" };
+        format!("the network: {}{scheme}, {methods}", net.host)
+    });
+    let env = permissions.env.iter().map(|name| format!("the environment value {name}"));
+    let events = permissions.events.iter().map(|name| format!("server events {name}"));
+    let notify = permissions.notify.then(|| "notifications".to_owned());
+    hosts.chain(env).chain(events).chain(notify).collect()
 }
 
 /// The package that a loaded skill came from.

@@ -25,6 +25,7 @@ mod tools;
 pub(crate) use calls::Calls;
 use calls::Outgoing;
 use tools::DesktopTools;
+pub(crate) use tools::call_tool;
 
 const NEWER: &str = "Cancelled by newer request";
 const CANCELLED: &str = "Cancelled";
@@ -112,7 +113,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: SocketRef, arrival: Arriv
     } else {
         // Nobody is left to hear an answer, so the turns end where they are.
         gone.cancel();
-        desktop.turns.shutdown().await;
+        desktop.abandon().await;
         // A session that ended must not come back by itself; a socket that is gone does not mind.
         socket.disconnect().ok();
     }
@@ -224,6 +225,14 @@ impl Desktop {
         }
     }
 
+    /// Ends every turn without waiting for its last words.
+    async fn abandon(&mut self) {
+        for (_, running) in self.running.drain() {
+            running.cancel.cancel();
+        }
+        self.turns.shutdown().await;
+    }
+
     /// Cancels every turn and waits, within bounds, until each has said so.
     async fn finish(&mut self, reason: &'static str) {
         let threads: Vec<String> = self.running.keys().cloned().collect();
@@ -240,7 +249,7 @@ impl Desktop {
                 turns = self.turns.len(),
                 "turns did not end in time and were dropped"
             );
-            self.turns.shutdown().await;
+            self.abandon().await;
         }
     }
 }

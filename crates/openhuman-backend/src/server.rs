@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use openhuman_agent::extractive::ExtractiveModel;
-use openhuman_agent::{Agent, Budget, Model, Tools};
+use openhuman_agent::{Agent, Budget, Model, ToolOutcome, Tools};
 use openhuman_mcp::wire::ToolSync;
 use openhuman_vault::tokens::{LoginToken, LoginTokens, MemoryTokenStore, TokenError, TokenStore};
 use openhuman_vault::{Key, RandomError};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::chat::Conversations;
-use crate::desktop::Calls;
+use crate::desktop::{Calls, call_tool};
 use crate::limits::Limits;
 use crate::session::SessionTokens;
 use crate::{http, socket};
@@ -246,6 +247,27 @@ impl RunningBackend {
         info.collect()
     }
 
+    /// Calls a tool of the user's desktop, as a turn would, and waits for its answer: at most as long as
+    /// [`Limits`] allow a call. Of several desktops the one that connected first is asked.
+    ///
+    /// # Errors
+    ///
+    /// When no desktop of that user is connected. A tool that fails is an outcome with `is_error`.
+    pub async fn call_tool(&self, user: &str, name: &str, arguments: &Value) -> Result<ToolOutcome, BackendError> {
+        let desktop = {
+            let connected = self.shared.connected();
+            let mut of_user: Vec<_> = connected
+                .iter()
+                .filter_map(|(id, calls)| Some((*id, calls.upgrade()?)))
+                .filter(|(_, calls)| calls.user == user)
+                .collect();
+            of_user.sort_unstable_by_key(|(id, _)| *id);
+            of_user.into_iter().next().map(|(_, calls)| calls)
+        };
+        let calls = desktop.ok_or_else(|| BackendError::NotConnected { user: user.to_owned() })?;
+        Ok(call_tool(&calls, name, arguments, self.shared.stop.child_token()).await)
+    }
+
     /// Stops: no new connections, running turns are told, then everything is closed. It takes at most a few
     /// seconds (see [`Limits::shutdown`]).
     pub async fn shutdown(self) {
@@ -304,6 +326,12 @@ pub enum BackendError {
     /// The user name cannot be used.
     #[error("the user name must have 1 to 256 bytes and no control characters")]
     InvalidUser,
+    /// The user has no desktop here.
+    #[error("no desktop of `{user}` is connected; start one and log it in with a login token")]
+    NotConnected {
+        /// The user that was asked for.
+        user: String,
+    },
     /// No login token was issued.
     #[error(transparent)]
     Login(#[from] TokenError),

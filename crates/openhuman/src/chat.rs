@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use openhuman_agent::{FailureKind, Message, Recalled, Role, TurnEvent, TurnInput};
-use openhuman_memory::{Document, Memory, SessionRecord};
+use openhuman_memory::{Document, Memory, SessionMessage, SessionRecord, SessionRole};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
@@ -191,7 +191,7 @@ impl Conversation {
         let records = tokio::task::spawn_blocking(move || -> Result<_, CoreError> {
             let session = memory.session(&thread)?;
             let records = session.read()?;
-            session.append(&SessionRecord::user(prompt))?;
+            session.append(&said(SessionRole::User, prompt))?;
             Ok(records)
         })
         .await??;
@@ -309,7 +309,7 @@ fn remember(
 ) -> Result<(), CoreError> {
     let session = memory.session(thread)?;
     let exchange = format!("You asked: {prompt}\n\nThe answer was: {answer}");
-    session.append(&SessionRecord::assistant(answer))?;
+    session.append(&said(SessionRole::Assistant, answer))?;
     if worth_recalling {
         let number = session.read()?.len();
         memory.ingest(&Document {
@@ -330,15 +330,23 @@ fn error_type(kind: FailureKind) -> &'static str {
     }
 }
 
+fn said(role: SessionRole, text: String) -> SessionRecord {
+    SessionRecord::text(jiff::Timestamp::now().as_millisecond(), role, text)
+}
+
 fn as_message(record: &SessionRecord) -> Option<Message> {
     match record {
-        SessionRecord::Message { message, .. } => match message.role.as_str() {
-            "user" => Some(Message::user(message.text())),
-            "assistant" => Some(Message::assistant(message.text())),
+        SessionRecord::Message { message, .. } => match message.role {
+            SessionRole::User => Some(Message::user(text_of(message))),
+            SessionRole::Assistant => Some(Message::assistant(text_of(message))),
             _ => None,
         },
         _ => None,
     }
+}
+
+fn text_of(message: &SessionMessage) -> String {
+    message.content.iter().filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n")
 }
 
 impl From<Recalled> for Source {

@@ -9,7 +9,7 @@ use openhuman_agent::{Agent, Recall};
 use openhuman_mcp::{CallContext, Hub, HubOptions, Origin, ToolResult};
 use openhuman_memory::{Memory, MemoryOptions};
 use openhuman_skills::{Clock, Engine, Grant, SkillId, SkillPackage, SkillSnapshot, SystemClock};
-use openhuman_vault::{Key, Vault};
+use openhuman_vault::Vault;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -19,6 +19,9 @@ use crate::home::Home;
 use crate::link::{Credential, Link, SocketState, SocketStatus};
 use crate::model::{self, ModelConfig};
 use crate::CoreError;
+
+/// The vault's label for the memory: of its key, and of the note that it exists.
+const MEMORY: &str = "memory";
 
 /// How the local assistant is told to behave.
 const SYSTEM: &str = "You are OpenHuman, an assistant on the user's own machine. Use the tools when they can answer \
@@ -82,13 +85,13 @@ impl CoreBuilder {
     /// When another process holds the home, or the memory or the engine cannot be opened.
     pub async fn build(self) -> Result<Core, CoreError> {
         let lock = self.home.lock()?;
-        let vault = Arc::new(self.vault);
-        let memory = open_memory(&self.home, &vault).await?;
+        let (vault, memory) = open_memory(&self.home, self.vault).await?;
+        let vault = Arc::new(vault);
         let mut engine = Engine::builder()
             .db(Arc::new(SealedDatabases::new(self.home.skills_data_dir(), &vault)))
             .clock(self.clock);
         for (name, value) in self.env {
-            engine = engine.env(name, value);
+            engine = engine.env(&name, &value);
         }
         let engine = engine.build()?;
 
@@ -97,7 +100,8 @@ impl CoreBuilder {
         hub.add_provider(Arc::new(MemoryTools::new(memory.clone())));
 
         let recall: Arc<dyn Recall> = Arc::new(MemoryRecall::new(memory.clone()));
-        let adapter = model::adapter(self.model.as_ref())?;
+        let model_is_configured = self.model.is_some();
+        let adapter = model::adapter(self.model)?;
         let model_name = adapter.name();
         let agent = Agent::builder(adapter)
             .tools(Arc::new(HubTools::new(hub.clone())))
@@ -115,7 +119,7 @@ impl CoreBuilder {
                 agent,
                 recall,
                 model_name,
-                model_is_configured: self.model.is_some(),
+                model_is_configured,
                 link: tokio::sync::Mutex::new(None),
                 socket: watch::Sender::new(SocketStatus::default()),
                 problems: Mutex::new(Vec::new()),
@@ -374,11 +378,24 @@ impl Core {
     }
 }
 
-async fn open_memory(home: &Home, vault: &Arc<Vault>) -> Result<Memory, CoreError> {
+/// Opens the memory. The vault remembers that there is one: a file that was removed or emptied is not silently
+/// replaced by a new, empty memory.
+async fn open_memory(home: &Home, mut vault: Vault) -> Result<(Vault, Memory), CoreError> {
     let dir = home.memory_dir();
     crate::home::create_private_dir(&dir)?;
-    let key: Key = vault.subkey("memory");
-    Ok(tokio::task::spawn_blocking(move || Memory::open(&dir, &key, MemoryOptions::default())).await??)
+    tokio::task::spawn_blocking(move || {
+        let file = dir.join("memory.db");
+        let there = file.metadata().is_ok_and(|metadata| metadata.len() > 1);
+        if vault.has_database(MEMORY) && !there {
+            return Err(CoreError::MemoryMissing { path: file });
+        }
+        let memory = Memory::open(&dir, &vault.subkey(MEMORY), MemoryOptions::default())?;
+        if !vault.has_database(MEMORY) {
+            vault.note_database(MEMORY)?;
+        }
+        Ok((vault, memory))
+    })
+    .await?
 }
 
 /// The directories inside `dir` that hold a manifest, in the order of their names. A directory that does not exist

@@ -91,6 +91,15 @@ pub enum CoreError {
         /// What the connection said.
         reason: String,
     },
+    /// The vault knows of a memory whose file is gone.
+    #[error(
+        "the memory {} is missing or empty although the vault says that it exists; put the file back from a backup, or \
+         start over in another directory with --home", path.display()
+    )]
+    MemoryMissing {
+        /// The file that should be there.
+        path: PathBuf,
+    },
     /// The stored grants cannot be read.
     #[error("the stored permission grants cannot be read: {0}; grant again with `openhuman skills allow`")]
     Grants(String),

@@ -53,7 +53,7 @@ impl Grants {
             Some(consent) if consent.digest == package.digest() => {
                 let mut grant = Grant::from_manifest(package.manifest());
                 for (host, port) in &consent.private {
-                    grant = grant.allow_private(host, *port);
+                    grant.allow_private(host, *port);
                 }
                 grant
             }

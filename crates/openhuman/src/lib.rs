@@ -19,7 +19,7 @@ pub use crate::error::{CoreError, ErrorKind};
 pub use crate::home::{HOME_VARIABLE, Home};
 pub use crate::import::ImportReport;
 pub use crate::link::{Credential, Link, SocketState, SocketStatus};
-pub use crate::model::ModelConfig;
+pub use crate::model::{ModelConfig, model_from_env};
 
 pub use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openhuman_mcp::{Hub, link as mcp_link};
 use openhuman_skills::Engine;
-use openhuman_socketio::{Client, State};
+use openhuman_socketio::{Client, State, Subscription};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -90,7 +90,6 @@ impl From<&State> for SocketStatus {
             State::Failed { error } => {
                 Self { status: SocketState::Error, error: Some(error.clone()), ..Self::default() }
             }
-            _ => Self::default(),
         }
     }
 }
@@ -127,9 +126,8 @@ impl Link {
             reason: format!("'{url}' is not a URL ({error}); write it as https://host or http://127.0.0.1:port"),
         })?;
         status.send_replace(SocketStatus { status: SocketState::Connecting, ..SocketStatus::default() });
-        let connected = Self::open(&base, credential).await;
-        let client = match connected {
-            Ok(client) => client,
+        let (client, events) = match Self::open(&base, credential).await {
+            Ok(opened) => opened,
             Err(error) => {
                 status.send_replace(SocketStatus {
                     status: SocketState::Error,
@@ -142,25 +140,29 @@ impl Link {
         let cancel = CancellationToken::new();
         let (chat, _) = broadcast::channel(CHAT_BACKLOG);
         let report = StatusReporter { status, chat: chat.clone() };
-        let link = Arc::new(SocketLink::new(client.clone(), engine, report, cancel.clone()));
+        let link = Arc::new(SocketLink::new(client.clone(), events, engine, report, cancel.clone()));
         let serving = tokio::spawn(mcp_link::serve(hub, link, mcp_link::LinkOptions::default(), cancel.clone()));
         Ok(Self { client, url: url.to_owned(), chat, cancel, serving: Mutex::new(Some(serving)) })
     }
 
-    async fn open(base: &Url, credential: &Credential) -> Result<Client, CoreError> {
+    async fn open(base: &Url, credential: &Credential) -> Result<(Client, Subscription), CoreError> {
         let session = match credential {
             Credential::LoginToken(token) => exchange(base, token).await?,
             Credential::SessionToken(token) => token.clone(),
         };
-        Client::builder(base.as_str())
+        let mut builder = Client::builder(base.as_str())
             .auth_fn(move || {
                 let token = session.clone();
                 async move { Ok(json!({ "token": token })) }
             })
-            .reconnect_after_server_disconnect(true)
+            .reconnect_after_server_disconnect(true);
+        // Subscribed before the connection is made: `ready` may follow the acknowledgement at once.
+        let events = builder.subscribe_all();
+        let client = builder
             .connect()
             .await
-            .map_err(|error| CoreError::Backend { url: base.to_string(), reason: error.to_string() })
+            .map_err(|error| CoreError::Backend { url: base.to_string(), reason: error.to_string() })?;
+        Ok((client, events))
     }
 
     /// The address the link was opened with.

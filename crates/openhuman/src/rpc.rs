@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Core, CoreError, Credential, Home, ModelConfig, Route};
+use crate::{Core, CoreError, Credential, Home, ModelConfig, Route, model_from_env};
 
 /// Events that a slow subscriber may be behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 256;
@@ -101,7 +101,7 @@ impl DispatcherOptions {
     /// For the given home, the provider from the environment and the default vault.
     #[must_use]
     pub fn new(home: Home) -> Self {
-        Self { home, skills_dirs: Vec::new(), model: ModelConfig::from_env(), vault: VaultOptions::default() }
+        Self { home, skills_dirs: Vec::new(), model: model_from_env(), vault: VaultOptions::default() }
     }
 }
 
@@ -293,7 +293,7 @@ impl Dispatcher {
     async fn memory_add(&self, params: AddParams) -> Result<Value, RpcError> {
         let document = Document::new(params.title.clone(), params.title, params.text);
         let report = self.core().await?.with_memory(move |memory| memory.ingest(&document)).await?;
-        Ok(json!({ "document_id": report.document, "chunks": report.chunks }))
+        Ok(json!({ "document_id": report.document_id, "chunks": report.chunks }))
     }
 
     async fn chat_start(&self, params: ChatParams) -> Result<BoxStream<'static, Value>, RpcError> {

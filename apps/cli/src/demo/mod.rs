@@ -7,7 +7,7 @@ mod scene;
 mod second;
 mod timeline;
 
-pub(crate) use scene::Skilled;
+pub(crate) use scene::{Skilled, synced_tools};
 
 use clap::ValueEnum;
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use openhuman::agent::mock::{MockServer, Script};
-use openhuman::agent::openai::{OpenAiConfig, OpenAiModel};
+use openhuman::agent::openai::OpenAiModel;
 use openhuman::memory::Document;
 use openhuman::mcp::Origin;
 use openhuman::skills::{Clock, Grant, SkillPackage};
 use openhuman::vault::{Password, Vault, VaultOptions};
-use openhuman::{CancellationToken, ChatEvent, Core, Credential, Home, ModelConfig, Route, SocketState};
+use openhuman::{CancellationToken, ChatEvent, Core, Credential, Home, ModelConfig, Route, SocketState, model_from_env};
 use openhuman_backend::{Backend, RunningBackend, SqliteTokenStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -59,18 +59,18 @@ pub(crate) enum Model {
 impl Model {
     pub(crate) async fn start(live: bool) -> Result<Self, Failure> {
         if live {
-            return ModelConfig::from_env().map(Self::Live).ok_or_else(|| {
+            return model_from_env().map(Self::Live).ok_or_else(|| {
                 Failure::new(Code::Usage, "--live needs a model: set OPENAI_API_KEY, or OPENAI_BASE_URL and OPENAI_MODEL")
             });
         }
-        let server = MockServer::start(Script::demo()).await;
+        let server = MockServer::try_start(Script::demo()).await;
         Ok(Self::Scripted(server.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?))
     }
 
     pub(crate) fn config(&self) -> ModelConfig {
         match self {
             Self::Scripted(server) => {
-                ModelConfig { base_url: server.base_url(), api_key: None, model: "scripted-demo".into() }
+                ModelConfig { base_url: server.base_url(), model: "scripted-demo".into(), ..ModelConfig::default() }
             }
             Self::Live(config) => config.clone(),
         }
@@ -99,7 +99,8 @@ impl Skilled {
     pub(crate) async fn core(&self, vault: Vault, clock: Arc<dyn Clock>) -> Result<Core, Failure> {
         let home = self.home();
         let package = |id: &str| SkillPackage::load(&home.skills_dir().join(id)).map_err(openhuman::CoreError::from);
-        let prices = Grant::from_manifest(package("prices")?.manifest()).allow_private("127.0.0.1", self.prices.port());
+        let mut prices = Grant::from_manifest(package("prices")?.manifest());
+        prices.allow_private("127.0.0.1", self.prices.port());
         let core = Core::builder(home.clone(), vault)
             .clock(clock)
             .env("PRICES_URL", self.prices.url())
@@ -212,14 +213,10 @@ impl Scene {
     pub(crate) async fn start_backend(&mut self, timeline: &mut Timeline) -> Result<(), Failure> {
         let config = self.model.config();
         let failed = |error: &dyn std::fmt::Display| Failure::new(Code::Failed, error.to_string());
-        let model = OpenAiModel::new(OpenAiConfig {
-            api_key: config.api_key.clone(),
-            ..OpenAiConfig::new(&config.base_url, &config.model)
-        })
-        .map_err(|error| failed(&error))?;
+        let model = OpenAiModel::new(config.clone()).map_err(|error| failed(&error))?;
         let tokens = SqliteTokenStore::in_memory().map_err(|error| failed(&error))?;
         let backend =
-            Backend::builder().model(Arc::new(model)).token_store(Arc::new(tokens)).start("127.0.0.1:0").await?;
+            Backend::builder().model(Arc::new(model)).token_store(tokens).start("127.0.0.1:0").await?;
         timeline.step("backend", format!("Socket.IO at {}, model {} at {}", backend.url(), config.model, config.base_url));
         self.backend = Some(backend);
         Ok(())
@@ -235,7 +232,7 @@ impl Scene {
         let core = self.core()?;
         core.connect(&backend.url(), &Credential::LoginToken(token.clone())).await?;
         let connected = core.socket().borrow().status == SocketState::Connected;
-        let offered = wait_for(|| backend.synced_tools("demo")).await;
+        let offered = wait_for(|| synced_tools(backend, "demo")).await;
         timeline.step("connect", format!("login token exchanged, ready, tool:sync with {} tools", offered.unwrap_or(0)));
         timeline.check("the desktop is connected and the backend knows its tools", connected && offered.is_some(), "");
 
@@ -244,7 +241,7 @@ impl Scene {
         // The refused attempt replaced the link: connect with a fresh token.
         let token = backend.issue_login_token("demo").map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
         core.connect(&backend.url(), &Credential::LoginToken(token.expose().to_owned())).await?;
-        wait_for(|| backend.synced_tools("demo")).await.ok_or_else(|| {
+        wait_for(|| synced_tools(backend, "demo")).await.ok_or_else(|| {
             Failure::new(Code::Timeout, "the backend did not receive the tools within 10 s")
         })?;
         Ok(())
@@ -367,6 +364,13 @@ impl Scene {
         let phrases = [self.secrets.marker.as_str(), self.secrets.plan.as_str(), PROMPT];
         Ok(canary::search(dir, &phrases)?)
     }
+}
+
+/// How many tools the user's desktop has reported to the backend; `None` before it has.
+pub(crate) fn synced_tools(backend: &RunningBackend, user: &str) -> Option<usize> {
+    let desktop = backend.desktops().into_iter().find(|desktop| desktop.user == user)?;
+    let tools = desktop.tools.tools.iter().map(|skill| skill.tools.len()).sum();
+    (tools > 0).then_some(tools)
 }
 
 fn out_of_order() -> Failure {

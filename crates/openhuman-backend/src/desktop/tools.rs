@@ -83,34 +83,41 @@ impl Tools for DesktopTools {
     }
 
     fn call<'a>(&'a self, call: &'a ToolCall, cancel: CancellationToken) -> BoxFuture<'a, ToolOutcome> {
-        async move {
-            let request = |request_id| {
-                let tool_call = ToolCallBody {
-                    name: call.name.clone(),
-                    arguments: call.arguments.clone(),
-                };
-                payload(&wire::ToolCall {
-                    request_id,
-                    tool_call,
-                })
-            };
-            let answer = self.calls.request(wire::TOOL_CALL, request, &cancel).await;
-            match answer.map(serde_json::from_value::<ToolCallResponse>) {
-                Ok(Ok(response)) => ToolOutcome {
-                    text: response.result.to_text(),
-                    is_error: response.result.is_error,
-                },
-                Ok(Err(error)) => ToolOutcome {
-                    text: format!("The desktop's answer cannot be read: {error}"),
-                    is_error: true,
-                },
-                Err(reason) => ToolOutcome {
-                    text: reason.to_string(),
-                    is_error: true,
-                },
-            }
-        }
-        .boxed()
+        call_tool(&self.calls, &call.name, &call.arguments, cancel).boxed()
+    }
+}
+
+/// Calls one tool over the socket and waits for its answer.
+pub(crate) async fn call_tool(
+    calls: &Calls,
+    name: &str,
+    arguments: &Value,
+    cancel: CancellationToken,
+) -> ToolOutcome {
+    let request = |request_id| {
+        let tool_call = ToolCallBody {
+            name: name.to_owned(),
+            arguments: arguments.clone(),
+        };
+        payload(&wire::ToolCall {
+            request_id,
+            tool_call,
+        })
+    };
+    let answer = calls.request(wire::TOOL_CALL, request, &cancel).await;
+    match answer.map(serde_json::from_value::<ToolCallResponse>) {
+        Ok(Ok(response)) => ToolOutcome {
+            text: response.result.to_text(),
+            is_error: response.result.is_error,
+        },
+        Ok(Err(error)) => ToolOutcome {
+            text: format!("The desktop's answer cannot be read: {error}"),
+            is_error: true,
+        },
+        Err(reason) => ToolOutcome {
+            text: reason.to_string(),
+            is_error: true,
+        },
     }
 }
 

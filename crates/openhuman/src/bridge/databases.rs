@@ -3,15 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use openhuman_skills::rusqlite::SqliteDatabase;
+use openhuman_skills::rusqlite::{DbQuota, SqliteDatabase};
 use openhuman_skills::{Database, DbError, DbOpener, SkillId};
 use openhuman_vault::{Key, Vault};
 
 use crate::CoreError;
 use crate::home::create_private_dir;
-
-/// The largest database one skill may have, in bytes.
-const QUOTA: u64 = 256 * 1024 * 1024;
 
 /// Opens `skills_data/<id>/skill.db`, sealed under a key of that skill alone.
 pub(crate) struct SealedDatabases {
@@ -47,9 +44,9 @@ impl SealedDatabases {
 impl DbOpener for SealedDatabases {
     fn open(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
         let path = self.path(skill);
-        create_private_dir(&self.root.join(skill.as_str())).map_err(|error| DbError::open(error.to_string()))?;
+        create_private_dir(&self.root.join(skill.as_str())).map_err(|error| DbError::Open(error.to_string()))?;
         let connection = openhuman_sqlite::open(&path, &self.key(skill), &openhuman_sqlite::Options::default())
-            .map_err(|error| DbError::open(error.to_string()))?;
-        Ok(Box::new(SqliteDatabase::new(connection, QUOTA)?))
+            .map_err(|error| DbError::Open(error.to_string()))?;
+        Ok(SqliteDatabase::new(connection, DbQuota::default()))
     }
 }

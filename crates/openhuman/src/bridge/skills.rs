@@ -38,7 +38,8 @@ impl ToolProvider for SkillTools {
             // The hub drops this future at its deadline or on cancellation, which cancels the call.
             match self.engine.call_tool(&skill, tool, args, CallOptions::default()).await {
                 Ok(output) => Ok(ToolResult::text(output.text)),
-                Err(error) => Err(CallError::Failed(error.to_string())),
+                // The engine's texts are the contract's already.
+                Err(error) => Ok(ToolResult::error(error.to_string())),
             }
         })
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use openhuman_mcp::{AckSender, EventLink, LinkError, LinkEvent};
 use openhuman_skills::Engine;
-use openhuman_socketio::{Client, Event, State};
+use openhuman_socketio::{Client, Event, State, Subscription};
 use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
 use tokio::time::Instant;
@@ -37,9 +36,17 @@ pub(crate) struct StatusReporter {
 
 impl SocketLink {
     /// Starts routing the client's events: `mcp:*` to the hub, `chat_*` to the conversations, the rest to skills.
-    pub(crate) fn new(client: Client, engine: Engine, report: StatusReporter, cancel: CancellationToken) -> Self {
+    ///
+    /// The subscription is from before the connection was made, so that not even the first event is missed.
+    pub(crate) fn new(
+        client: Client,
+        events: Subscription,
+        engine: Engine,
+        report: StatusReporter,
+        cancel: CancellationToken,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let pump = Pump { client: client.clone(), engine, report, hub: sender, ready_by: None, connected: false };
+        let pump = Pump { client: client.clone(), events, engine, report, hub: sender, ready_by: None, connected: false };
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = pump.run() => {}
@@ -64,6 +71,7 @@ impl EventLink for SocketLink {
 
 struct Pump {
     client: Client,
+    events: Subscription,
     engine: Engine,
     report: StatusReporter,
     hub: mpsc::Sender<LinkEvent>,
@@ -73,7 +81,6 @@ struct Pump {
 
 impl Pump {
     async fn run(mut self) {
-        let mut events = self.client.subscribe_all();
         let mut states = self.client.state();
         states.mark_changed();
         loop {
@@ -86,7 +93,7 @@ impl Pump {
                     }
                     Err(_) => false,
                 },
-                event = events.next() => match event {
+                event = self.events.recv() => match event {
                     Some(event) => self.event(event).await,
                     None => false,
                 },
@@ -110,7 +117,7 @@ impl Pump {
         true
     }
 
-    async fn event(&mut self, event: Event) -> bool {
+    async fn event(&mut self, mut event: Event) -> bool {
         let name = event.name().to_owned();
         match name.as_str() {
             "ready" => self.ready().await,
@@ -125,11 +132,10 @@ impl Pump {
             }
             _ if name.starts_with("mcp:") => {
                 let data = event.data();
-                let ack = event.wants_ack().then(|| {
+                let ack = event.take_ack().map(|ack| {
                     AckSender::new(move |answer: Value| {
-                        Box::pin(async move {
-                            event.ack(&answer).await.map_err(|error| LinkError::Failed(error.to_string()))
-                        })
+                        let sent = ack.send(&answer).map_err(|error| LinkError::Failed(error.to_string()));
+                        Box::pin(std::future::ready(sent))
                     })
                 });
                 self.hub.send(LinkEvent::Event { name, data, ack }).await.is_ok()
