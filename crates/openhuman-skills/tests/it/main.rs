@@ -2,6 +2,7 @@
 
 mod bridges;
 mod concurrency;
+mod examples;
 mod hostile;
 mod lifecycle;
 mod network;
