@@ -40,22 +40,17 @@ pub(crate) fn npm(workspace: &Workspace, arguments: &[&str]) -> Invocation {
     Invocation::new(workspace.root(), "npm", arguments.iter().copied()).within(workspace.front_end())
 }
 
-/// The command line program and the app. The app embeds the front end, so that is built before.
+/// The command line program and the app, in one call so that they share their dependencies. The app embeds the front
+/// end, so that is built before.
 pub(crate) fn programs(workspace: &Workspace) -> Step {
-    let root = workspace.root();
-    let app = [
-        "build",
-        "--locked",
-        "-p",
-        "openhuman-desktop",
-        "--features",
-        "custom-protocol",
-    ];
-    let calls = vec![
-        Invocation::new(root, "cargo", ["build", "--locked", "-p", "openhuman-cli"]),
-        Invocation::new(root, "cargo", app),
-    ];
-    Step::programs("desktop: programs", 40, calls)
+    let packages = ["-p", "openhuman-cli", "-p", "openhuman-desktop"];
+    let features = ["--features", "openhuman-desktop/custom-protocol"];
+    let arguments = ["build", "--locked"].into_iter().chain(packages).chain(features);
+    Step::programs(
+        "desktop: programs",
+        40,
+        vec![Invocation::new(workspace.root(), "cargo", arguments)],
+    )
 }
 
 /// Drives the window in a virtual screen on a message bus of its own.
