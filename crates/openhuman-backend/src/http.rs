@@ -34,7 +34,7 @@ async fn consume(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -
     match redeeming.await {
         Ok(Ok(user)) => {
             let token = shared.sessions.issue(&user, shared.now_ms());
-            accepted(json!({"jwtToken": token.expose()}))
+            accepted(&json!({"jwtToken": token.expose()}))
         }
         Ok(Err(error @ TokenError::Invalid)) => refused(StatusCode::UNAUTHORIZED, &error.to_string()),
         Ok(Err(error)) => {
@@ -69,12 +69,12 @@ async fn me(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
         );
     };
     match shared.sessions.verify(token, shared.now_ms()) {
-        Ok(session) => accepted(json!({"id": session.user, "expiresAtMs": session.expires_ms})),
+        Ok(session) => accepted(&json!({"id": session.user, "expiresAtMs": session.expires_ms})),
         Err(error) => refused(StatusCode::UNAUTHORIZED, &error.to_string()),
     }
 }
 
-fn accepted(data: Value) -> Response {
+fn accepted(data: &Value) -> Response {
     (
         [(header::CACHE_CONTROL, "no-store")],
         Json(json!({"success": true, "data": data})),

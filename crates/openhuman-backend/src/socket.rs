@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use socketioxide::SocketIo;
@@ -16,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::desktop::{self, Arrival, Incoming};
 use crate::server::Shared;
 
+/// How long a connection may stay open without showing a session token.
+const UNAUTHENTICATED: Duration = Duration::from_secs(10);
+
 /// The tower layer that answers `/socket.io/`, and the handle that closes it.
 pub(crate) fn layer(shared: &Arc<Shared>) -> (SocketIoLayer, SocketIo) {
     let bytes = shared.limits.message_bytes;
@@ -23,6 +27,7 @@ pub(crate) fn layer(shared: &Arc<Shared>) -> (SocketIoLayer, SocketIo) {
         .ws_max_message_size(bytes)
         .ws_max_frame_size(bytes)
         .max_payload(u64::try_from(bytes).unwrap_or(u64::MAX))
+        .connect_timeout(UNAUTHENTICATED)
         .build_layer();
     let slots = Arc::new(Semaphore::new(shared.limits.desktops));
     let accept = {

@@ -96,6 +96,9 @@ pub enum LinkError {
     Failed(String),
 }
 
+/// How long to wait before a refused `tool:sync` is sent again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// How [`serve`] behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkOptions {
@@ -198,10 +201,12 @@ impl Schedule {
         }
     }
 
-    fn sent(&mut self, worked: bool) {
+    /// A payload that was refused is tried again, unless the connection turns out to be lost.
+    fn sent(&mut self, worked: bool, now: Instant) {
         self.sending = false;
-        if !worked {
+        if !worked && self.connected {
             self.last = None;
+            self.due.get_or_insert(Due::At(now + RETRY));
         }
     }
 
@@ -378,7 +383,7 @@ impl Server {
                 if let Err(error) = &sent {
                     tracing::debug!(%error, "tool:sync was not sent");
                 }
-                sync.sent(sent.is_ok());
+                sync.sent(sent.is_ok(), Instant::now());
             }
             Ok(Done::Call(Some((id, serial)))) => {
                 if self.running.get(&id).is_some_and(|(latest, _)| *latest == serial) {

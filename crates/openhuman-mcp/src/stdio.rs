@@ -55,7 +55,9 @@ pub enum StdioError {
 }
 
 /// Serves the hub on the standard streams of this process until the client closes standard input or
-/// `cancel` fires. Pipes are driven without blocking threads where the system allows it.
+/// `cancel` fires. Pipes are driven without blocking threads where the system allows it; elsewhere a thread
+/// waits for input, so a program that stops through `cancel` should then exit rather than wait for its
+/// runtime.
 ///
 /// # Errors
 ///

@@ -119,6 +119,30 @@ async fn every_ready_gets_a_sync_and_nothing_is_sent_before() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_was_refused_is_sent_again() {
+    struct Refusing(memory::MemoryLink, std::sync::atomic::AtomicU32);
+    impl EventLink for Refusing {
+        fn emit<'a>(&'a self, event: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
+            if self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 3 {
+                return Box::pin(async { Err(LinkError::Failed("the queue is full".into())) });
+            }
+            self.0.emit(event, data)
+        }
+        fn next(&self) -> BoxFuture<'_, Option<LinkEvent>> {
+            self.0.next()
+        }
+    }
+    let (hub, _bench) = Bench::hub(HubOptions::default());
+    let (link, mut peer) = pair();
+    let link = Arc::new(Refusing(link, 0.into()));
+    tokio::spawn(serve(hub, link, LinkOptions::default(), CancellationToken::new()));
+    peer.ready();
+    let started = tokio::time::Instant::now();
+    assert_eq!(peer.receive().await.unwrap().0, wire::TOOL_SYNC);
+    assert_eq!(started.elapsed(), 3 * RETRY);
+}
+
 #[tokio::test]
 async fn listed_tools_belong_to_running_skills() {
     let mut fixture = start(LinkOptions::default());
