@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use futures_util::{FutureExt as _, stream};
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::model::{Endpoint, Model, ModelError, ModelEvent, ModelRequest};
 use crate::secret::Secret;
@@ -34,7 +34,7 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// What some servers put in front of UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How long a server may keep the connection open after it said that the answer is complete.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How to reach a model.
 #[derive(Clone)]
@@ -413,6 +413,7 @@ fn read(
         bytes: usize,
         ready: std::collections::VecDeque<ModelEvent>,
         over: bool,
+        grace: Option<Instant>,
     }
     let reading = Reading {
         reply: Reply::new(),
@@ -421,6 +422,7 @@ fn read(
         bytes: 0,
         ready: std::collections::VecDeque::new(),
         over: false,
+        grace: None,
     };
     stream::unfold(reading, |mut reading| async move {
         loop {
@@ -430,11 +432,14 @@ fn read(
             if reading.over {
                 return None;
             }
+            if reading.reply.is_complete() && reading.grace.is_none() {
+                reading.grace = Some(Instant::now() + GRACE);
+            }
             let step = next_chunk(
                 &reading.inner,
                 &mut reading.body,
                 &mut reading.bytes,
-                reading.reply.is_complete(),
+                reading.grace,
             )
             .await;
             let events = match step {
@@ -462,20 +467,19 @@ fn read(
     .boxed()
 }
 
-/// The next piece of the body; `None` at its end. Once the answer is complete, errors and silence are an end too.
+/// The next piece of the body; `None` at its end. Once the answer is complete and a `grace` period is set, errors
+/// and the end of that period are an end too.
 async fn next_chunk(
     inner: &Inner,
     body: &mut BoxStream<'static, reqwest::Result<Bytes>>,
     bytes: &mut usize,
-    complete: bool,
+    grace: Option<Instant>,
 ) -> Result<Option<Bytes>, ModelError> {
     let endpoint = || inner.endpoint.clone();
-    let limit = if complete {
-        GRACE
-    } else {
-        inner.config.idle_timeout
-    };
-    match timeout(limit, body.next()).await {
+    let idle = inner.config.idle_timeout;
+    let complete = grace.is_some();
+    let until = grace.unwrap_or_else(|| Instant::now() + idle);
+    match timeout_at(until, body.next()).await {
         Ok(Some(Ok(chunk))) => {
             *bytes = bytes.saturating_add(chunk.len());
             let limit = inner.config.max_response_bytes;
@@ -497,7 +501,7 @@ async fn next_chunk(
         Err(_) => Err(ModelError::Timeout {
             endpoint: endpoint(),
             phase: "in the middle of the answer",
-            after: limit,
+            after: idle,
         }),
     }
 }

@@ -10,6 +10,7 @@ use openhuman_agent::{
     Agent, FailureKind, Message, Model as _, ModelError, ModelEvent, ModelRequest, ToolOutcome, TurnEvent,
 };
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::{FakeTools, answer, config, failure, open_ai, prompt, run, spec};
@@ -96,6 +97,40 @@ async fn every_quirk_ends_in_the_same_answer() {
         let without_figures = quirks.contains(&NoUsage) || quirks.contains(&RejectStreamOptions);
         assert_eq!(events.iter().any(estimated), without_figures, "{quirks:?}");
     }
+}
+
+#[tokio::test]
+async fn chatter_after_the_end_does_not_hold_the_answer_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            socket.read_buf(&mut request).await.unwrap();
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"fin\"},\"finish_reason\":\"stop\"}]}\n\n";
+        socket
+            .write_all(format!("{head}{chunk}").as_bytes())
+            .await
+            .unwrap();
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while socket.write_all(b": still here\n\n").await.is_ok() {
+            pause.tick().await;
+        }
+    });
+    let asked = ask(&open_ai(base_url, "m"), plain("x")).await.unwrap();
+    assert_eq!(
+        asked[0],
+        ModelEvent::TextDelta {
+            text: "fin".to_owned()
+        }
+    );
+    tokio::time::timeout(Duration::from_secs(5), server)
+        .await
+        .expect("the connection is closed")
+        .unwrap();
 }
 
 fn plain(text: &str) -> ModelRequest {
