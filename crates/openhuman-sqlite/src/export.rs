@@ -7,7 +7,6 @@ use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
 use crate::error::{Error, io_at};
-use crate::vfs;
 
 /// Writes a plain, unencrypted copy of the database that any SQLite program can open.
 ///
@@ -38,21 +37,18 @@ pub fn export_plain(connection: &Connection, path: &Path) -> Result<(), Error> {
     Ok(copied?)
 }
 
-/// Copies the pages as they are: the copy still has the sealed format's reserve and log mode.
+/// Copies the pages as they are: the copy is still marked for write-ahead-log mode.
 fn copy(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
     let mut plain = plain_connection(path)?;
     let backup = Backup::new(connection, &mut plain)?;
     backup.run_to_completion(c_int::MAX, std::time::Duration::from_millis(10), None)
 }
 
-/// Turns the copy into an ordinary database: one file, rollback journal, no reserve.
+/// Turns the copy into one file with a rollback journal. The reserve of the sealed format stays: SQLite never
+/// makes it smaller, and every SQLite program reads such a file.
 fn tidy(path: &Path) -> rusqlite::Result<()> {
     let plain = plain_connection(path)?;
-    plain.pragma_update(None, "temp_store", "MEMORY")?;
     plain.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
-    plain.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
-    vfs::clear_reserve(&plain)?;
-    plain.execute_batch("VACUUM")?;
     plain.close().map_err(|(_, error)| error)
 }
 

@@ -9,6 +9,8 @@ mod heap_file;
 mod log_file;
 #[forbid(unsafe_code)]
 mod main_file;
+#[cfg(test)]
+mod memory;
 mod methods;
 #[cfg(test)]
 mod power_loss;
@@ -144,28 +146,6 @@ pub(crate) fn register() -> rusqlite::Result<()> {
         // SAFETY: the structure is complete and lives as long as the process.
         unsafe { ffi::sqlite3_vfs_register(vfs, 0) }
     });
-    match code {
-        ffi::SQLITE_OK => Ok(()),
-        code => Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(code),
-            None,
-        )),
-    }
-}
-
-/// Lets the next VACUUM of a plain connection drop the reserved bytes.
-pub(crate) fn clear_reserve(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    let mut reserve: c_int = 0;
-    // SAFETY: the handle is open as long as `connection` is borrowed; the argument of this operation is a
-    // pointer to an `int`.
-    let code = unsafe {
-        ffi::sqlite3_file_control(
-            connection.handle(),
-            c"main".as_ptr(),
-            ffi::SQLITE_FCNTL_RESERVE_BYTES,
-            (&raw mut reserve).cast(),
-        )
-    };
     match code {
         ffi::SQLITE_OK => Ok(()),
         code => Err(rusqlite::Error::SqliteFailure(

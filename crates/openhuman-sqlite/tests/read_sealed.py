@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Reads a sealed database (docs/format-sqlite.md) without the Rust code.
+
+Usage: read_sealed.py DATABASE KEY-IN-HEX OUTPUT
+
+Writes a plain SQLite database: the pages of the file, overlaid with the committed frames of DATABASE-wal if there
+is one. Needs the package `cryptography`. Exits with a message when anything does not authenticate.
+"""
+
+import struct
+import sys
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+PAGE, RESERVE, FRAME_HEADER, LOG_HEADER = 4096, 40, 24, 32
+BODY, FRAME = PAGE - RESERVE, PAGE + FRAME_HEADER
+MAGIC = b"SQLite format 3\0"
+
+
+def derive(key: bytes, salt: bytes, label: str) -> bytes:
+    return HKDF(hashes.SHA256(), 32, salt, label.encode()).derive(key)
+
+
+class Xaes:
+    """XAES-256-GCM as c2sp.org/XAES-256-GCM defines it."""
+
+    def __init__(self, key: bytes):
+        self.block = Cipher(algorithms.AES(key), modes.ECB())
+        doubled = int.from_bytes(self.encrypt(bytes(16)), "big") << 1
+        if doubled >> 128:
+            doubled = (doubled & ((1 << 128) - 1)) ^ 0x87
+        self.k1 = doubled
+
+    def encrypt(self, block: bytes) -> bytes:
+        return self.block.encryptor().update(block)
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        """Opens `ciphertext || nonce(24) || tag(16)`, the order in which pages and frames store them."""
+        ciphertext, nonce, tag = sealed[:-40], sealed[-40:-16], sealed[-16:]
+        key = b""
+        for counter in (1, 2):
+            message = bytes([0, counter]) + b"X\0" + nonce[:12]
+            key += self.encrypt((int.from_bytes(message, "big") ^ self.k1).to_bytes(16, "big"))
+        return AESGCM(key).decrypt(nonce[12:], ciphertext + tag, aad)
+
+
+def fail(message: str):
+    sys.exit(f"read_sealed: {message}")
+
+
+def read_pages(data: bytes, key: bytes) -> tuple[bytes, dict[int, bytes]]:
+    file_id = data[:16]
+    if file_id == MAGIC:
+        fail("this is a plain database")
+    if derive(key, file_id[:10], "openhuman-memory/v1/id")[:6] != file_id[10:]:
+        fail("wrong key")
+    cipher = Xaes(derive(key, file_id, "openhuman-memory/v1/page"))
+    pages = {}
+    for number in range(1, len(data) // PAGE + 1):
+        page = data[(number - 1) * PAGE : number * PAGE]
+        aad = b"\0" + file_id + struct.pack(">Q", number)
+        try:
+            plain = cipher.open(page[16:], aad) if number == 1 else cipher.open(page, aad)
+        except InvalidTag:
+            pages[number] = None  # An error, unless the log has the page.
+            continue
+        pages[number] = (MAGIC + plain if number == 1 else plain) + bytes(RESERVE)
+    return file_id, pages
+
+
+def checksum(data: bytes, state: tuple[int, int], order: str) -> tuple[int, int]:
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    a, b = state
+    for x, y in zip(words[::2], words[1::2]):
+        a = (a + x + b) & 0xFFFFFFFF
+        b = (b + y + a) & 0xFFFFFFFF
+    return a, b
+
+
+def read_log(log: bytes, file_id: bytes, key: bytes) -> tuple[dict[int, bytes], int | None]:
+    """The committed pages of the log, and the size of the database after the last commit."""
+    if len(log) < LOG_HEADER:
+        return {}, None
+    magic, version, page_size, _sequence = struct.unpack(">4I", log[:16])
+    if magic & ~1 != 0x377F0682 or version != 3007000 or page_size != PAGE:
+        return {}, None
+    order = ">" if magic & 1 else "<"
+    salts = log[16:24]
+    state = checksum(log[:24], (0, 0), order)
+    if state != struct.unpack(">2I", log[24:32]):
+        return {}, None
+    cipher = Xaes(derive(key, file_id, "openhuman-memory/v1/wal"))
+    committed, open_transaction, size = {}, {}, None
+    for index in range((len(log) - LOG_HEADER) // FRAME):
+        start = LOG_HEADER + index * FRAME
+        try:
+            plain = cipher.open(log[start : start + FRAME], b"\1" + file_id + struct.pack(">Q", index))
+        except InvalidTag:
+            break
+        header, page = plain[:FRAME_HEADER], plain[FRAME_HEADER:] + bytes(RESERVE)
+        number, new_size = struct.unpack(">2I", header[:8])
+        state = checksum(header[:8] + page, state, order)
+        if header[8:16] != salts or state != struct.unpack(">2I", header[16:24]):
+            break
+        open_transaction[number] = page
+        if new_size:
+            committed.update(open_transaction)
+            open_transaction, size = {}, new_size
+    return committed, size
+
+
+def main() -> None:
+    if len(sys.argv) != 4:
+        fail(__doc__.strip().splitlines()[2])
+    path, key, output = sys.argv[1], bytes.fromhex(sys.argv[2]), sys.argv[3]
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        with open(path + "-wal", "rb") as file:
+            log = file.read()
+    except FileNotFoundError:
+        log = b""
+    file_id, pages = read_pages(data, key)
+    newer, size = read_log(log, file_id, key)
+    pages.update(newer)
+    count = size if size is not None else len(data) // PAGE
+    with open(output, "xb") as file:
+        for number in range(1, count + 1):
+            page = pages.get(number)
+            if page is None:
+                fail(f"page {number} does not authenticate")
+            # Rollback-journal mode, so that the copy needs no log beside it.
+            file.write(page[:18] + b"\1\1" + page[20:] if number == 1 else page)
+
+
+if __name__ == "__main__":
+    main()
