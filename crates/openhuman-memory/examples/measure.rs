@@ -55,9 +55,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes: usize = texts.iter().map(String::len).sum();
     chunk::count_tokens("loads the vocabulary");
 
-    let started = Instant::now();
-    let chunks: Vec<_> = texts.iter().flat_map(|text| chunk::split(text)).collect();
-    let took = started.elapsed().as_secs_f64();
+    let (mut chunks, mut took) = (Vec::new(), f64::INFINITY);
+    for _ in 0..3 {
+        let started = Instant::now();
+        chunks = texts.iter().flat_map(|text| chunk::split(text)).collect();
+        took = started.elapsed().as_secs_f64().min(took);
+    }
     let tokens: usize = chunks.iter().map(|chunk| chunk.tokens).sum();
     println!(
         "chunking: {} chunks, {tokens} tokens, {:.1} MB/s",

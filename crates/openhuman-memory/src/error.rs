@@ -61,10 +61,10 @@ pub enum MemoryError {
         field: &'static str,
     },
     /// The text could not be embedded. The index is as it was before.
-    #[error("nothing was stored, because the text could not be embedded")]
+    #[error(transparent)]
     Embedding(#[from] EmbedError),
     /// The sealed database failed.
-    #[error("the memory database failed")]
+    #[error("the memory database failed: {0}")]
     Database(#[source] openhuman_sqlite::Error),
     /// The database holds something this program never writes.
     #[error("the memory database is damaged: {what}; restore it from a backup")]
@@ -73,7 +73,7 @@ pub enum MemoryError {
         what: String,
     },
     /// A session file failed.
-    #[error("the session file {} failed", path.display())]
+    #[error("the session could not be read or written: {source}")]
     SessionFile {
         /// The file.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum MemoryError {
         source: RecordError,
     },
     /// A session holds a record this program cannot read.
-    #[error("record {index} of session {session:?} cannot be read; update the program")]
+    #[error("record {index} of session {session:?} cannot be read ({source}); update the program")]
     SessionRecord {
         /// The session's identifier.
         session: String,
@@ -93,7 +93,7 @@ pub enum MemoryError {
         source: serde_json::Error,
     },
     /// A directory or file could not be reached.
-    #[error("{} cannot be used; check that it is a directory you may write to", path.display())]
+    #[error("{} cannot be used ({source}); check that it is a directory you may write to", path.display())]
     Io {
         /// The path.
         path: PathBuf,

@@ -59,14 +59,14 @@ impl fmt::Debug for MemoryOptions {
 /// or leaves the memory as it was.
 ///
 /// Open a directory once per process and share the clones: a second `Memory` on the same directory does not see
-/// in its searches by meaning what the first one writes.
+/// in its searches what the first one writes. A second process is refused while the first one runs.
 #[derive(Clone)]
 pub struct Memory {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    database: Database,
+    database: Arc<Database>,
     vectors: VectorCache,
     sessions: Sessions,
     embedder: Arc<dyn Embedder>,
@@ -85,9 +85,18 @@ impl Memory {
         let MemoryOptions { embedder, clock } = options;
         let space = embedder.space();
         create_private_dir(dir)?;
-        let database = Database::open(dir, &key.derive(b"", "openhuman-memory database"), &space)?;
+        let database = Arc::new(Database::open(
+            dir,
+            &key.derive(b"", "openhuman-memory database"),
+            &space,
+        )?);
         let session_key = key.derive(b"", "openhuman-memory sessions");
-        let sessions = Sessions::open(dir.join("sessions"), session_key, Arc::clone(&clock))?;
+        let sessions = Sessions::open(
+            dir.join("sessions"),
+            session_key,
+            Arc::clone(&database),
+            Arc::clone(&clock),
+        )?;
         let vectors = VectorCache::default();
         Ok(Self {
             inner: Arc::new(Inner {
@@ -247,19 +256,19 @@ impl Memory {
             .read(|connection| Ok(openhuman_sqlite::export_plain(connection, path)?))
     }
 
-    /// A session by its identifier, 1 to 256 bytes; a new one is entered into the list of sessions.
+    /// A session by its identifier, 1 to 256 bytes. A new one is listed from its first record on.
     pub fn session(&self, id: &str) -> Result<Session, MemoryError> {
-        self.inner.sessions.session(&self.inner.database, id)
+        self.inner.sessions.session(id)
     }
 
     /// The identifiers of all sessions, oldest first.
     pub fn session_ids(&self) -> Result<Vec<String>, MemoryError> {
-        Sessions::ids(&self.inner.database)
+        self.inner.sessions.ids()
     }
 
     /// Removes a session and its file. Returns whether it was there.
     pub fn forget_session(&self, id: &str) -> Result<bool, MemoryError> {
-        self.inner.sessions.forget(&self.inner.database, id)
+        self.inner.sessions.forget(id)
     }
 }
 

@@ -153,10 +153,11 @@ impl Session {
     /// line with the current time, unless it is one.
     pub fn append(&self, record: &SessionRecord) -> Result<(), MemoryError> {
         let line = encode(record)?;
-        let mut handle = self.file.handle(true)?;
-        let Some(records) = handle.as_mut() else {
-            return Ok(());
-        };
+        let mut handle = self.file.lock();
+        let records = self.file.opened(&mut handle)?;
+        if records.is_empty() {
+            self.file.enter_into_list()?;
+        }
         if records.is_empty() && !matches!(record, SessionRecord::Session { .. }) {
             let first = SessionRecord::Session {
                 version: VERSION.to_owned(),
@@ -174,10 +175,11 @@ impl Session {
     /// All records in order; none when nothing was appended yet. What a crash left half-written at the end is
     /// dropped; anything else that is missing or changed is an error.
     pub fn read(&self) -> Result<Vec<SessionRecord>, MemoryError> {
-        let mut handle = self.file.handle(false)?;
-        let Some(records) = handle.as_mut() else {
+        let mut handle = self.file.lock();
+        if handle.is_none() && !self.file.path.exists() {
             return Ok(Vec::new());
-        };
+        }
+        let records = self.file.opened(&mut handle)?;
         let lines = records.read_all().map_err(|source| self.file.failed(source))?;
         let decode = |(index, line): (usize, &Vec<u8>)| {
             serde_json::from_slice(line).map_err(|source| MemoryError::SessionRecord {
@@ -210,18 +212,33 @@ struct SessionFile {
     id: String,
     path: PathBuf,
     key: Key,
+    database: Arc<Database>,
     clock: Arc<dyn Clock>,
     /// Opened on first use, because opening reads and checks the whole file.
     records: Mutex<Option<RecordFile>>,
 }
 
 impl SessionFile {
-    fn handle(&self, create: bool) -> Result<MutexGuard<'_, Option<RecordFile>>, MemoryError> {
-        let mut handle = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        if handle.is_none() && (create || self.path.exists()) {
-            *handle = Some(RecordFile::open(&self.path, &self.key).map_err(|source| self.failed(source))?);
+    fn lock(&self) -> MutexGuard<'_, Option<RecordFile>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened<'a>(&self, handle: &'a mut Option<RecordFile>) -> Result<&'a mut RecordFile, MemoryError> {
+        match handle {
+            Some(records) => Ok(records),
+            closed => {
+                let records = RecordFile::open(&self.path, &self.key);
+                Ok(closed.insert(records.map_err(|source| self.failed(source))?))
+            }
         }
-        Ok(handle)
+    }
+
+    fn enter_into_list(&self) -> Result<(), MemoryError> {
+        let sql = "INSERT INTO sessions (id, created_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        let values = rusqlite::params![self.id, self.clock.now_ms()];
+        self.database
+            .write(|transaction| Ok(transaction.execute(sql, values)?), |_| ())?;
+        Ok(())
     }
 
     fn failed(&self, source: RecordError) -> MemoryError {
@@ -237,22 +254,29 @@ impl SessionFile {
 pub(crate) struct Sessions {
     dir: PathBuf,
     key: Key,
+    database: Arc<Database>,
     clock: Arc<dyn Clock>,
     open: Mutex<HashMap<String, Weak<SessionFile>>>,
 }
 
 impl Sessions {
-    pub(crate) fn open(dir: PathBuf, key: Key, clock: Arc<dyn Clock>) -> Result<Self, MemoryError> {
+    pub(crate) fn open(
+        dir: PathBuf,
+        key: Key,
+        database: Arc<Database>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, MemoryError> {
         create_private_dir(&dir)?;
         Ok(Self {
             dir,
             key,
+            database,
             clock,
             open: Mutex::default(),
         })
     }
 
-    pub(crate) fn session(&self, database: &Database, id: &str) -> Result<Session, MemoryError> {
+    pub(crate) fn session(&self, id: &str) -> Result<Session, MemoryError> {
         if id.is_empty() {
             return Err(MemoryError::Empty { field: "session id" });
         }
@@ -262,18 +286,11 @@ impl Sessions {
         if let Some(file) = open.get(id).and_then(Weak::upgrade) {
             return Ok(Session { file });
         }
-        let now = self.clock.now_ms();
-        database.write(
-            |transaction| {
-                let sql = "INSERT INTO sessions (id, created_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-                Ok(transaction.execute(sql, rusqlite::params![id, now])?)
-            },
-            |_| (),
-        )?;
         let file = Arc::new(SessionFile {
             id: id.to_owned(),
             path: self.path(id),
             key: self.key.derive(id.as_bytes(), "openhuman-memory session"),
+            database: Arc::clone(&self.database),
             clock: Arc::clone(&self.clock),
             records: Mutex::default(),
         });
@@ -281,8 +298,8 @@ impl Sessions {
         Ok(Session { file })
     }
 
-    pub(crate) fn ids(database: &Database) -> Result<Vec<String>, MemoryError> {
-        database.read(|connection| {
+    pub(crate) fn ids(&self) -> Result<Vec<String>, MemoryError> {
+        self.database.read(|connection| {
             let mut statement =
                 connection.prepare_cached("SELECT id FROM sessions ORDER BY created_ms, id")?;
             let ids = statement
@@ -292,10 +309,10 @@ impl Sessions {
         })
     }
 
-    pub(crate) fn forget(&self, database: &Database, id: &str) -> Result<bool, MemoryError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = open.remove(id).and_then(|file| file.upgrade()) {
-            *file.records.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(crate) fn forget(&self, id: &str) -> Result<bool, MemoryError> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.get(id).and_then(Weak::upgrade) {
+            *file.lock() = None;
         }
         let path = self.path(id);
         match fs::remove_file(&path) {
@@ -305,7 +322,10 @@ impl Sessions {
             _ => {}
         }
         let sql = "DELETE FROM sessions WHERE id = ?1";
-        Ok(database.write(|transaction| Ok(transaction.execute(sql, [id])?), |_| ())? > 0)
+        let removed = self
+            .database
+            .write(|transaction| Ok(transaction.execute(sql, [id])?), |_| ())?;
+        Ok(removed > 0)
     }
 
     fn path(&self, id: &str) -> PathBuf {

@@ -98,6 +98,45 @@ fn another_key_is_refused() {
 }
 
 #[test]
+fn what_was_stored_survives_a_crash() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let memory = open(dir.path(), &key()).unwrap();
+    let mut reports = Vec::new();
+    for n in 0..20 {
+        reports.push(
+            memory
+                .ingest(&Document::new(format!("{n}"), "", format!("Note number{n}.")))
+                .unwrap(),
+        );
+    }
+    memory.forget(&reports[3].document_id).unwrap();
+    memory
+        .session("s")
+        .unwrap()
+        .append(&SessionRecord::text(1, SessionRole::User, "hello"))
+        .unwrap();
+
+    // The files as a crash would leave them: nothing was closed.
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    fs::create_dir(copy.path().join("sessions")).unwrap();
+    for entry in fs::read_dir(dir.path().join("sessions")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join("sessions").join(entry.file_name())).unwrap();
+    }
+    let after = open(copy.path(), &key()).unwrap();
+    assert_eq!(after.documents(None).unwrap(), memory.documents(None).unwrap());
+    assert_eq!(after.stats().unwrap().vectors, 19);
+    let query = Query::new("number17 number3");
+    assert_eq!(after.search(&query).unwrap(), memory.search(&query).unwrap());
+    assert_eq!(after.session("s").unwrap().read().unwrap().len(), 2);
+}
+
+#[test]
 fn an_unusable_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");

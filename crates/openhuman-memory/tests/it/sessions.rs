@@ -27,6 +27,10 @@ fn a_session_starts_with_its_header_and_keeps_its_lines() {
     let session = fixture.memory.session("chat 1/../x").unwrap();
     assert_eq!(session.id(), "chat 1/../x");
     assert!(session.read().unwrap().is_empty());
+    assert!(
+        fixture.memory.session_ids().unwrap().is_empty(),
+        "looking does not create"
+    );
     session.append(&message(1)).unwrap();
     let end = SessionRecord::SessionEnd {
         timestamp: 3,
@@ -67,6 +71,13 @@ fn sessions_are_listed_reopened_and_forgotten() {
     assert!(memory.forget_session("b").unwrap() && !memory.forget_session("b").unwrap());
     assert_eq!(memory.session_ids().unwrap(), ["a"]);
     only_file(dir.path());
+
+    // A handle that is still around starts the session anew.
+    assert!(memory.forget_session("a").unwrap());
+    assert!(session.read().unwrap().is_empty());
+    session.append(&message(9)).unwrap();
+    assert_eq!(messages(&session), [message(9)]);
+    assert_eq!(memory.session_ids().unwrap(), ["a"]);
 }
 
 #[test]
