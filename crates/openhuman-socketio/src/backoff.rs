@@ -34,9 +34,11 @@ impl Default for Backoff {
 impl Backoff {
     /// Waits from `initial`, doubling up to `max`, with a jitter of 0.5 and no limit on attempts.
     ///
-    /// `initial` is raised to 1 ms if it is shorter, and `max` to `initial`.
+    /// Both are brought into the range from 1 ms to a year, and `max` is raised to `initial`.
     pub fn new(initial: Duration, max: Duration) -> Self {
-        let initial = initial.max(Duration::from_millis(1));
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        let initial = initial.clamp(Duration::from_millis(1), YEAR);
+        let max = max.min(YEAR);
         Self {
             initial,
             max: max.max(initial),
@@ -119,6 +121,8 @@ mod tests {
         }
         let odd = Backoff::new(Duration::ZERO, Duration::ZERO).jitter(f64::NAN);
         assert_eq!(odd.delay(1, 0.0), Some(Duration::from_millis(1)));
+        let endless = Backoff::new(Duration::MAX, Duration::MAX);
+        assert!(endless.delay(u32::MAX, 0.0).unwrap() <= Duration::from_secs(366 * 24 * 3600));
     }
 
     #[test]

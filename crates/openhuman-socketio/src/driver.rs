@@ -15,14 +15,14 @@ use crate::lifecycle::{End, Lifecycle, Next};
 use crate::link::Link;
 use crate::session::{Session, SessionConfig};
 use crate::shared::Shared;
-use crate::state::State;
+use crate::state::{DisconnectReason, State};
 use crate::transport::{Tls, dial};
 
 /// Told once, when the first attempt has succeeded or failed.
 pub(crate) type Ready = oneshot::Sender<Result<(), ConnectError>>;
 
 /// Longest timeout that is taken literally; it keeps clock arithmetic from overflowing.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Everything that the task needs.
 pub(crate) struct Driver {
@@ -50,7 +50,6 @@ pub(crate) async fn run(driver: Driver, mut ready: Option<Ready>) {
     let last = loop {
         shared.set_state(State::Connecting);
         let end = driver.attempt(&mut ready).await;
-        shared.link_down();
         let next = lifecycle.next(&end, random());
         match &end {
             End::Lost(disconnect) => {
@@ -82,7 +81,7 @@ pub(crate) async fn run(driver: Driver, mut ready: Option<Ready>) {
                 });
                 tokio::select! {
                     () = close_requested(&shared) => {
-                        break lifecycle_closed();
+                        break State::Disconnected { reason: Some(DisconnectReason::ClientDisconnect) };
                     }
                     () = tokio::time::sleep(delay) => {}
                 }
@@ -92,12 +91,7 @@ pub(crate) async fn run(driver: Driver, mut ready: Option<Ready>) {
     guard.shared.close(last);
 }
 
-fn lifecycle_closed() -> State {
-    State::Disconnected {
-        reason: Some(crate::state::DisconnectReason::ClientDisconnect),
-    }
-}
-
+/// Publishes a final state even if the task is cancelled with its runtime, or panics.
 struct CloseOnDrop<'a> {
     shared: &'a Shared,
 }
@@ -135,32 +129,37 @@ impl Driver {
     async fn attempt(&self, ready: &mut Option<Ready>) -> End {
         let shared = &self.shared;
         let started = Instant::now();
-        let allowed = self.connect_timeout.min(LONGEST_TIMEOUT);
-        let deadline = started + allowed;
-        let timed_out = || ConnectError::Timeout { after: allowed };
+        let deadline = started + self.connect_timeout.min(LONGEST_TIMEOUT);
         let dialled = tokio::select! {
             biased;
             () = close_requested(shared) => Err(ConnectError::Closed),
             dialled = timeout_at(deadline, dial(&self.endpoint, &self.tls, &shared.outbox.limits)) => {
-                dialled.unwrap_or_else(|_| Err(timed_out()))
+                dialled.unwrap_or_else(|_| Err(self.timed_out()))
             }
         };
         let socket = match dialled {
             Ok(socket) => socket,
             Err(error) => return End::NotConnected(error),
         };
+        let mut limits = shared.outbox.limits.clone();
+        limits.completion_timeout = limits.completion_timeout.min(LONGEST_TIMEOUT);
         let config = SessionConfig {
             namespace: shared.outbox.namespace.clone(),
-            limits: shared.outbox.limits.clone(),
+            limits,
             heartbeat_slack: self.heartbeat_slack.min(LONGEST_TIMEOUT),
         };
         let session = Session::new(config, Instant::now().into_std(), deadline.into_std());
-        let mut link = Link::new(socket, session, Arc::clone(shared), self.auth.clone(), ready);
+        let mut link = Link::new(socket, session, self, ready);
         let end = std::future::poll_fn(|cx| link.poll(cx)).await;
+        // Nobody has to wait for the farewell.
+        shared.link_down();
         link.finish().await;
-        match end {
-            End::NotConnected(ConnectError::Timeout { .. }) => End::NotConnected(timed_out()),
-            end => end,
+        end
+    }
+
+    pub(crate) fn timed_out(&self) -> ConnectError {
+        ConnectError::Timeout {
+            after: self.connect_timeout,
         }
     }
 }

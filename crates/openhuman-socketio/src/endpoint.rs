@@ -54,8 +54,7 @@ impl Endpoint {
         limits: &Limits,
     ) -> Result<Self, ConnectError> {
         let (namespace, namespace_query) = split_namespace(namespace, limits)?;
-        let parsed = Url::parse(url)
-            .map_err(|error| invalid_url(url.split(['?', '#']).next().unwrap_or_default(), &error))?;
+        let parsed = Url::parse(url).map_err(|error| invalid_url(presentable(url), &error))?;
         let shown = without_secrets(&parsed);
         let secure = match parsed.scheme() {
             "http" | "ws" => false,
@@ -117,6 +116,16 @@ fn invalid_url(url: &str, problem: &dyn fmt::Display) -> ConnectError {
         url: url.to_owned(),
         problem: problem.to_string(),
     }
+}
+
+/// What can be repeated of something that is not a URL: nothing before an `@` or behind a `?` or `#`.
+fn presentable(url: &str) -> &str {
+    let start = url.rfind('@').map_or(0, |at| at + 1);
+    url.get(start..)
+        .unwrap_or_default()
+        .split(['?', '#'])
+        .next()
+        .unwrap_or_default()
 }
 
 /// The URL without user, password, query and fragment.
@@ -263,6 +272,7 @@ mod tests {
         assert!(failed("not a url?token=s3cret").contains("not a url"));
         assert!(!failed("not a url?token=s3cret").contains("s3cret"));
         assert!(!failed("https://user:s3cret@h").contains("s3cret"));
+        assert!(!failed("https://user:s3cret@not a host").contains("s3cret"));
         for namespace in ["admin", "/a,b", "", "/a\n"] {
             assert!(endpoint("http://h", namespace).is_err(), "{namespace:?}");
         }

@@ -17,11 +17,21 @@ use crate::payload::{self, Payload, Shape};
 ///
 /// Its arguments are read from the received frame when they are asked for, so an event that is only
 /// forwarded or dropped costs no parsing. Cloning shares the frame.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Event {
     name: Name,
     payload: Payload,
     ack: Option<AckSender>,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &self.name())
+            .field("payload", &self.payload)
+            .field("ack", &self.ack)
+            .finish()
+    }
 }
 
 impl Event {

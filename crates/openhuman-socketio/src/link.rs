@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::ack::AckReply;
 use crate::client::Auth;
-use crate::driver::Ready;
+use crate::driver::{Driver, Ready};
 use crate::error::{AckError, AuthError, ConnectError, ProtocolError};
 use crate::event::{AckSender, Event};
 use crate::lifecycle::End;
@@ -30,6 +30,8 @@ use crate::transport::{Failure, WebSocket};
 const BATCH: usize = 64;
 /// Turns before the task gives way to others.
 const TURNS: usize = 8;
+/// Frames that may wait to go before everything else; a server that reads leaves none waiting.
+const MAX_URGENT: usize = 64;
 /// Longest time for writing what waits and closing when the application disconnects.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Longest time for telling the server that a link is over.
@@ -43,7 +45,7 @@ enum Closing {
     /// Writing DISCONNECT.
     Leaving,
     /// Writing the WebSocket's close frame.
-    Closing,
+    Farewell,
     /// Waiting for the server to close the stream.
     Waiting,
 }
@@ -51,8 +53,8 @@ enum Closing {
 pub(crate) struct Link<'a> {
     socket: WebSocket,
     session: Session,
-    shared: Arc<Shared>,
-    auth: Auth,
+    driver: &'a Driver,
+    shared: &'a Arc<Shared>,
     ready: &'a mut Option<Ready>,
     /// At most one task, which asks the application for credentials; aborted with the link.
     asking: JoinSet<Result<Value, AuthError>>,
@@ -74,15 +76,14 @@ impl<'a> Link<'a> {
     pub(crate) fn new(
         socket: WebSocket,
         session: Session,
-        shared: Arc<Shared>,
-        auth: Auth,
+        driver: &'a Driver,
         ready: &'a mut Option<Ready>,
     ) -> Self {
         Self {
             socket,
             session,
-            shared,
-            auth,
+            driver,
+            shared: &driver.shared,
             ready,
             asking: JoinSet::new(),
             urgent: VecDeque::new(),
@@ -185,12 +186,13 @@ impl<'a> Link<'a> {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         let now = tokio::time::Instant::now().into_std();
-        for _ in 0..BATCH {
+        for taken in 0..BATCH {
             if self.end.is_some() {
                 return true;
             }
             match self.socket.poll_next_unpin(cx) {
-                Poll::Pending => return false,
+                // What was taken can have given the other parts something to do.
+                Poll::Pending => return taken > 0,
                 Poll::Ready(Some(Ok(message))) => self.take(now, message),
                 Poll::Ready(Some(Err(error))) => self.failed(error.into()),
                 Poll::Ready(None) => self.failed(Failure::Closed),
@@ -234,7 +236,12 @@ impl<'a> Link<'a> {
     fn act(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Send(frame) => self.urgent.push_back(Message::Text(frame)),
+                Output::Send(frame) if self.urgent.len() < MAX_URGENT => {
+                    self.urgent.push_back(Message::Text(frame));
+                }
+                Output::Send(_) => self.failed(Failure::Other(
+                    "the server sends pings and does not read the answers".to_owned(),
+                )),
                 Output::Opened { max_payload } => {
                     self.shared.outbox.set_max_payload(max_payload);
                     self.ask_for_credentials();
@@ -270,7 +277,7 @@ impl<'a> Link<'a> {
     }
 
     fn ask_for_credentials(&mut self) {
-        match &self.auth {
+        match &self.driver.auth {
             Auth::None => self.session.authenticate(None),
             Auth::Fixed(auth) => match checked(auth.clone()) {
                 Ok(auth) => self.session.authenticate(Some(&auth)),
@@ -284,7 +291,7 @@ impl<'a> Link<'a> {
     }
 
     fn connected(&mut self, sid: String) {
-        tracing::debug!(%sid, "connected");
+        tracing::debug!("connected");
         if self.number.is_none() {
             self.number = Some(self.shared.outbox.link_up());
         }
@@ -367,7 +374,10 @@ impl<'a> Link<'a> {
         }
         let may_write =
             self.session.is_connected() && self.closing.is_none_or(|(stage, _)| stage == Closing::Draining);
-        while may_write {
+        if !may_write {
+            return None;
+        }
+        loop {
             match self.shared.outbox.pop()? {
                 Ok(group) => {
                     if let Some(id) = group.ack {
@@ -384,7 +394,6 @@ impl<'a> Link<'a> {
                 }
             }
         }
-        None
     }
 
     /// Takes an orderly close one step further once everything before is written.
@@ -399,8 +408,8 @@ impl<'a> Link<'a> {
                 self.urgent.push_back(Message::Text(frame));
                 Closing::Leaving
             }
-            Closing::Leaving if nothing_waits => Closing::Closing,
-            Closing::Closing => match self.socket.poll_close_unpin(cx) {
+            Closing::Leaving if nothing_waits => Closing::Farewell,
+            Closing::Farewell => match self.socket.poll_close_unpin(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(())) => Closing::Waiting,
                 Poll::Ready(Err(error)) => {

@@ -321,7 +321,11 @@ impl Outbox {
         self.bytes.close();
     }
 
+    /// Accepts nothing more; what was accepted is still written, if there is a connection.
     pub(crate) fn request_close(&self) {
+        self.lock().closed = true;
+        self.slots.close();
+        self.bytes.close();
         self.close_requested.store(true, Ordering::Release);
         self.driver.wake();
     }
@@ -341,9 +345,11 @@ mod tests {
     use super::*;
 
     fn outbox(policy: SendPolicy, packets: usize, bytes: usize) -> Outbox {
-        let mut limits = Limits::default();
-        limits.max_buffered_packets = packets;
-        limits.max_buffered_bytes = bytes;
+        let limits = Limits {
+            max_buffered_packets: packets,
+            max_buffered_bytes: bytes,
+            ..Limits::default()
+        };
         Outbox::new("/".to_owned(), limits, policy)
     }
 
@@ -472,6 +478,30 @@ mod tests {
         assert_eq!(group.ack, Some(3));
         assert!(matches!(error, EmitError::TooLarge { size: 10, max: 5 }));
         assert_eq!(pop_text(&outbox).as_deref(), Some("12345"));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_accepted_after_the_request_to_close_but_what_was_goes_out() {
+        let outbox = outbox(SendPolicy::Wait, 1, 1000);
+        let link = outbox.link_up();
+        outbox.send(packet("a"), None).await.unwrap();
+        let mut flushing = Box::pin(outbox.flush());
+        let mut waiting = Box::pin(outbox.send(packet("b"), None));
+        assert!(is_pending(&mut flushing) && is_pending(&mut waiting));
+        outbox.request_close();
+        assert!(matches!(waiting.await, Err(EmitError::Closed)));
+        assert!(matches!(
+            outbox.send(packet("c"), None).await,
+            Err(EmitError::Closed)
+        ));
+        assert!(matches!(
+            outbox.send_reply(packet("r"), link),
+            Err(EmitError::Closed)
+        ));
+        assert_eq!(pop_text(&outbox).as_deref(), Some("a"));
+        assert_eq!(pop_text(&outbox), None);
+        outbox.mark_flushed();
+        flushing.await.unwrap();
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! Decoding looks at the header only and keeps offsets into the received frame; the JSON body is left as
 //! it is until someone asks for it. Encoding writes one text frame and collects the attachments.
 
+use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -333,10 +334,17 @@ fn decode_rejection(text: &str) -> Result<Rejection, ProtocolError> {
 }
 
 /// A packet ready to be written: one text frame, then its attachments, with nothing between.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Encoded {
     pub(crate) text: Utf8Bytes,
     pub(crate) attachments: Vec<Bytes>,
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the application sends can be confidential.
+        write!(f, "Encoded({} bytes)", self.size())
+    }
 }
 
 impl Encoded {

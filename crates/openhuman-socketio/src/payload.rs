@@ -1,5 +1,6 @@
 //! Arguments of events and acknowledgements: written once, read only when asked for.
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
@@ -15,11 +16,18 @@ use crate::limits::Limits;
 use crate::packet::{self, Encoded, Kind};
 
 /// A received JSON list inside its frame, and the attachments that belong to it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Payload {
     pub(crate) frame: Utf8Bytes,
     body: usize,
     pub(crate) attachments: Vec<Bytes>,
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the application receives can be confidential.
+        write!(f, "Payload({} bytes)", self.size())
+    }
 }
 
 impl Payload {
@@ -81,7 +89,7 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Arguments<T> {
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Arguments<T> {
     type Value = T;
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of arguments")
     }
 

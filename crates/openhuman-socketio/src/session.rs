@@ -18,6 +18,9 @@ use crate::state::{Disconnect, DisconnectReason};
 /// No server needs longer intervals than a day; the bound keeps clock arithmetic from overflowing.
 const LONGEST_INTERVAL_MS: u64 = 24 * 3600 * 1000;
 
+/// Longest data of a ping, in bytes, that is sent back; the protocol itself uses five.
+const LONGEST_PING: usize = 125;
+
 /// What a link needs to know.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionConfig {
@@ -219,6 +222,11 @@ impl Session {
             }
             Some(b'2') => {
                 let data = frame.as_str().get(1..).unwrap_or_default();
+                if data.len() > LONGEST_PING {
+                    return Err(ProtocolError::InvalidFrame {
+                        what: "a ping with too much data",
+                    });
+                }
                 self.outputs.push_back(Output::Send(format!("3{data}").into()));
                 Ok(())
             }

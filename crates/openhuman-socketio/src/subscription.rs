@@ -220,8 +220,10 @@ mod tests {
     #[test]
     fn a_slow_subscriber_loses_the_oldest_and_can_count_them() {
         let registry = Arc::new(Registry::default());
-        let mut limits = Limits::default();
-        limits.subscription_events = 3;
+        let limits = Limits {
+            subscription_events: 3,
+            ..Limits::default()
+        };
         let mut slow = registry.subscribe(Some("n"));
         for n in 0..10 {
             registry.deliver(&event(&format!(r#"2["n",{n}]"#)), &limits);
@@ -233,8 +235,10 @@ mod tests {
     #[test]
     fn bytes_are_bounded_but_one_event_always_fits() {
         let registry = Arc::new(Registry::default());
-        let mut limits = Limits::default();
-        limits.subscription_bytes = 5;
+        let limits = Limits {
+            subscription_bytes: 5,
+            ..Limits::default()
+        };
         let mut all = registry.subscribe(None);
         registry.deliver(&event(r#"2["n",1]"#), &limits);
         registry.deliver(&event(r#"2["n",2]"#), &limits);

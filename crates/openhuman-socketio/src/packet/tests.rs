@@ -142,10 +142,12 @@ fn headers_are_read_without_the_body() {
 
 #[test]
 fn limits_hold_at_their_edge() {
-    let mut limits = Limits::default();
-    limits.max_attachments = 3;
-    limits.max_namespace_bytes = 4;
-    limits.max_event_name_bytes = 4;
+    let limits = Limits {
+        max_attachments: 3,
+        max_namespace_bytes: 4,
+        max_event_name_bytes: 4,
+        ..Limits::default()
+    };
     for (text, error) in [
         (r#"52-["a"]"#, None),
         (r#"53-["a"]"#, None),

@@ -201,10 +201,12 @@ fn json_with_blobs() -> (Blobs, &'static str) {
 
 #[test]
 fn what_cannot_be_sent_is_refused_with_a_reason() {
-    let mut limits = Limits::default();
-    limits.max_send_attachments = 2;
-    limits.max_event_name_bytes = 3;
-    limits.max_buffered_bytes = 40;
+    let limits = Limits {
+        max_send_attachments: 2,
+        max_event_name_bytes: 3,
+        max_buffered_bytes: 40,
+        ..Limits::default()
+    };
     let send = |name: &str, data: &dyn Fn() -> Vec<Binary>| {
         encode_event("/", None, name, (&data(), Shape::One), &limits)
     };

@@ -124,7 +124,7 @@ async fn slow_credentials_hold_up_neither_the_heartbeat_nor_the_time_limit() {
     let builder = server
         .client()
         .connect_timeout(Duration::from_millis(200))
-        .auth_fn(|| std::future::pending());
+        .auth_fn(std::future::pending);
     let script = async {
         let mut peer = server.accept().await;
         peer.send(OPEN).await;
@@ -404,4 +404,77 @@ async fn two_hundred_losses_leave_no_tasks_behind() {
         assert_eq!(soon(all.recv()).await.unwrap().data(), json!(n));
     }
     assert_eq!(tasks(), before);
+}
+
+/// A server that pings without end and never reads cannot make the client's memory grow.
+#[tokio::test]
+async fn a_flood_of_pings_without_reading_ends_the_link() {
+    let server = Server::bind().await;
+    let (client, mut peer) = server.connected().await;
+    let data = "x".repeat(125);
+    let flood = async {
+        // Far more than the buffers of the operating system hold.
+        for _ in 0..1_000_000 {
+            if peer.try_send(&format!("2{data}")).await.is_err() {
+                break;
+            }
+        }
+    };
+    let lost = state(&client, |state| !state.is_connected());
+    tokio::join!(flood, lost);
+    let last = client.last_disconnect();
+    assert_eq!(
+        last.map(|last| last.reason),
+        Some(DisconnectReason::TransportError)
+    );
+}
+
+/// Settings at the end of their range are taken as "never", not as a reason to crash.
+#[tokio::test]
+async fn endless_durations_are_accepted() {
+    let server = Server::bind().await;
+    let mut limits = openhuman_socketio::Limits::default();
+    limits.completion_timeout = Duration::MAX;
+    let builder = server
+        .client()
+        .connect_timeout(Duration::MAX)
+        .heartbeat_slack(Duration::MAX)
+        .reconnect(Backoff::new(Duration::MAX, Duration::MAX))
+        .limits(limits);
+    let (client, mut peer) = server.connected_by(builder).await;
+    peer.send(r#"451-["bin",{"_placeholder":true,"num":0}]"#).await;
+    peer.send("2").await;
+    assert_eq!(peer.text().await, "3");
+    let ask = tokio::spawn(client.emit_ack("q", &()).timeout(Duration::MAX).into_future());
+    peer.text().await;
+    peer.kill();
+    assert!(soon(ask).await.unwrap().is_err());
+    state(&client, is_retrying).await;
+    soon(client.disconnect()).await;
+}
+
+/// Runs whole losses and waits between them on one thread, where a busy loop would stop everything.
+#[tokio::test]
+async fn an_idle_client_does_not_spin() {
+    let server = Server::bind().await;
+    let (client, _peer) = server.connected().await;
+    let hour = Duration::from_secs(3600);
+    let waiting = server
+        .client()
+        .reconnect(Backoff::new(hour, hour))
+        .start()
+        .unwrap();
+    server.accept().await.kill();
+    state(&waiting, is_retrying).await;
+    let handle = tokio::runtime::Handle::current();
+    let metrics = handle.metrics();
+    let parked = metrics.worker_park_count(0);
+    // Time for thousands of turns, if anything were turning.
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..10 {
+        ticks.tick().await;
+    }
+    let turns = metrics.worker_park_count(0) - parked;
+    assert!(turns < 200, "woken {turns} times while there was nothing to do");
+    assert!(client.state().borrow().is_connected());
 }

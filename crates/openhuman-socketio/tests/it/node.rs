@@ -280,7 +280,7 @@ async fn node_heartbeats_keep_an_idle_connection() {
     // The server pings every 300 ms and would close after another 2 s without an answer.
     let client = node.connected().await;
     let id = node.report("connect").await["id"].clone();
-    let ended = tokio::time::timeout(Duration::from_secs(5), node.report("disconnect")).await;
+    let ended = tokio::time::timeout(Duration::from_millis(3_500), node.report("disconnect")).await;
     assert!(ended.is_err(), "the server closed an idle connection: {ended:?}");
     let State::Connected { sid } = client.state().borrow().clone() else {
         panic!("not connected")

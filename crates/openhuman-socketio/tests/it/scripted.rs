@@ -116,6 +116,14 @@ impl Peer {
         self.socket.send(Message::text(frame)).await.unwrap();
     }
 
+    /// As `send`, where the client may be gone.
+    pub(crate) async fn try_send(
+        &mut self,
+        frame: &str,
+    ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+        soon(self.socket.send(Message::text(frame))).await
+    }
+
     pub(crate) async fn send_binary(&mut self, bytes: &[u8]) {
         self.socket.send(Message::binary(bytes.to_vec())).await.unwrap();
     }
