@@ -14,6 +14,7 @@ import { Processes, freePort, untilAnswering } from './processes.mjs';
 import { ENTER, Session } from './webdriver.mjs';
 
 const PROMPT = 'Draw a lot for me, please.';
+const NOTE = { title: 'House rules', text: 'Lots are drawn with six sides, and only once a day.' };
 const SLOW_PROMPT = 'Recite something slowly.';
 const PASSPHRASE = `passphrase ${randomBytes(6).toString('hex')}`;
 const LOT = `lot-${randomBytes(8).toString('hex')}`;
@@ -32,11 +33,12 @@ function assertTurn(turn, lot) {
   equal('the state of the card', turn.card.status, 'succeeded');
   contains('the card', turn.card.text, lot);
   contains('the arguments in the card', turn.card.text, '"sides": 6');
-  contains('the time in the card', turn.card.text, 's');
+  matches('the time in the card', turn.card.text, /\d m?s/);
+  contains('the sources', turn.sources, NOTE.title);
 }
 
 /**
- * @typedef {{ status: string, answer: string, card: { name: string, status: string, text: string } }} Turn
+ * @typedef {{ status: string, answer: string, sources: string, card: { name: string, status: string, text: string } }} Turn
  */
 
 // The answer is the text outside the cards: the value must stand in both.
@@ -47,6 +49,7 @@ const READ_TURN = `function readTurn() {
   return {
     status: answer ? answer.dataset.status : '',
     answer: answer ? [...answer.querySelectorAll('.prose')].map((part) => part.textContent).join('\\n') : '',
+    sources: answer && answer.querySelector('[data-sources]') ? answer.querySelector('[data-sources]').textContent : '',
     card: {
       name: card ? card.dataset.toolCard : '',
       status: card ? card.dataset.status : '',
@@ -71,10 +74,12 @@ async function main() {
 
     session = await step('open the window', () => Session.open(driver, desktop));
     await firstRun(session);
+    await remember(session);
     await chat(session);
     await stop(session);
     await guards(session, trap);
     await step('take a picture', async (window) => writeFileSync(picture, await window.screenshot()), session);
+    await reload(session);
     await step('close the window', (window) => window.close(), session);
 
     session = await step('open it again', () => Session.open(driver, desktop));
@@ -99,7 +104,7 @@ async function firstRun(session) {
   await step('create the vault', async () => {
     await session.type('input[name=passphrase]', PASSPHRASE);
     await session.type('input[name=repeat]', PASSPHRASE + ENTER);
-    await session.waitFor('the chat', 'return !!document.querySelector("textarea")');
+    await session.waitFor('the chat', 'return !!document.querySelector("main textarea")');
   });
   await step('show the connection, the model and the skill', async () => {
     await session.waitFor('the skill', `return document.querySelector('aside').innerText.includes('Oracle')`);
@@ -111,9 +116,21 @@ async function firstRun(session) {
 }
 
 /** @param {Session} session */
+async function remember(session) {
+  await step('add a note to the memory', async () => {
+    await session.run('document.querySelector("input[name=title]").closest("details").open = true;');
+    await session.type('input[name=title]', NOTE.title);
+    await session.type('textarea[name=text]', NOTE.text);
+    await session.click('aside form button[type=submit]');
+    await session.waitFor('the new counter', `const counter = document.querySelector('aside dd');
+      return counter && counter.textContent === '1';`);
+  });
+}
+
+/** @param {Session} session */
 async function chat(session) {
   const turn = await step('answer a prompt with a value from the tool', async () => {
-    await session.type('textarea', PROMPT + ENTER);
+    await session.type('main textarea', PROMPT + ENTER);
     await session.waitFor('the answer', `${READ_TURN}
       return !['', 'running'].includes(readTurn().status);`);
     /** @type {Turn} */
@@ -140,7 +157,7 @@ async function chat(session) {
 async function stop(session) {
   await step('stop an answer', async () => {
     await session.run(`[...document.querySelectorAll('button')].find((b) => b.textContent === 'New chat').click();`);
-    await session.type('textarea', SLOW_PROMPT + ENTER);
+    await session.type('main textarea', SLOW_PROMPT + ENTER);
     await session.waitFor('the first words', `${READ_TURN}
       const turn = readTurn();
       return turn.status === 'running' && turn.answer.length > 0;`);
@@ -202,6 +219,15 @@ async function guards(session, trap) {
 }
 
 /** @param {Session} session */
+async function reload(session) {
+  await step('go on after a reload', async () => {
+    await session.run('window.beforeReload = true; location.reload();');
+    await session.waitFor('the chat', 'return !window.beforeReload && !!document.querySelector("main textarea")');
+    contains('the side panel', await session.run('return document.querySelector("aside").innerText'), 'Oracle');
+  });
+}
+
+/** @param {Session} session */
 async function unlock(session) {
   await step('refuse a wrong passphrase', async () => {
     await session.waitFor('the unlock screen', heading('Unlock your vault'));
@@ -213,7 +239,7 @@ async function unlock(session) {
   await step('unlock with the right one', async () => {
     await session.clear('input[name=passphrase]');
     await session.type('input[name=passphrase]', PASSPHRASE + ENTER);
-    await session.waitFor('the chat', 'return !!document.querySelector("textarea")');
+    await session.waitFor('the chat', 'return !!document.querySelector("main textarea")');
   });
 }
 
@@ -378,6 +404,15 @@ function equal(what, actual, expected) {
  */
 function contains(what, text, part) {
   if (!text.includes(part)) throw new Error(`${what} does not contain ${JSON.stringify(part)}: ${JSON.stringify(text)}`);
+}
+
+/**
+ * @param {string} what
+ * @param {string} text
+ * @param {RegExp} pattern
+ */
+function matches(what, text, pattern) {
+  if (!pattern.test(text)) throw new Error(`${what} does not match ${pattern}: ${JSON.stringify(text)}`);
 }
 
 /**

@@ -24,7 +24,10 @@ fn main() {
     let dist = Path::new("../dist");
     println!("cargo:rerun-if-changed={}", dist.display());
     if let Err(error) = ensure_front_end(dist) {
-        panic!("cannot write a placeholder for the front end into {}: {error}", dist.display());
+        panic!(
+            "cannot write a placeholder for the front end into {}: {error}",
+            dist.display()
+        );
     }
     let commands = tauri_build::AppManifest::new().commands(COMMANDS);
     if let Err(error) = tauri_build::try_build(tauri_build::Attributes::new().app_manifest(commands)) {

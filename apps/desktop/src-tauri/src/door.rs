@@ -57,13 +57,18 @@ impl Door {
     /// A door to the core in the user's home; the environment says where that is. Nothing is read from disk yet.
     pub(crate) fn from_env() -> Self {
         let core = Home::of_user().map_err(RpcError::from).map(|home| {
-            let skills = std::env::var_os(SKILLS_VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+            let skills = std::env::var_os(SKILLS_VARIABLE)
+                .filter(|dir| !dir.is_empty())
+                .map(PathBuf::from);
             Dispatcher::new(DispatcherOptions {
                 skills_dirs: skills.into_iter().collect(),
                 ..DispatcherOptions::new(home)
             })
         });
-        Self { core, subscriptions: Mutex::default() }
+        Self {
+            core,
+            subscriptions: Mutex::default(),
+        }
     }
 
     /// Answers one call of a window.
@@ -122,7 +127,11 @@ fn guard(window: &str, method: &str, main: &[&str]) -> Result<(), RpcError> {
     if window == MAIN && main.contains(&method) {
         return Ok(());
     }
-    Err(RpcError { code: -32601, message: format!("the window '{window}' may not call {method}"), data: None })
+    Err(RpcError {
+        code: -32601,
+        message: format!("the window '{window}' may not call {method}"),
+        data: None,
+    })
 }
 
 /// Sends events in order, then the end. Stops when the window is gone.
@@ -151,7 +160,9 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let channel = Channel::new(move |body| {
-            let InvokeResponseBody::Json(text) = body else { panic!("a frame is JSON") };
+            let InvokeResponseBody::Json(text) = body else {
+                panic!("a frame is JSON")
+            };
             sink.lock().unwrap().push(serde_json::from_str(&text).unwrap());
             Ok(())
         });
@@ -171,7 +182,10 @@ mod tests {
     fn another_window_may_call_nothing() {
         let refusal = guard("quick", "openhuman.app_state_snapshot", MAIN_CALLS).unwrap_err();
         assert_eq!(refusal.code, -32601);
-        assert_eq!(refusal.message, "the window 'quick' may not call openhuman.app_state_snapshot");
+        assert_eq!(
+            refusal.message,
+            "the window 'quick' may not call openhuman.app_state_snapshot"
+        );
     }
 
     #[tokio::test]
@@ -190,13 +204,22 @@ mod tests {
     async fn a_window_that_is_gone_ends_the_stream() {
         let gone = Channel::<Frame>::new(|_| Err(tauri::Error::WindowNotFound));
         let endless = stream::repeat(json!({}));
-        tokio::time::timeout(std::time::Duration::from_secs(5), forward(endless, &gone)).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(5), forward(endless, &gone))
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
     async fn a_home_that_is_not_known_is_told_by_every_call() {
-        let reason = RpcError { code: -32000, message: "no home directory is known".into(), data: None };
-        let door = Door { core: Err(reason.clone()), subscriptions: Mutex::default() };
+        let reason = RpcError {
+            code: -32000,
+            message: "no home directory is known".into(),
+            data: None,
+        };
+        let door = Door {
+            core: Err(reason.clone()),
+            subscriptions: Mutex::default(),
+        };
         let answer = door.call(MAIN, "openhuman.app_state_snapshot", json!({})).await;
         assert_eq!(answer, Err(reason));
     }
@@ -205,8 +228,14 @@ mod tests {
     async fn a_new_home_has_no_vault() {
         let dir = tempfile::tempdir().unwrap();
         let options = DispatcherOptions::new(Home::at(dir.path()));
-        let door = Door { core: Ok(Dispatcher::new(options)), subscriptions: Mutex::default() };
-        let snapshot = door.call(MAIN, "openhuman.app_state_snapshot", json!({})).await.unwrap();
+        let door = Door {
+            core: Ok(Dispatcher::new(options)),
+            subscriptions: Mutex::default(),
+        };
+        let snapshot = door
+            .call(MAIN, "openhuman.app_state_snapshot", json!({}))
+            .await
+            .unwrap();
         assert_eq!(snapshot["vault"], "absent");
     }
 }

@@ -74,6 +74,12 @@ mod tests {
     fn a_line_of_another_shape_has_no_age() {
         assert_eq!(age("42 nothing", "1.0 1.0"), None);
         assert_eq!(age("42 (x) S 1", "1.0 1.0"), None);
-        assert_eq!(age("42 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 999999", "1.0 1.0"), None);
+        assert_eq!(
+            age(
+                "42 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 999999",
+                "1.0 1.0"
+            ),
+            None
+        );
     }
 }

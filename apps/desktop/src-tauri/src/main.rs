@@ -39,7 +39,10 @@ fn main() -> ExitCode {
 fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("OPENHUMAN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn run(launch: Launch) -> tauri::Result<()> {
@@ -56,8 +59,9 @@ fn run(launch: Launch) -> tauri::Result<()> {
         .build(tauri::generate_context!())?;
     app.run(|app, event| {
         if let RunEvent::Exit = event {
-            let closing = app.state::<Door>().close();
-            if tauri::async_runtime::block_on(tokio::time::timeout(CLOSING_TIME, closing)).is_err() {
+            let door = app.state::<Door>();
+            let closing = async { tokio::time::timeout(CLOSING_TIME, door.close()).await };
+            if tauri::async_runtime::block_on(closing).is_err() {
                 tracing::warn!(seconds = CLOSING_TIME.as_secs(), "the core did not stop in time");
             }
         }

@@ -14,14 +14,24 @@ const DARK: Color = Color(18, 22, 26, 255);
 
 /// Opens the main window. It shows at once; the core is asked by the page.
 pub(crate) fn open_main(app: &App) -> tauri::Result<()> {
-    let Some(config) = app.config().app.windows.iter().find(|window| window.label == MAIN) else {
+    let Some(config) = app
+        .config()
+        .app
+        .windows
+        .iter()
+        .find(|window| window.label == MAIN)
+    else {
         return Err(tauri::Error::WindowNotFound);
     };
     let window = WebviewWindowBuilder::from_config(app, config)?
         .on_navigation(|url| is_own_page(url, tauri::is_dev()))
         .on_new_window(|_, _| NewWindowResponse::Deny)
         .build()?;
-    let background = if window.theme()? == Theme::Dark { DARK } else { LIGHT };
+    let background = if window.theme()? == Theme::Dark {
+        DARK
+    } else {
+        LIGHT
+    };
     window.set_background_color(Some(background))
 }
 

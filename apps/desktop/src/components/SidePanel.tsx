@@ -126,7 +126,10 @@ const SKILL_TONES: Record<SkillState['status'], string> = {
 /** One word for people: a skill that runs but waits for its account says so. */
 function skillStatus({ status, connection_status }: SkillState): { word: string; tone: string } {
   if (status === 'running' && connection_status !== 'connected') {
-    return { word: connection_status.replaceAll('_', ' '), tone: 'bg-warn' };
+    return {
+      word: connection_status.replaceAll('_', ' '),
+      tone: connection_status === 'error' ? 'bg-bad' : 'bg-warn',
+    };
   }
   return { word: status, tone: SKILL_TONES[status] };
 }
