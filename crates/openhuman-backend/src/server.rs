@@ -253,7 +253,12 @@ impl RunningBackend {
     /// # Errors
     ///
     /// When no desktop of that user is connected. A tool that fails is an outcome with `is_error`.
-    pub async fn call_tool(&self, user: &str, name: &str, arguments: &Value) -> Result<ToolOutcome, BackendError> {
+    pub async fn call_tool(
+        &self,
+        user: &str,
+        name: &str,
+        arguments: &Value,
+    ) -> Result<ToolOutcome, BackendError> {
         let desktop = {
             let connected = self.shared.connected();
             let mut of_user: Vec<_> = connected
@@ -264,7 +269,9 @@ impl RunningBackend {
             of_user.sort_unstable_by_key(|(id, _)| *id);
             of_user.into_iter().next().map(|(_, calls)| calls)
         };
-        let calls = desktop.ok_or_else(|| BackendError::NotConnected { user: user.to_owned() })?;
+        let calls = desktop.ok_or_else(|| BackendError::NotConnected {
+            user: user.to_owned(),
+        })?;
         Ok(call_tool(&calls, name, arguments, self.shared.stop.child_token()).await)
     }
 

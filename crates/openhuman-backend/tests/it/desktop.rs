@@ -37,6 +37,10 @@ struct Fixture {
 }
 
 async fn start() -> Option<Fixture> {
+    start_with(|_| ()).await
+}
+
+async fn start_with(change: impl FnOnce(&mut Limits)) -> Option<Fixture> {
     let folder = fixture()?;
     let script = Script::new("tiny")
         .rule(Rule::when_user_says(["thanks"]).answer("You are welcome."))
@@ -58,6 +62,7 @@ async fn start() -> Option<Fixture> {
     let mut limits = Limits::default();
     limits.message_bytes = 256 * 1024;
     limits.turns = 2;
+    change(&mut limits);
     let backend = Backend::builder()
         .model(Arc::new(OpenAiModel::new(config).unwrap()))
         .limits(limits)
@@ -270,6 +275,18 @@ async fn an_oversize_message_closes_only_its_connection() {
     let Some(fixture) = start().await else { return };
     let events = fixture.desktop("oversize").all().await;
     assert_eq!(names(&events), ["ready", "disconnect", "ready", "disconnect"]);
+    fixture.empty().await;
+    fixture.backend.shutdown().await;
+}
+
+/// With one thread the desktop's task cannot run while a batch of frames is read, so the inbox fills up.
+#[tokio::test]
+async fn a_desktop_that_floods_is_disconnected() {
+    let Some(fixture) = start_with(|limits| limits.inbox = 1).await else {
+        return;
+    };
+    let events = fixture.desktop("flood").all().await;
+    assert_eq!(names(&events), ["ready", "disconnect"]);
     fixture.empty().await;
     fixture.backend.shutdown().await;
 }

@@ -134,6 +134,14 @@ const scenarios = {
     socket.disconnect();
   },
 
+  async flood() {
+    const socket = connect(await login(), { reconnection: false });
+    await once(socket, "ready");
+    const gone = once(socket, "disconnect");
+    for (let n = 0; n < 5000; n++) socket.emit("noise", { n });
+    await gone;
+  },
+
   /** Stays until the backend ends the connection. */
   async wait() {
     const socket = connect(await login(), { reconnection: false });
