@@ -52,7 +52,10 @@ async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error + Send + Sync>
             (Some("40"), _) => socket.send(Message::text(r#"40{"sid":"session"}"#)).await?,
             // An event that asks for an acknowledgement has an id before its list.
             (Some("42"), Some(event)) if !event.starts_with('[') => {
-                socket.send(Message::text(format!("43{event}"))).await?;
+                let id = event.split('[').next().unwrap_or_default();
+                socket
+                    .send(Message::text(format!(r#"43{id}["received"]"#)))
+                    .await?;
             }
             (Some("42"), Some(event)) => socket.send(Message::text(format!("42{event}"))).await?,
             _ => {}
