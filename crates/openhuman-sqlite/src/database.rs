@@ -210,10 +210,6 @@ fn read_file_id(path: &Path, key: &Key) -> Result<[u8; ID], Error> {
     Ok(id)
 }
 
-#[cfg_attr(
-    not(unix),
-    expect(clippy::needless_pass_by_ref_mut, reason = "only Unix has a mode to set")
-)]
 fn owner_only(options: &mut std::fs::OpenOptions) {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);

@@ -10,20 +10,11 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// SHAKE128 (FIPS 202): the published vectors draw their messages from it.
+#[derive(Default)]
 pub(crate) struct Shake128 {
     state: [u64; 25],
     at: usize,
     squeezing: bool,
-}
-
-impl Default for Shake128 {
-    fn default() -> Self {
-        Shake128 {
-            state: [0; 25],
-            at: 0,
-            squeezing: false,
-        }
-    }
 }
 
 impl Shake128 {

@@ -113,7 +113,7 @@ fn racing_to_create_one_database_creates_one() {
                 scope.spawn(|| {
                     home.open()
                         .execute_batch("CREATE TABLE IF NOT EXISTS t (x)")
-                        .unwrap()
+                        .unwrap();
                 });
             }
         });

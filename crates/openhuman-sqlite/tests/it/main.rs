@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod differential;
 mod disk;
+mod reader;
 
 use std::path::{Path, PathBuf};
 

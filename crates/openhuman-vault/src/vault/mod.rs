@@ -23,7 +23,7 @@ pub use self::password::{Argon2Params, Password, VaultOptions};
 use self::secrets::{MAX_NAME, Records, SecretsFile};
 use crate::files;
 use crate::key::{Key, random};
-use crate::seal::{Backend, Sealer};
+use crate::seal::{Backend, SealError, Sealer};
 
 const HEADER_FILE: &str = "vault.ohv";
 const SECRETS_FILE: &str = "secrets.ohv";
@@ -242,9 +242,8 @@ impl Vault {
     /// [`VaultError::BadName`], and [`VaultError::Seal`] when vault, name or bytes are not the ones sealed.
     pub fn unseal(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
         check_name(name)?;
-        let body = match sealed.split_first() {
-            Some((&SEALED_VERSION, body)) => body,
-            _ => return Err(crate::seal::SealError::NotAuthentic.into()),
+        let Some((&SEALED_VERSION, body)) = sealed.split_first() else {
+            return Err(SealError::NotAuthentic.into());
         };
         Ok(self.value_sealer().open(&self.value_aad(name), body)?)
     }

@@ -1,0 +1,101 @@
+use std::path::Path;
+use std::process::Command;
+
+use openhuman_sqlite::rusqlite::Connection;
+
+use crate::{Home, integrity, key};
+
+/// A Python with the package the reader needs. Without one the test says so; where
+/// `OPENHUMAN_REQUIRE_READER` is set, it fails.
+fn python() -> Option<&'static str> {
+    let works = |python: &&str| {
+        Command::new(python)
+            .args(["-c", "import cryptography"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    let found = ["python3", "python"].into_iter().find(works);
+    if found.is_none() {
+        assert!(
+            std::env::var_os("OPENHUMAN_REQUIRE_READER").is_none(),
+            "Python with `cryptography` is missing"
+        );
+        eprintln!("NOT RUN: the independent reader needs Python with the package `cryptography`");
+    }
+    found
+}
+
+fn read(python: &str, database: &Path, key_hex: &str, output: &Path) -> Result<(), String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_sealed.py");
+    let run = Command::new(python)
+        .arg(script)
+        .arg(database)
+        .arg(key_hex)
+        .arg(output)
+        .output()
+        .unwrap();
+    if run.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&run.stderr).into_owned())
+    }
+}
+
+#[test]
+fn an_independent_reader_agrees_about_the_format() {
+    let Some(python) = python() else { return };
+    let key_hex = key().expose().map(|byte| format!("{byte:02x}")).concat();
+    let home = Home::new();
+    let mut connection = home.open();
+    connection
+        .execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT); PRAGMA cache_size = 5")
+        .unwrap();
+    let copy = home.dir().join("copy.db");
+    for (round, wanted) in [(1, 60), (2, 120)] {
+        // A transaction larger than the cache: frames are rewritten and their checksums recomputed.
+        let transaction = connection.transaction().unwrap();
+        for id in wanted - 59..=wanted {
+            transaction
+                .execute("INSERT INTO t VALUES (?1, ?2)", (id, "text ".repeat(200)))
+                .unwrap();
+            transaction
+                .execute("UPDATE t SET x = x || 'y' WHERE id % 5 = 0", [])
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+        read(python, &home.path(), &key_hex, &copy).unwrap();
+        let plain = Connection::open(&copy).unwrap();
+        assert_eq!(integrity(&plain), "ok", "round {round}, with a log");
+        let sum = "SELECT group_concat(id || x) FROM (SELECT * FROM t ORDER BY id)";
+        let get = |connection: &Connection| {
+            connection
+                .query_row(sum, [], |row| row.get::<_, String>(0))
+                .unwrap()
+        };
+        assert_eq!(get(&plain), get(&connection));
+        drop(plain);
+        std::fs::remove_file(&copy).unwrap();
+    }
+    connection.close().unwrap();
+    read(python, &home.path(), &key_hex, &copy).unwrap();
+    assert_eq!(
+        integrity(&Connection::open(&copy).unwrap()),
+        "ok",
+        "without a log"
+    );
+
+    let other = home.dir().join("other.db");
+    assert!(
+        read(python, &home.path(), &"00".repeat(32), &other)
+            .unwrap_err()
+            .contains("wrong key")
+    );
+    let mut bytes = std::fs::read(home.path()).unwrap();
+    bytes[4096 + 7] ^= 1;
+    std::fs::write(home.path(), bytes).unwrap();
+    assert!(
+        read(python, &home.path(), &key_hex, &other)
+            .unwrap_err()
+            .contains("page 2")
+    );
+}
