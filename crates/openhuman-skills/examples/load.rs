@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use openhuman_skills::{CallOptions, Engine, Grant, SkillId, SkillPackage};
 use serde_json::json;
 
-const CODE: &str = "var tools = [{ name: 'run', execute(a) { if (a.spin) for (;;); return String(a.n + 1); } }];";
+const CODE: &str =
+    "var tools = [{ name: 'run', execute(a) { if (a.spin) for (;;); return String(a.n + 1); } }];";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,31 +26,55 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let each = started.elapsed() / u32::try_from(skills)?;
     let grown = resident_kb().saturating_sub(before);
-    println!("idle skill           {} KB resident, started in {each:?} (sqlite in memory included)", grown / skills);
+    println!(
+        "idle skill           {} KB resident, started in {each:?} (sqlite in memory included)",
+        grown / skills
+    );
     println!("empty message        {}", quantiles(&mut empty_messages(calls)?));
-    println!("round trip           {}", quantiles(&mut round_trips(&engine, &ids, calls).await?));
+    println!(
+        "round trip           {}",
+        quantiles(&mut round_trips(&engine, &ids, calls).await?)
+    );
     for index in 0..2 {
         let id = install(&engine, &format!("hog-{index}")).await?;
         let engine = engine.clone();
-        tokio::spawn(async move { engine.call_tool(&id, "run", json!({"spin": true}), CallOptions::default()).await });
+        tokio::spawn(async move {
+            engine
+                .call_tool(&id, "run", json!({"spin": true}), CallOptions::default())
+                .await
+        });
     }
-    println!("  beside two hogs    {}", quantiles(&mut round_trips(&engine, &ids, calls).await?));
+    println!(
+        "  beside two hogs    {}",
+        quantiles(&mut round_trips(&engine, &ids, calls).await?)
+    );
     engine.shutdown().await;
     Ok(())
 }
 
 async fn install(engine: &Engine, id: &str) -> Result<SkillId, Box<dyn std::error::Error>> {
     let manifest = json!({"id": id, "name": id}).to_string();
-    let id = engine.install(SkillPackage::from_parts(&manifest, CODE.to_owned())?, Grant::none()).await?;
+    let id = engine
+        .install(
+            SkillPackage::from_parts(&manifest, CODE.to_owned())?,
+            Grant::none(),
+        )
+        .await?;
     engine.start(&id).await?;
     Ok(id)
 }
 
-async fn round_trips(engine: &Engine, ids: &[SkillId], calls: usize) -> Result<Vec<Duration>, Box<dyn std::error::Error>> {
+async fn round_trips(
+    engine: &Engine,
+    ids: &[SkillId],
+    calls: usize,
+) -> Result<Vec<Duration>, Box<dyn std::error::Error>> {
     let mut times = Vec::with_capacity(calls);
     for (n, id) in ids.iter().cycle().take(calls).enumerate() {
         let started = Instant::now();
-        let output = engine.call_tool(id, "run", json!({ "n": n }), CallOptions::default()).await?;
+        let output = engine
+            .call_tool(id, "run", json!({ "n": n }), CallOptions::default())
+            .await?;
         times.push(started.elapsed());
         assert_eq!(output.text, (n + 1).to_string());
     }
@@ -82,6 +107,12 @@ fn quantiles(times: &mut [Duration]) -> String {
 /// The resident memory of this process; 0 where the system does not tell.
 fn resident_kb() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("");
-    line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap_or("");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kb| kb.parse().ok())
+        .unwrap_or(0)
 }

@@ -24,7 +24,9 @@ impl CronEntry {
     pub(crate) fn parse(expression: &str, now_ms: i64) -> Result<Self, String> {
         let expression = expression.trim();
         if expression.len() > MAX_EXPRESSION {
-            return Err(format!("the expression is longer than {MAX_EXPRESSION} characters"));
+            return Err(format!(
+                "the expression is longer than {MAX_EXPRESSION} characters"
+            ));
         }
         let fields = expression.split_whitespace().count();
         if fields != 6 {
@@ -34,7 +36,12 @@ impl CronEntry {
         }
         let schedule = Schedule::from_str(expression)
             .map_err(|error| format!("`{expression}` is not a cron expression: {error}"))?;
-        let mut entry = Self { expression: expression.to_owned(), schedule, next_ms: None, firing: false };
+        let mut entry = Self {
+            expression: expression.to_owned(),
+            schedule,
+            next_ms: None,
+            firing: false,
+        };
         entry.rearm(now_ms);
         Ok(entry)
     }
@@ -66,8 +73,20 @@ mod tests {
 
     #[test]
     fn bad_expressions_say_what_is_wrong() {
-        assert!(CronEntry::parse("* * * * *", 0).unwrap_err().contains("six are needed"));
-        for bad in ["", "@daily", "a b c d e f", "0 0 0 0 0 0", "99 * * * * *", "* * * * * * *", &"*".repeat(500)] {
+        assert!(
+            CronEntry::parse("* * * * *", 0)
+                .unwrap_err()
+                .contains("six are needed")
+        );
+        for bad in [
+            "",
+            "@daily",
+            "a b c d e f",
+            "0 0 0 0 0 0",
+            "99 * * * * *",
+            "* * * * * * *",
+            &"*".repeat(500),
+        ] {
             assert!(CronEntry::parse(bad, 0).is_err(), "{bad}");
         }
     }

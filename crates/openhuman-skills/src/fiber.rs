@@ -157,7 +157,10 @@ impl<T: 'static> Fiber<T> {
             inside.yielder.set(ptr::null());
             result
         });
-        Self { coroutine: Some(coroutine), control }
+        Self {
+            coroutine: Some(coroutine),
+            control,
+        }
     }
 
     /// Runs the fiber until it suspends itself or ends. Its stack goes back to `stacks` when it ends.
@@ -188,7 +191,9 @@ impl<T: 'static> Fiber<T> {
 
 impl<T> Drop for Fiber<T> {
     fn drop(&mut self) {
-        let Some(mut coroutine) = self.coroutine.take() else { return };
+        let Some(mut coroutine) = self.coroutine.take() else {
+            return;
+        };
         if coroutine.done() {
             return;
         }
@@ -265,7 +270,10 @@ mod tests {
             assert!(inside.suspend(Pause::Wait));
             7
         });
-        assert!(matches!(fiber.resume(slice(), &mut stacks), Step::Paused(Pause::Wait)));
+        assert!(matches!(
+            fiber.resume(slice(), &mut stacks),
+            Step::Paused(Pause::Wait)
+        ));
         assert!(matches!(fiber.resume(slice(), &mut stacks), Step::Done(Ok(7))));
         assert_eq!(stacks.0.len(), 1);
     }
@@ -276,9 +284,13 @@ mod tests {
         let control = Control::new();
         control.begin(Instant::now() + Duration::from_millis(20));
         let inside = Rc::clone(&control);
-        let mut fiber = Fiber::new(stacks.take().unwrap(), Rc::clone(&control), move || while !inside.poll() {});
+        let mut fiber = Fiber::new(stacks.take().unwrap(), Rc::clone(&control), move || {
+            while !inside.poll() {}
+        });
         let mut pauses = 0;
-        while let Step::Paused(Pause::Slice) = fiber.resume(Instant::now() + Duration::from_millis(1), &mut stacks) {
+        while let Step::Paused(Pause::Slice) =
+            fiber.resume(Instant::now() + Duration::from_millis(1), &mut stacks)
+        {
             pauses += 1;
         }
         assert!(pauses > 1);
@@ -321,7 +333,10 @@ mod tests {
         });
         let _ = first.resume(slice(), &mut stacks);
         let mut second = Fiber::new(stacks.take().unwrap(), two, move || foreign.suspend(Pause::Wait));
-        assert!(matches!(second.resume(slice(), &mut stacks), Step::Done(Ok(false))));
+        assert!(matches!(
+            second.resume(slice(), &mut stacks),
+            Step::Done(Ok(false))
+        ));
     }
 
     #[test]
@@ -329,7 +344,9 @@ mod tests {
         let mut stacks = StackPool::default();
         let control = Control::new();
         control.begin(far_future());
-        let mut fiber = Fiber::new(stacks.take().unwrap(), control, || -> u8 { std::panic::panic_any("inside") });
+        let mut fiber = Fiber::new(stacks.take().unwrap(), control, || -> u8 {
+            std::panic::panic_any("inside")
+        });
         assert!(matches!(fiber.resume(slice(), &mut stacks), Step::Done(Err(_))));
         assert_eq!(stacks.0.len(), 1);
     }

@@ -85,12 +85,21 @@ impl HostRule {
         let name = match self.pattern.strip_prefix("*.") {
             Some(parent) => {
                 !parent.is_empty()
-                    && host.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+                    && host
+                        .strip_suffix(parent)
+                        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
             }
             None => self.pattern == "*" || self.pattern == host,
         };
-        let port = if self.ports.is_empty() { port == if secure { 443 } else { 80 } } else { self.ports.contains(&port) };
-        scheme && name && port && (self.methods.is_empty() || self.methods.iter().any(|allowed| allowed == method))
+        let port = if self.ports.is_empty() {
+            port == if secure { 443 } else { 80 }
+        } else {
+            self.ports.contains(&port)
+        };
+        scheme
+            && name
+            && port
+            && (self.methods.is_empty() || self.methods.iter().any(|allowed| allowed == method))
     }
 
     pub(crate) fn secret_handle(&self) -> Option<&str> {
@@ -133,8 +142,15 @@ impl Grant {
             return grant;
         }
         let setup = &manifest.setup;
-        let legacy = setup.oauth.iter().filter_map(|oauth| oauth.api_base_url.as_deref());
-        let modes = setup.auth.iter().flat_map(|auth| &auth.modes).filter_map(|mode| mode.api_base_url.as_deref());
+        let legacy = setup
+            .oauth
+            .iter()
+            .filter_map(|oauth| oauth.api_base_url.as_deref());
+        let modes = setup
+            .auth
+            .iter()
+            .flat_map(|auth| &auth.modes)
+            .filter_map(|mode| mode.api_base_url.as_deref());
         for base in legacy.chain(modes) {
             if let Some(rule) = Url::parse(base).ok().as_ref().and_then(rule_for)
                 && !grant.hosts.contains(&rule)
@@ -154,7 +170,10 @@ impl Grant {
     /// Allows one host and port that may resolve to a private or loopback address, over https or http and with
     /// every method. This is the only way to reach such an address.
     pub fn allow_private(&mut self, host: &str, port: u16) -> &mut Self {
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_ascii_lowercase();
         self.private.insert((host, port));
         self
     }
@@ -208,7 +227,12 @@ mod tests {
         assert!(!exact.allows("GET", true, "api.example.com", 8443));
         let below = HostRule::new("*.example.com");
         assert!(below.allows("GET", true, "a.b.example.com", 443));
-        for host in ["example.com", "evilexample.com", ".example.com", "example.com.evil.org"] {
+        for host in [
+            "example.com",
+            "evilexample.com",
+            ".example.com",
+            "example.com.evil.org",
+        ] {
             assert!(!below.allows("GET", true, host, 443), "{host}");
         }
         assert!(HostRule::new("*").allows("GET", true, "example.com", 443));
@@ -229,6 +253,9 @@ mod tests {
                 {"type":"managed","apiBaseUrl":"https://api.example.com/v1"},{"type":"text","apiBaseUrl":"https://127.0.0.1/"}]}}}"#,
         )
         .unwrap();
-        assert_eq!(Grant::from_manifest(&manifest).hosts, [HostRule::new("api.example.com")]);
+        assert_eq!(
+            Grant::from_manifest(&manifest).hosts,
+            [HostRule::new("api.example.com")]
+        );
     }
 }

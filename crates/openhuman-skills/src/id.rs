@@ -42,7 +42,10 @@ impl SkillId {
         let shape = !text.is_empty()
             && text.len() <= MAX_LEN
             && text.split('-').all(|part| {
-                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+                !part.is_empty()
+                    && part
+                        .bytes()
+                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
             });
         let device = RESERVED.contains(&text)
             || (text.len() == 4
@@ -51,7 +54,9 @@ impl SkillId {
         if shape && !device {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidSkillId { text: text.chars().take(80).collect() })
+            Err(InvalidSkillId {
+                text: text.chars().take(80).collect(),
+            })
         }
     }
 
@@ -106,8 +111,8 @@ mod tests {
         }
         let long = "a".repeat(65);
         for bad in [
-            "", "-", "a-", "-a", "a--b", "A", "a_b", "a.b", "..", "../x", "a/b", "a\\b", "C:", "con", "aux", "com1",
-            "lpt9", "a b", "é", "a\0", &long,
+            "", "-", "a-", "-a", "a--b", "A", "a_b", "a.b", "..", "../x", "a/b", "a\\b", "C:", "con", "aux",
+            "com1", "lpt9", "a b", "é", "a\0", &long,
         ] {
             assert!(SkillId::new(bad).is_err(), "{bad:?}");
         }
@@ -116,6 +121,9 @@ mod tests {
     #[test]
     fn serde_refuses_what_parse_refuses() {
         assert!(serde_json::from_str::<SkillId>("\"../x\"").is_err());
-        assert_eq!(serde_json::to_string(&SkillId::new("a-b").unwrap()).unwrap(), "\"a-b\"");
+        assert_eq!(
+            serde_json::to_string(&SkillId::new("a-b").unwrap()).unwrap(),
+            "\"a-b\""
+        );
     }
 }

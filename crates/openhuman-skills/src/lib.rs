@@ -6,7 +6,10 @@ mod cron;
 mod db;
 mod engine;
 mod error;
-#[expect(unsafe_code, reason = "stack switching and the stack limit of QuickJS; argued at each block")]
+#[expect(
+    unsafe_code,
+    reason = "stack switching and the stack limit of QuickJS; argued at each block"
+)]
 mod fiber;
 mod grant;
 mod id;
@@ -14,6 +17,7 @@ mod js;
 mod manifest;
 mod net;
 mod package;
+mod queues;
 #[cfg(feature = "rusqlite")]
 pub mod rusqlite;
 mod seams;
@@ -28,7 +32,8 @@ pub use error::{EngineError, SkillError, ToolError};
 pub use grant::{Grant, HostRule};
 pub use id::{InvalidSkillId, SkillId};
 pub use manifest::{
-    AuthKind, AuthMode, AuthSetup, Compat, DbPermission, Manifest, NetPermission, OAuthSetup, Permissions, Setup,
+    AuthKind, AuthMode, AuthSetup, Compat, DbPermission, Manifest, NetPermission, OAuthSetup, Permissions,
+    Setup,
 };
 pub use package::{PackageError, SkillPackage};
 #[cfg(feature = "rusqlite")]

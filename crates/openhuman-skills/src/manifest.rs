@@ -185,7 +185,11 @@ impl Manifest {
     /// connect an account.
     pub fn parse(json: &str) -> Result<Self, PackageError> {
         if json.len() > MAX_MANIFEST {
-            return Err(PackageError::TooLarge { what: "manifest.json", size: json.len(), limit: MAX_MANIFEST });
+            return Err(PackageError::TooLarge {
+                what: "manifest.json",
+                size: json.len(),
+                limit: MAX_MANIFEST,
+            });
         }
         let invalid = |reason: String| PackageError::Manifest { reason };
         let raw: Raw = serde_json::from_str(json).map_err(|error| invalid(error.to_string()))?;
@@ -196,15 +200,21 @@ impl Manifest {
         if let Some(runtime) = &raw.runtime
             && !matches!(runtime.as_str(), "v8" | "javascript" | "quickjs")
         {
-            return Err(invalid(format!("`runtime` is `{runtime}`, but only JavaScript skills can run")));
+            return Err(invalid(format!(
+                "`runtime` is `{runtime}`, but only JavaScript skills can run"
+            )));
         }
         let entry = raw.entry.unwrap_or_else(|| "index.js".to_owned());
         if !is_confined(&entry) {
-            return Err(invalid(format!("`entry` is `{entry}`, which is not a plain path inside the package")));
+            return Err(invalid(format!(
+                "`entry` is `{entry}`, which is not a plain path inside the package"
+            )));
         }
         let setup = raw.setup.unwrap_or_default();
         if setup.auth.as_ref().is_some_and(|auth| auth.modes.is_empty()) {
-            return Err(invalid("`setup.auth.modes` is empty; list at least one way to connect".to_owned()));
+            return Err(invalid(
+                "`setup.auth.modes` is empty; list at least one way to connect".to_owned(),
+            ));
         }
         Ok(Self {
             id,
@@ -258,7 +268,8 @@ mod tests {
 
     #[test]
     fn a_small_manifest_gets_the_defaults() {
-        let manifest = parse(r#"{"id":"server-ping","name":"Ping","unknown":{"x":[1]},"tick_interval":5}"#).unwrap();
+        let manifest =
+            parse(r#"{"id":"server-ping","name":"Ping","unknown":{"x":[1]},"tick_interval":5}"#).unwrap();
         assert_eq!(manifest.entry, "index.js");
         assert_eq!(manifest.memory_limit_mb, 64);
         assert!(manifest.permissions.is_none() && !manifest.auto_start && manifest.supports_this_platform());
@@ -272,17 +283,38 @@ mod tests {
 
     #[test]
     fn entries_cannot_leave_the_package() {
-        for entry in ["../x.js", "/etc/passwd", "a/../../b.js", "C:x.js", "a\\b.js", "", "./x.js", "a//b", "x.js. ", "a/.."] {
+        for entry in [
+            "../x.js",
+            "/etc/passwd",
+            "a/../../b.js",
+            "C:x.js",
+            "a\\b.js",
+            "",
+            "./x.js",
+            "a//b",
+            "x.js. ",
+            "a/..",
+        ] {
             let json = serde_json::json!({"id": "a", "name": "A", "entry": entry}).to_string();
             assert!(parse(&json).is_err(), "{entry:?}");
         }
-        assert_eq!(parse(r#"{"id":"a","name":"A","entry":"dist/main.js"}"#).unwrap().entry, "dist/main.js");
+        assert_eq!(
+            parse(r#"{"id":"a","name":"A","entry":"dist/main.js"}"#)
+                .unwrap()
+                .entry,
+            "dist/main.js"
+        );
     }
 
     #[test]
     fn what_cannot_run_is_refused() {
         for json in [
-            "", "[]", "{", r#"{"name":"A"}"#, r#"{"id":"a_b","name":"A"}"#, r#"{"id":"a"}"#,
+            "",
+            "[]",
+            "{",
+            r#"{"name":"A"}"#,
+            r#"{"id":"a_b","name":"A"}"#,
+            r#"{"id":"a"}"#,
             r#"{"id":"a","name":"A","runtime":"python"}"#,
             r#"{"id":"a","name":"A","setup":{"auth":{"modes":[]}}}"#,
             r#"{"id":"a","name":"A","setup":{"auth":{"modes":[{"type":"magic"}]}}}"#,

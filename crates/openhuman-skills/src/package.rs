@@ -75,7 +75,10 @@ impl SkillPackage {
         let manifest_json = read(&dir.join("manifest.json"), "manifest.json", MAX_MANIFEST)?;
         let manifest = Manifest::parse(&manifest_json)?;
         let resolve = |path: &Path| {
-            path.canonicalize().map_err(|source| PackageError::Read { path: path.to_owned(), source })
+            path.canonicalize().map_err(|source| PackageError::Read {
+                path: path.to_owned(),
+                source,
+            })
         };
         let root = resolve(dir)?;
         let entry = resolve(&dir.join(&manifest.entry))?;
@@ -93,7 +96,11 @@ impl SkillPackage {
     pub fn from_parts(manifest_json: &str, code: String) -> Result<Self, PackageError> {
         let manifest = Manifest::parse(manifest_json)?;
         if code.len() > MAX_CODE {
-            return Err(PackageError::TooLarge { what: "the script", size: code.len(), limit: MAX_CODE });
+            return Err(PackageError::TooLarge {
+                what: "the script",
+                size: code.len(),
+                limit: MAX_CODE,
+            });
         }
         Ok(Self::assemble(manifest_json, manifest, code))
     }
@@ -120,23 +127,41 @@ impl SkillPackage {
         hash.update((manifest_json.len() as u64).to_be_bytes());
         hash.update(manifest_json.as_bytes());
         hash.update(code.as_bytes());
-        let digest = hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Self(Arc::new(Parts { manifest, code, digest }))
+        let digest = hash
+            .finalize()
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
+        Self(Arc::new(Parts {
+            manifest,
+            code,
+            digest,
+        }))
     }
 }
 
 fn read(path: &Path, what: &'static str, limit: usize) -> Result<String, PackageError> {
-    let failed = |source| PackageError::Read { path: path.to_owned(), source };
+    let failed = |source| PackageError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(failed)?;
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     if bytes.len() > limit {
-        return Err(PackageError::TooLarge { what, size: bytes.len(), limit });
+        return Err(PackageError::TooLarge {
+            what,
+            size: bytes.len(),
+            limit,
+        });
     }
-    String::from_utf8(bytes).map_err(|_| PackageError::Encoding { path: path.to_owned() })
+    String::from_utf8(bytes).map_err(|_| PackageError::Encoding {
+        path: path.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -155,8 +180,15 @@ mod tests {
     #[test]
     fn a_package_is_loaded_from_its_directory() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("manifest.json"), r#"{"id":"a","name":"A","entry":"dist/x.js"}"#).unwrap();
-        assert!(matches!(SkillPackage::load(dir.path()), Err(PackageError::Read { .. })));
+        fs::write(
+            dir.path().join("manifest.json"),
+            r#"{"id":"a","name":"A","entry":"dist/x.js"}"#,
+        )
+        .unwrap();
+        assert!(matches!(
+            SkillPackage::load(dir.path()),
+            Err(PackageError::Read { .. })
+        ));
         fs::create_dir(dir.path().join("dist")).unwrap();
         fs::write(dir.path().join("dist/x.js"), "1").unwrap();
         assert_eq!(SkillPackage::load(dir.path()).unwrap().code(), "1");
@@ -170,6 +202,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("manifest.json"), r#"{"id":"a","name":"A"}"#).unwrap();
         std::os::unix::fs::symlink(outside.path().join("secret.js"), dir.path().join("index.js")).unwrap();
-        assert!(matches!(SkillPackage::load(dir.path()), Err(PackageError::Escapes { .. })));
+        assert!(matches!(
+            SkillPackage::load(dir.path()),
+            Err(PackageError::Escapes { .. })
+        ));
     }
 }

@@ -50,7 +50,11 @@ pub struct DbQuota {
 
 impl Default for DbQuota {
     fn default() -> Self {
-        Self { max_mb: 256, max_result_bytes: 16 * 1024 * 1024, statement_time: Duration::from_secs(5) }
+        Self {
+            max_mb: 256,
+            max_result_bytes: 16 * 1024 * 1024,
+            statement_time: Duration::from_secs(5),
+        }
     }
 }
 
@@ -72,7 +76,10 @@ struct Watch {
 impl SqliteDatabase {
     /// Confines a connection as [`SqliteDatabase::try_new`] does. When that fails, the database that is
     /// returned refuses every statement with the reason.
-    #[expect(clippy::new_ret_no_self, reason = "callers need the port's type, not this one")]
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "callers need the port's type, not this one"
+    )]
     #[must_use]
     pub fn new(connection: Connection, quota: DbQuota) -> Box<dyn Database> {
         Self::try_new(connection, quota).unwrap_or_else(|error| Box::new(Refused(error)))
@@ -90,11 +97,19 @@ impl SqliteDatabase {
             vacuum: AtomicBool::new(false),
         });
         confine(&mut connection, quota, &watch).map_err(|error| DbError::Open(error.to_string()))?;
-        Ok(Box::new(Self { connection, quota, watch }))
+        Ok(Box::new(Self {
+            connection,
+            quota,
+            watch,
+        }))
     }
 
     /// Runs `work` with the statement clock running.
-    fn timed<T>(&mut self, sql: &str, work: impl FnOnce(&mut Connection, DbQuota) -> Result<T, DbError>) -> Result<T, DbError> {
+    fn timed<T>(
+        &mut self,
+        sql: &str,
+        work: impl FnOnce(&mut Connection, DbQuota) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
         let elapsed = self.watch.started.elapsed() + self.quota.statement_time;
         let deadline = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
         self.watch.deadline_ms.store(deadline, Ordering::Relaxed);
@@ -120,7 +135,9 @@ impl Database for Refused {
 
 impl fmt::Debug for SqliteDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteDatabase").field("quota", &self.quota).finish_non_exhaustive()
+        f.debug_struct("SqliteDatabase")
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,14 +181,19 @@ fn is_allowed(action: &AuthAction<'_>, vacuum: bool) -> bool {
         // VACUUM attaches and detaches an unnamed temporary database.
         AuthAction::Attach { filename } => vacuum && filename.is_empty(),
         AuthAction::Detach { database_name } => vacuum && database_name.starts_with("vacuum"),
-        AuthAction::Pragma { pragma_name, pragma_value } => {
+        AuthAction::Pragma {
+            pragma_name,
+            pragma_value,
+        } => {
             let name = pragma_name.to_ascii_lowercase();
-            let reads = PRAGMAS.contains(&name.as_str()) && (name != "foreign_keys" || pragma_value.is_none());
+            let reads =
+                PRAGMAS.contains(&name.as_str()) && (name != "foreign_keys" || pragma_value.is_none());
             reads || VERSION_PRAGMAS.contains(&name.as_str())
         }
-        AuthAction::Function { function_name } => {
-            !matches!(function_name.to_ascii_lowercase().as_str(), "load_extension" | "fts3_tokenizer" | "readfile" | "writefile" | "edit")
-        }
+        AuthAction::Function { function_name } => !matches!(
+            function_name.to_ascii_lowercase().as_str(),
+            "load_extension" | "fts3_tokenizer" | "readfile" | "writefile" | "edit"
+        ),
         AuthAction::CreateVtable { module_name, .. } | AuthAction::DropVtable { module_name, .. } => {
             module_name.to_ascii_lowercase().starts_with("fts5") || module_name.eq_ignore_ascii_case("rtree")
         }
@@ -207,9 +229,12 @@ impl Database for SqliteDatabase {
     fn query(&mut self, sql: &str, params: &[DbValue], max_rows: usize) -> Result<DbRows, DbError> {
         self.timed(sql, |connection, quota| {
             let mut statement = connection.prepare(sql).map_err(db_error)?;
-            let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             bind(&mut statement, params)?;
-            let mut found = DbRows { columns, ..DbRows::default() };
+            let mut found = DbRows {
+                columns,
+                ..DbRows::default()
+            };
             let mut bytes = 0_usize;
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next().map_err(db_error)? {
@@ -228,7 +253,10 @@ impl Database for SqliteDatabase {
                     values.push(value);
                 }
                 if bytes > quota.max_result_bytes {
-                    return Err(DbError::Quota(format!("the query returns more than {} bytes", quota.max_result_bytes)));
+                    return Err(DbError::Quota(format!(
+                        "the query returns more than {} bytes",
+                        quota.max_result_bytes
+                    )));
                 }
                 found.rows.push(values);
             }
@@ -259,10 +287,15 @@ impl ToSql for Param<'_> {
 fn bind(statement: &mut Statement<'_>, params: &[DbValue]) -> Result<(), DbError> {
     let wanted = statement.parameter_count();
     if wanted != params.len() {
-        return Err(DbError::Sql(format!("the statement has {wanted} parameters, but {} were given", params.len())));
+        return Err(DbError::Sql(format!(
+            "the statement has {wanted} parameters, but {} were given",
+            params.len()
+        )));
     }
     for (index, value) in params.iter().enumerate() {
-        statement.raw_bind_parameter(index + 1, Param(value)).map_err(db_error)?;
+        statement
+            .raw_bind_parameter(index + 1, Param(value))
+            .map_err(db_error)?;
     }
     Ok(())
 }
@@ -300,13 +333,18 @@ impl MemoryDbOpener {
     /// An opener with these limits.
     #[must_use]
     pub fn with_quota(quota: DbQuota) -> Self {
-        Self { quota, ..Self::default() }
+        Self {
+            quota,
+            ..Self::default()
+        }
     }
 }
 
 impl fmt::Debug for MemoryDbOpener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryDbOpener").field("quota", &self.quota).finish_non_exhaustive()
+        f.debug_struct("MemoryDbOpener")
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
     }
 }
 
@@ -318,7 +356,10 @@ impl DbOpener for MemoryDbOpener {
         }
         let connection = Connection::open_in_memory().map_err(|error| DbError::Open(error.to_string()))?;
         let database = SqliteDatabase::try_new(connection, self.quota)?;
-        let kept = Kept { interrupt: database.interrupter(), database: Arc::new(Mutex::new(database)) };
+        let kept = Kept {
+            interrupt: database.interrupter(),
+            database: Arc::new(Mutex::new(database)),
+        };
         databases.insert(skill.clone(), kept.clone());
         Ok(Box::new(kept))
     }
@@ -333,10 +374,16 @@ struct Kept {
 
 impl Database for Kept {
     fn execute(&mut self, sql: &str, params: &[DbValue]) -> Result<u64, DbError> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner).execute(sql, params)
+        self.database
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .execute(sql, params)
     }
     fn query(&mut self, sql: &str, params: &[DbValue], max_rows: usize) -> Result<DbRows, DbError> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner).query(sql, params, max_rows)
+        self.database
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .query(sql, params, max_rows)
     }
     fn interrupter(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
         self.interrupt.clone()
@@ -378,30 +425,53 @@ mod tests {
     #[test]
     fn what_published_skills_use_is_allowed() {
         let mut db = open(DbQuota::default());
-        db.execute("CREATE TABLE t (id TEXT PRIMARY KEY, n INT); CREATE INDEX i ON t(n);", &[]).unwrap();
+        db.execute(
+            "CREATE TABLE t (id TEXT PRIMARY KEY, n INT); CREATE INDEX i ON t(n);",
+            &[],
+        )
+        .unwrap();
         let rows = db.query("PRAGMA table_info(t)", &[], 10).unwrap();
         assert_eq!(rows.rows.len(), 2);
         let upsert = "INSERT INTO t VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET n = excluded.n";
-        assert_eq!(db.execute(upsert, &[DbValue::Text("a".into()), DbValue::Integer(1)]).unwrap(), 1);
+        assert_eq!(
+            db.execute(upsert, &[DbValue::Text("a".into()), DbValue::Integer(1)])
+                .unwrap(),
+            1
+        );
         db.execute("PRAGMA user_version = 3", &[]).unwrap();
         db.execute("VACUUM", &[]).unwrap();
-        db.execute("CREATE VIRTUAL TABLE f USING fts5(body)", &[]).unwrap();
-        db.execute("BEGIN; INSERT INTO f VALUES ('hello'); COMMIT;", &[]).unwrap();
-        assert_eq!(db.query("SELECT body FROM f WHERE f MATCH 'hello'", &[], 10).unwrap().rows.len(), 1);
+        db.execute("CREATE VIRTUAL TABLE f USING fts5(body)", &[])
+            .unwrap();
+        db.execute("BEGIN; INSERT INTO f VALUES ('hello'); COMMIT;", &[])
+            .unwrap();
+        assert_eq!(
+            db.query("SELECT body FROM f WHERE f MATCH 'hello'", &[], 10)
+                .unwrap()
+                .rows
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn time_rows_and_size_are_bounded() {
-        let quota = DbQuota { max_mb: 1, max_result_bytes: 100_000, statement_time: Duration::from_millis(50) };
+        let quota = DbQuota {
+            max_mb: 1,
+            max_result_bytes: 100_000,
+            statement_time: Duration::from_millis(50),
+        };
         let mut db = open(quota);
         let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c";
         assert!(matches!(db.query(endless, &[], 1), Err(DbError::Interrupted(_))));
-        let many = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 100) SELECT x FROM c";
+        let many =
+            "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 100) SELECT x FROM c";
         assert!(db.query(many, &[], 10).unwrap().truncated);
         let wide = "SELECT zeroblob(60000), zeroblob(60000)";
         assert!(matches!(db.query(wide, &[], 10), Err(DbError::Quota(_))));
         db.execute("CREATE TABLE t (b BLOB)", &[]).unwrap();
-        let full = (0..40).map(|_| db.execute("INSERT INTO t VALUES (zeroblob(50000))", &[])).find(Result::is_err);
+        let full = (0..40)
+            .map(|_| db.execute("INSERT INTO t VALUES (zeroblob(50000))", &[]))
+            .find(Result::is_err);
         assert!(matches!(full, Some(Err(DbError::Quota(_)))), "{full:?}");
         db.execute("DELETE FROM t", &[]).unwrap();
     }
@@ -425,7 +495,11 @@ mod tests {
     fn memory_databases_survive_a_restart_and_are_separate() {
         let opener = MemoryDbOpener::default();
         let (a, b) = (SkillId::new("a").unwrap(), SkillId::new("b").unwrap());
-        opener.open(&a).unwrap().execute("CREATE TABLE t (x)", &[]).unwrap();
+        opener
+            .open(&a)
+            .unwrap()
+            .execute("CREATE TABLE t (x)", &[])
+            .unwrap();
         assert!(opener.open(&a).unwrap().query("SELECT * FROM t", &[], 1).is_ok());
         assert!(opener.open(&b).unwrap().query("SELECT * FROM t", &[], 1).is_err());
     }

@@ -25,7 +25,10 @@ impl MemorySecrets {
     /// Adds a secret that `skill` may send to `host`.
     #[must_use]
     pub fn with(mut self, skill: &SkillId, handle: &str, host: &str, value: &str) -> Self {
-        self.0.insert((skill.to_string(), handle.to_owned(), host.to_owned()), value.to_owned());
+        self.0.insert(
+            (skill.to_string(), handle.to_owned(), host.to_owned()),
+            value.to_owned(),
+        );
         self
     }
 }
@@ -38,7 +41,9 @@ impl fmt::Debug for MemorySecrets {
 
 impl Secrets for MemorySecrets {
     fn reveal(&self, skill: &SkillId, handle: &str, host: &str) -> Option<String> {
-        self.0.get(&(skill.to_string(), handle.to_owned(), host.to_owned())).cloned()
+        self.0
+            .get(&(skill.to_string(), handle.to_owned(), host.to_owned()))
+            .cloned()
     }
 }
 

@@ -16,7 +16,8 @@ use crate::error::CallError;
 use crate::net::Client;
 use crate::snapshot::connection_status;
 use crate::{
-    Clock, DbOpener, Grant, HostModule, Secrets, SkillEvent, SkillId, SkillPackage, SkillSnapshot, SkillStatus, ToolInfo,
+    Clock, DbOpener, Grant, HostModule, Secrets, SkillEvent, SkillId, SkillPackage, SkillSnapshot,
+    SkillStatus, ToolInfo,
 };
 
 /// Messages that may wait for one skill.
@@ -62,7 +63,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the builder, with one field each")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, by the builder, with one field each"
+    )]
     pub(crate) fn new(
         handle: Handle,
         db_pool: DbPool,
@@ -169,7 +173,11 @@ impl Skill {
             }
         }
         tracing::debug!(skill = %self.id, %status, error = error.as_deref(), "skill status");
-        shared.emit(SkillEvent::Status { skill_id: self.id.clone(), status, error });
+        shared.emit(SkillEvent::Status {
+            skill_id: self.id.clone(),
+            status,
+            error,
+        });
         shared.changed();
     }
 
@@ -234,17 +242,45 @@ pub(crate) struct Call {
 /// Everything a worker is told.
 pub(crate) enum ToWorker {
     /// Create a runtime and load the bundle.
-    Boot { key: u64, skill: Arc<Skill>, db: Option<SharedDb>, waiting: Arc<AtomicUsize>, call: u64, deadline: Instant, reply: Reply },
-    Post { key: u64, call: Call },
+    Boot {
+        key: u64,
+        skill: Arc<Skill>,
+        db: Option<SharedDb>,
+        waiting: Arc<AtomicUsize>,
+        call: u64,
+        deadline: Instant,
+        reply: Reply,
+    },
+    Post {
+        key: u64,
+        call: Call,
+    },
     /// Nobody waits for this call any more.
-    Cancel { key: u64, call: u64 },
+    Cancel {
+        key: u64,
+        call: u64,
+    },
     /// A host operation that suspended a fiber is complete.
-    Wake { key: u64, wait: u64 },
+    Wake {
+        key: u64,
+        wait: u64,
+    },
     /// A host operation behind a promise is complete.
-    Settle { key: u64, operation: u32, result: Result<String, String> },
+    Settle {
+        key: u64,
+        operation: u32,
+        result: Result<String, String>,
+    },
     /// End what runs and everything that waits, so that the `stop` hook comes next.
-    Interrupt { key: u64 },
+    Interrupt {
+        key: u64,
+    },
     /// End what runs and free the runtime.
-    Drop { key: u64, done: oneshot::Sender<()> },
-    Shutdown { done: oneshot::Sender<()> },
+    Drop {
+        key: u64,
+        done: oneshot::Sender<()>,
+    },
+    Shutdown {
+        done: oneshot::Sender<()>,
+    },
 }

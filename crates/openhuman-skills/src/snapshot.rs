@@ -127,18 +127,37 @@ mod tests {
         assert_eq!(derive("connecting", "authenticated", true), "connecting");
         assert_eq!(derive("connected", "authenticated", true), "connected");
         assert_eq!(derive("connected", "", false), "connected");
-        assert_eq!(derive("connected", "not_authenticated", true), "not_authenticated");
+        assert_eq!(
+            derive("connected", "not_authenticated", true),
+            "not_authenticated"
+        );
         assert_eq!(derive("disconnected", "", true), "disconnected");
         assert_eq!(derive("disconnected", "", false), "setup_required");
         assert_eq!(derive("", "not_authenticated", true), "connecting");
-        assert_eq!(connection_status(SkillStatus::Pending, &Map::new(), true), "offline");
-        assert_eq!(connection_status(SkillStatus::Initializing, &Map::new(), true), "connecting");
+        assert_eq!(
+            connection_status(SkillStatus::Pending, &Map::new(), true),
+            "offline"
+        );
+        assert_eq!(
+            connection_status(SkillStatus::Initializing, &Map::new(), true),
+            "connecting"
+        );
     }
 
     #[test]
     fn the_wire_form_is_the_contract() {
-        let tool = ToolInfo { name: "t".into(), description: "d".into(), input_schema: serde_json::json!({}) };
-        assert_eq!(serde_json::to_string(&tool).unwrap(), r#"{"name":"t","description":"d","inputSchema":{}}"#);
-        assert_eq!(serde_json::to_string(&SkillStatus::Initializing).unwrap(), "\"initializing\"");
+        let tool = ToolInfo {
+            name: "t".into(),
+            description: "d".into(),
+            input_schema: serde_json::json!({}),
+        };
+        assert_eq!(
+            serde_json::to_string(&tool).unwrap(),
+            r#"{"name":"t","description":"d","inputSchema":{}}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&SkillStatus::Initializing).unwrap(),
+            "\"initializing\""
+        );
     }
 }

@@ -1,12 +1,11 @@
 //! A worker: one thread that owns many runtimes and shares its time among their activations.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use crate::error::CallError;
 use crate::fiber::{Fiber, Kill, Pause, StackPool, Step};
 use crate::js::host::{Host, TimerRequest};
 use crate::js::runtime::{JsInstance, Work};
+use crate::queues::Queues;
 use crate::shared::{Call, Reply, Shared, Skill, ToWorker};
 
 /// How long an activation runs before others get a turn.
@@ -42,19 +42,22 @@ impl WorkerHandle {
         let (messages, inbox) = channel();
         let load = Arc::new(AtomicUsize::new(0));
         let (own, counted) = (messages.clone(), Arc::clone(&load));
-        thread::Builder::new().name(format!("skill-js-{index}")).stack_size(THREAD_STACK).spawn(move || {
-            Worker {
-                shared,
-                inbox,
-                own,
-                load: counted,
-                slots: HashMap::new(),
-                queues: Queues::default(),
-                alarms: BinaryHeap::new(),
-                stacks: StackPool::default(),
-            }
-            .serve();
-        })?;
+        thread::Builder::new()
+            .name(format!("skill-js-{index}"))
+            .stack_size(THREAD_STACK)
+            .spawn(move || {
+                Worker {
+                    shared,
+                    inbox,
+                    own,
+                    load: counted,
+                    slots: HashMap::new(),
+                    queues: Queues::default(),
+                    alarms: BTreeSet::new(),
+                    stacks: StackPool::default(),
+                }
+                .serve();
+            })?;
         Ok(Self { messages, load })
     }
 }
@@ -66,7 +69,8 @@ struct Worker {
     load: Arc<AtomicUsize>,
     slots: HashMap<u64, Slot>,
     queues: Queues,
-    alarms: BinaryHeap<Reverse<Alarm>>,
+    /// Removed when they are no longer needed, so that calls and timers that are over cost nothing.
+    alarms: BTreeSet<Alarm>,
     stacks: StackPool,
 }
 
@@ -78,8 +82,17 @@ struct Slot {
     active: Option<Active>,
     items: VecDeque<Item>,
     jobs_left: bool,
-    /// Armed timers: the period of a repeating one, and the number of its current alarm.
-    timers: HashMap<u32, (Option<Duration>, u64)>,
+    timers: HashMap<u32, Timer>,
+    /// The one alarm for the earliest deadline of its calls and its activation.
+    deadline: Option<Instant>,
+}
+
+/// An armed timer.
+#[derive(Clone, Copy)]
+struct Timer {
+    /// The period of a repeating one.
+    period: Option<Duration>,
+    at: Instant,
 }
 
 /// The activation that runs, or is suspended.
@@ -98,10 +111,16 @@ struct Finished {
 
 /// What waits for a skill's turn.
 enum Item {
-    Boot { call: u64, deadline: Instant },
+    Boot {
+        call: u64,
+        deadline: Instant,
+    },
     Call(Call),
     Timer(u32),
-    Settle { operation: u32, result: Result<String, String> },
+    Settle {
+        operation: u32,
+        result: Result<String, String>,
+    },
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -113,40 +132,9 @@ struct Alarm {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    /// A call reached its limit.
-    Call(u64),
-    /// An activation that belongs to no call reached its limit; the number is that of its wait.
-    Background(u64),
-    Timer { id: u32, number: u64 },
-}
-
-/// Two levels: activations that used up a slice go to the low one, which is guaranteed about a tenth of the time.
-#[derive(Default)]
-struct Queues {
-    high: VecDeque<u64>,
-    low: VecDeque<u64>,
-    high_cpu: Duration,
-    low_cpu: Duration,
-}
-
-impl Queues {
-    fn pop(&mut self) -> Option<(u64, bool)> {
-        if self.low.is_empty() {
-            // Time nobody competed for gives no credit later.
-            self.high_cpu = Duration::ZERO;
-            self.low_cpu = Duration::ZERO;
-        }
-        let low_turn = self.high.is_empty() || (self.low_cpu * 9 < self.high_cpu && !self.low.is_empty());
-        if low_turn { self.low.pop_front().map(|key| (key, true)) } else { self.high.pop_front().map(|key| (key, false)) }
-    }
-
-    fn charge(&mut self, low: bool, spent: Duration) {
-        if low {
-            self.low_cpu += spent;
-        } else {
-            self.high_cpu += spent;
-        }
-    }
+    /// A call or an activation reached its limit.
+    Deadline,
+    Timer(u32),
 }
 
 impl Worker {
@@ -182,13 +170,10 @@ impl Worker {
 
     /// Sleeps until a message or the next alarm.
     fn wait(&self) -> Option<ToWorker> {
-        match self.alarms.peek() {
-            Some(Reverse(alarm)) => {
+        match self.alarms.first() {
+            Some(alarm) => {
                 let timeout = alarm.at.saturating_duration_since(Instant::now());
-                match self.inbox.recv_timeout(timeout) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                }
+                self.inbox.recv_timeout(timeout).ok()
             }
             None => self.inbox.recv().ok(),
         }
@@ -196,7 +181,15 @@ impl Worker {
 
     fn handle(&mut self, message: ToWorker) {
         match message {
-            ToWorker::Boot { key, skill, db, waiting, call, deadline, reply } => {
+            ToWorker::Boot {
+                key,
+                skill,
+                db,
+                waiting,
+                call,
+                deadline,
+                reply,
+            } => {
                 self.boot(key, skill, db, waiting, call, deadline, reply);
             }
             ToWorker::Post { key, call } => self.post(key, call),
@@ -208,11 +201,14 @@ impl Worker {
                     && slot.host.current_wait() == wait
                 {
                     active.waiting = false;
-                    let queue = if active.cpu > GREEDY { &mut self.queues.low } else { &mut self.queues.high };
-                    queue.push_back(key);
+                    self.queues.push(key, active.cpu > GREEDY);
                 }
             }
-            ToWorker::Settle { key, operation, result } => {
+            ToWorker::Settle {
+                key,
+                operation,
+                result,
+            } => {
                 if let Some(slot) = self.slots.get_mut(&key) {
                     slot.host.operation_over();
                     slot.items.push_back(Item::Settle { operation, result });
@@ -240,8 +236,15 @@ impl Worker {
         deadline: Instant,
         reply: Reply,
     ) {
-        let host = Host::new(key, skill, Arc::clone(&self.shared), self.own.clone(), db, waiting);
-        host.expect(call, reply);
+        let host = Host::new(
+            key,
+            skill,
+            Arc::clone(&self.shared),
+            self.own.clone(),
+            db,
+            waiting,
+        );
+        host.expect(call, reply, deadline);
         let slot = Slot {
             host,
             js: None,
@@ -249,10 +252,10 @@ impl Worker {
             items: VecDeque::from([Item::Boot { call, deadline }]),
             jobs_left: false,
             timers: HashMap::new(),
+            deadline: None,
         };
         self.slots.insert(key, slot);
         self.load.fetch_add(1, Ordering::Relaxed);
-        self.alarms.push(Reverse(Alarm { at: deadline, key, what: What::Call(call) }));
         self.start_next(key);
     }
 
@@ -261,35 +264,103 @@ impl Worker {
             let _ = call.reply.send(Err(CallError::Stopped));
             return;
         };
-        self.alarms.push(Reverse(Alarm { at: call.deadline, key, what: What::Call(call.id) }));
+        let deadline = call.deadline;
         slot.items.push_back(Item::Call(call));
+        self.arm(key, deadline);
         self.start_next(key);
     }
 
     /// Fires the alarms that are due.
     fn ring(&mut self) {
         let now = Instant::now();
-        while self.alarms.peek().is_some_and(|Reverse(alarm)| alarm.at <= now) {
-            let Some(Reverse(alarm)) = self.alarms.pop() else { return };
+        while self.alarms.first().is_some_and(|alarm| alarm.at <= now) {
+            let Some(alarm) = self.alarms.pop_first() else {
+                return;
+            };
             match alarm.what {
-                What::Call(call) => self.end_call(alarm.key, call, Kill::Deadline),
-                What::Background(wait) => self.end_background(alarm.key, wait),
-                What::Timer { id, number } => self.fire(alarm.key, id, number),
+                What::Deadline => self.expire(alarm.key, now),
+                What::Timer(id) => self.fire(alarm.key, id, now),
             }
         }
     }
 
-    fn fire(&mut self, key: u64, id: u32, number: u64) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
-        let Some((period, current)) = slot.timers.get(&id).copied() else { return };
-        if current != number {
+    /// Makes sure that a skill's deadlines are looked at by `at`.
+    fn arm(&mut self, key: u64, at: Instant) {
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
+        if slot.deadline.is_some_and(|armed| armed <= at) {
             return;
         }
-        match period {
+        if let Some(armed) = slot.deadline.replace(at) {
+            self.alarms.remove(&Alarm {
+                at: armed,
+                key,
+                what: What::Deadline,
+            });
+        }
+        self.alarms.insert(Alarm {
+            at,
+            key,
+            what: What::Deadline,
+        });
+    }
+
+    /// Ends what has reached its limit, and arms the next deadline.
+    fn expire(&mut self, key: u64, now: Instant) {
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
+        slot.deadline = None;
+        let mut overdue = slot.host.overdue_calls(now);
+        overdue.extend(slot.items.iter().filter_map(|item| match item {
+            Item::Call(call) if call.deadline <= now => Some(call.id),
+            _ => None,
+        }));
+        if slot.active.is_some() && slot.host.control.deadline() <= now {
+            self.kill(key, Kill::Deadline);
+        }
+        for call in overdue {
+            self.end_call(key, call, Kill::Deadline);
+        }
+        let Some(slot) = self.slots.get(&key) else { return };
+        let queued = slot.items.iter().filter_map(|item| match item {
+            Item::Call(call) => Some(call.deadline),
+            _ => None,
+        });
+        // An activation beyond its limit ends by its kill flag.
+        let active = slot
+            .active
+            .as_ref()
+            .map(|_| slot.host.control.deadline())
+            .filter(|deadline| *deadline > now);
+        let pending = slot.host.earliest_deadline().filter(|deadline| *deadline > now);
+        if let Some(next) = queued.chain(active).chain(pending).min() {
+            self.arm(key, next);
+        }
+    }
+
+    fn fire(&mut self, key: u64, id: u32, now: Instant) {
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
+        let Some(timer) = slot.timers.get_mut(&id) else {
+            return;
+        };
+        match timer.period {
             Some(period) => {
-                self.alarms.push(Reverse(Alarm { at: Instant::now() + period, key, what: What::Timer { id, number } }));
+                timer.at = now + period;
+                self.alarms.insert(Alarm {
+                    at: timer.at,
+                    key,
+                    what: What::Timer(id),
+                });
                 // A slow callback does not pile up turns.
-                if slot.items.iter().any(|item| matches!(item, Item::Timer(waiting) if *waiting == id)) {
+                if slot
+                    .items
+                    .iter()
+                    .any(|item| matches!(item, Item::Timer(waiting) if *waiting == id))
+                {
                     return;
                 }
             }
@@ -303,12 +374,17 @@ impl Worker {
 
     /// Ends a call wherever it is: in the mailbox, on its fiber, or behind a promise.
     fn end_call(&mut self, key: u64, call: u64, reason: Kill) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
         let error = match reason {
             Kill::Deadline => CallError::TimedOut,
             Kill::Cancelled | Kill::Stopped => CallError::Stopped,
         };
-        let queued = slot.items.iter().position(|item| matches!(item, Item::Call(waiting) if waiting.id == call));
+        let queued = slot
+            .items
+            .iter()
+            .position(|item| matches!(item, Item::Call(waiting) if waiting.id == call));
         if let Some(Item::Call(queued)) = queued.and_then(|at| slot.items.remove(at)) {
             if queued.counted {
                 slot.host.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -319,35 +395,37 @@ impl Worker {
         if !slot.host.is_pending(call) {
             return;
         }
-        if slot.active.as_ref().is_some_and(|active| active.call == Some(call)) {
+        if slot
+            .active
+            .as_ref()
+            .is_some_and(|active| active.call == Some(call))
+        {
             self.kill(key, reason);
         } else {
             slot.host.fail(call, error);
         }
     }
 
-    fn end_background(&mut self, key: u64, wait: u64) {
-        let Some(slot) = self.slots.get(&key) else { return };
-        let same = slot.active.as_ref().is_some_and(|active| active.waiting && active.call.is_none());
-        if same && slot.host.current_wait() == wait {
-            self.kill(key, Kill::Deadline);
-        }
-    }
-
     /// Sets the kill flag of the running activation and, if it waits for the host, lets it run to its end.
     fn kill(&mut self, key: u64, reason: Kill) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
-        let Some(active) = slot.active.as_mut() else { return };
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
+        let Some(active) = slot.active.as_mut() else {
+            return;
+        };
         slot.host.control.kill(reason);
         if active.waiting {
             active.waiting = false;
             slot.host.interrupt_db();
-            self.queues.high.push_back(key);
+            self.queues.push(key, false);
         }
     }
 
     fn interrupt(&mut self, key: u64) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
         for item in slot.items.drain(..) {
             if let Item::Call(call) = item {
                 if call.counted {
@@ -372,6 +450,20 @@ impl Worker {
                 slot.host.fail(call, CallError::Stopped);
             }
             drop(slot.js.take());
+            for (id, timer) in slot.timers {
+                self.alarms.remove(&Alarm {
+                    at: timer.at,
+                    key,
+                    what: What::Timer(id),
+                });
+            }
+            if let Some(at) = slot.deadline {
+                self.alarms.remove(&Alarm {
+                    at,
+                    key,
+                    what: What::Deadline,
+                });
+            }
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -379,7 +471,9 @@ impl Worker {
     /// Starts the next activation of a skill that has none.
     fn start_next(&mut self, key: u64) {
         let limits = self.shared.limits;
-        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
         while slot.active.is_none() {
             let background = Instant::now() + limits.background;
             let (work, call, deadline) = match slot.items.pop_front() {
@@ -396,8 +490,13 @@ impl Worker {
                         let _ = call.reply.send(Err(CallError::Threw(text)));
                         continue;
                     }
-                    slot.host.expect(call.id, call.reply);
-                    let work = Work::Call { id: call.id, kind: call.kind, name: call.name, payload: call.payload };
+                    slot.host.expect(call.id, call.reply, call.deadline);
+                    let work = Work::Call {
+                        id: call.id,
+                        kind: call.kind,
+                        name: call.name,
+                        payload: call.payload,
+                    };
                     (Some(work), Some(call.id), call.deadline)
                 }
                 Some(Item::Timer(id)) => {
@@ -416,7 +515,8 @@ impl Worker {
                 Ok(stack) => stack,
                 Err(error) => {
                     if let Some(call) = call {
-                        slot.host.fail(call, CallError::Threw(format!("no memory for a stack: {error}")));
+                        slot.host
+                            .fail(call, CallError::Threw(format!("no memory for a stack: {error}")));
                     }
                     continue;
                 }
@@ -429,18 +529,35 @@ impl Worker {
                 (None, _) => boot(&host, call),
                 (Some(work), Some(js)) => {
                     let jobs_left = js.run(&host, work);
-                    Finished { js: Some(js), jobs_left }
+                    Finished {
+                        js: Some(js),
+                        jobs_left,
+                    }
                 }
-                (Some(_), None) => Finished { js: None, jobs_left: false },
+                (Some(_), None) => Finished {
+                    js: None,
+                    jobs_left: false,
+                },
             });
-            slot.active = Some(Active { fiber, call, pump, waiting: false, cpu: Duration::ZERO });
-            self.queues.high.push_back(key);
+            slot.active = Some(Active {
+                fiber,
+                call,
+                pump,
+                waiting: false,
+                cpu: Duration::ZERO,
+            });
+            self.queues.push(key, false);
+            return self.arm(key, deadline);
         }
     }
 
     fn run_slice(&mut self, key: u64, low: bool) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
-        let Some(active) = slot.active.as_mut() else { return };
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
+        let Some(active) = slot.active.as_mut() else {
+            return;
+        };
         if active.waiting {
             return;
         }
@@ -449,19 +566,12 @@ impl Worker {
         let spent = started.elapsed();
         active.cpu += spent;
         self.queues.charge(low, spent);
-        let (call, greedy) = (active.call, active.cpu > SLICE || low);
+        let greedy = active.cpu > SLICE || low;
         match step {
             Step::Paused(Pause::Slice) => {
-                let queue = if greedy { &mut self.queues.low } else { &mut self.queues.high };
-                queue.push_back(key);
+                self.queues.push(key, greedy);
             }
-            Step::Paused(Pause::Wait) => {
-                active.waiting = true;
-                if call.is_none() {
-                    let (at, wait) = (slot.host.control.deadline(), slot.host.current_wait());
-                    self.alarms.push(Reverse(Alarm { at, key, what: What::Background(wait) }));
-                }
-            }
+            Step::Paused(Pause::Wait) => active.waiting = true,
             Step::Done(result) => {
                 self.timers(key);
                 return self.finish(key, result);
@@ -472,40 +582,67 @@ impl Worker {
 
     /// Arms and clears the timers the activation asked for.
     fn timers(&mut self, key: u64) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
         for request in slot.host.take_timer_requests() {
             match request {
                 TimerRequest::Arm { id, delay, repeat } => {
-                    let number = self.shared.next_id();
-                    slot.timers.insert(id, (repeat.then_some(delay), number));
                     let at = Instant::now() + delay;
-                    self.alarms.push(Reverse(Alarm { at, key, what: What::Timer { id, number } }));
+                    slot.timers.insert(
+                        id,
+                        Timer {
+                            period: repeat.then_some(delay),
+                            at,
+                        },
+                    );
+                    self.alarms.insert(Alarm {
+                        at,
+                        key,
+                        what: What::Timer(id),
+                    });
                 }
                 TimerRequest::Clear { id } => {
-                    slot.timers.remove(&id);
+                    if let Some(timer) = slot.timers.remove(&id) {
+                        self.alarms.remove(&Alarm {
+                            at: timer.at,
+                            key,
+                            what: What::Timer(id),
+                        });
+                    }
                 }
             }
         }
     }
 
     fn finish(&mut self, key: u64, result: thread::Result<Finished>) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
         let Some(active) = slot.active.take() else { return };
         let killed = slot.host.control.killed();
         let Ok(finished) = result else {
             if let Some(call) = active.call {
-                slot.host.fail(call, CallError::Threw("the host failed inside this call".to_owned()));
+                slot.host.fail(
+                    call,
+                    CallError::Threw("the host failed inside this call".to_owned()),
+                );
             }
             return self.give_up(key, "a host function panicked");
         };
         slot.jobs_left = finished.jobs_left;
         slot.js = finished.js;
         if let (Some(call), Some(reason)) = (active.call, killed) {
-            let error = if reason == Kill::Deadline { CallError::TimedOut } else { CallError::Stopped };
+            let error = if reason == Kill::Deadline {
+                CallError::TimedOut
+            } else {
+                CallError::Stopped
+            };
             slot.host.fail(call, error);
         }
         if active.call.is_none() && killed == Some(Kill::Deadline) {
-            slot.host.emit_log("error", "background work was ended at its time limit");
+            slot.host
+                .emit_log("error", "background work was ended at its time limit");
             if active.pump && slot.jobs_left {
                 return self.give_up(key, "its jobs never end");
             }
@@ -545,5 +682,8 @@ fn boot(host: &Rc<Host>, call: Option<u64>) -> Finished {
             Err(error) => host.fail(call, error),
         }
     }
-    Finished { jobs_left: js.is_some(), js }
+    Finished {
+        jobs_left: js.is_some(),
+        js,
+    }
 }

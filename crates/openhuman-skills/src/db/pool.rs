@@ -27,7 +27,10 @@ pub(crate) struct SharedDb {
 impl SharedDb {
     pub(crate) fn new(database: Box<dyn Database>) -> Self {
         let interrupt = database.interrupter();
-        Self { database: Arc::new(Mutex::new(database)), interrupt }
+        Self {
+            database: Arc::new(Mutex::new(database)),
+            interrupt,
+        }
     }
 
     pub(crate) fn interrupt(&self) {
@@ -50,7 +53,9 @@ impl DbPool {
         let queue = Arc::new(Mutex::new(queue));
         for index in 0..threads.max(1) {
             let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("skill-db-{index}")).spawn(move || serve(&queue))?;
+            thread::Builder::new()
+                .name(format!("skill-db-{index}"))
+                .spawn(move || serve(&queue))?;
         }
         Ok(Self { jobs })
     }
@@ -69,7 +74,9 @@ impl DbPool {
         self.submit(move || {
             let _ = done.send(job());
         });
-        value.await.unwrap_or_else(|_| Err(DbError::Interrupted("the database thread is gone".to_owned())))
+        value
+            .await
+            .unwrap_or_else(|_| Err(DbError::Interrupted("the database thread is gone".to_owned())))
     }
 }
 

@@ -14,7 +14,10 @@ const MAX_STATE_KEYS: usize = 4096;
 
 /// Creates the engine's tables if they are missing.
 pub(crate) fn prepare(db: &mut dyn Database) -> Result<(), DbError> {
-    db.execute("CREATE TABLE IF NOT EXISTS _kv (key TEXT PRIMARY KEY, value TEXT NOT NULL)", &[])?;
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS _kv (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        &[],
+    )?;
     db.execute(
         "CREATE TABLE IF NOT EXISTS _cron (id TEXT PRIMARY KEY, expression TEXT NOT NULL, next_ms INTEGER)",
         &[],
@@ -41,10 +44,16 @@ pub(crate) fn load_state(db: &mut dyn Database) -> Result<Map<String, Value>, Db
 }
 
 pub(crate) fn load_cron(db: &mut dyn Database, now_ms: i64) -> Result<BTreeMap<String, CronEntry>, DbError> {
-    let rows = db.query("SELECT id, expression, next_ms FROM _cron ORDER BY id", &[], MAX_SCHEDULES)?;
+    let rows = db.query(
+        "SELECT id, expression, next_ms FROM _cron ORDER BY id",
+        &[],
+        MAX_SCHEDULES,
+    )?;
     let mut entries = BTreeMap::new();
     for row in rows.rows {
-        let [DbValue::Text(id), DbValue::Text(expression), next] = row.as_slice() else { continue };
+        let [DbValue::Text(id), DbValue::Text(expression), next] = row.as_slice() else {
+            continue;
+        };
         match CronEntry::parse(expression, now_ms) {
             Ok(mut entry) => {
                 // A moment that passed while the skill was stopped is made up for once.
@@ -61,11 +70,20 @@ pub(crate) fn load_cron(db: &mut dyn Database, now_ms: i64) -> Result<BTreeMap<S
     Ok(entries)
 }
 
-pub(crate) fn put_cron(db: &mut dyn Database, id: &str, expression: &str, next: Option<i64>) -> Result<(), DbError> {
+pub(crate) fn put_cron(
+    db: &mut dyn Database,
+    id: &str,
+    expression: &str,
+    next: Option<i64>,
+) -> Result<(), DbError> {
     db.execute(
         "INSERT INTO _cron (id, expression, next_ms) VALUES (?1, ?2, ?3) \
          ON CONFLICT(id) DO UPDATE SET expression = excluded.expression, next_ms = excluded.next_ms",
-        &[text(id), text(expression), next.map_or(DbValue::Null, DbValue::Integer)],
+        &[
+            text(id),
+            text(expression),
+            next.map_or(DbValue::Null, DbValue::Integer),
+        ],
     )?;
     Ok(())
 }
@@ -80,7 +98,10 @@ pub(crate) fn put_state(db: &mut dyn Database, key: &str, json: &str) -> Result<
 }
 
 pub(crate) fn delete_state(db: &mut dyn Database, key: &str) -> Result<(), DbError> {
-    db.execute("DELETE FROM _kv WHERE key = ?1", &[text(&format!("{STATE_PREFIX}{key}"))])?;
+    db.execute(
+        "DELETE FROM _kv WHERE key = ?1",
+        &[text(&format!("{STATE_PREFIX}{key}"))],
+    )?;
     Ok(())
 }
 
@@ -94,10 +115,12 @@ pub(crate) fn put_kv(db: &mut dyn Database, key: &str, json: &str) -> Result<(),
 
 pub(crate) fn get_kv(db: &mut dyn Database, key: &str) -> Result<Option<String>, DbError> {
     let DbRows { rows, .. } = db.query("SELECT value FROM _kv WHERE key = ?1", &[text(key)], 1)?;
-    Ok(match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
-        Some(DbValue::Text(json)) => Some(json),
-        _ => None,
-    })
+    Ok(
+        match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
+            Some(DbValue::Text(json)) => Some(json),
+            _ => None,
+        },
+    )
 }
 
 fn text(value: &str) -> DbValue {

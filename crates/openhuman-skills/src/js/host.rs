@@ -67,7 +67,7 @@ pub(crate) struct Host {
     worker: Sender<ToWorker>,
     db: Option<SharedDb>,
     /// Calls whose result has not been sent.
-    pending: RefCell<HashMap<u64, Reply>>,
+    pending: RefCell<HashMap<u64, (Reply, Instant)>>,
     active: Cell<Option<u64>>,
     timer_requests: RefCell<Vec<TimerRequest>>,
     timers: RefCell<HashSet<u32>>,
@@ -87,7 +87,11 @@ struct Budget {
 
 impl Budget {
     fn new() -> Self {
-        Self { since: Instant::now(), used: 0, refused: false }
+        Self {
+            since: Instant::now(),
+            used: 0,
+            refused: false,
+        }
     }
 
     /// Takes `amount`; `Err(first)` when the interval's `limit` is used up, `first` once for each interval.
@@ -130,7 +134,10 @@ impl<T> Completion<T> {
 impl<T> Drop for Completion<T> {
     fn drop(&mut self) {
         self.value.over.store(true, Ordering::Release);
-        let _ = self.worker.send(ToWorker::Wake { key: self.key, wait: self.wait });
+        let _ = self.worker.send(ToWorker::Wake {
+            key: self.key,
+            wait: self.wait,
+        });
     }
 }
 
@@ -164,8 +171,8 @@ impl Host {
 
     // --- Calls and their results.
 
-    pub(crate) fn expect(&self, call: u64, reply: Reply) {
-        self.pending.borrow_mut().insert(call, reply);
+    pub(crate) fn expect(&self, call: u64, reply: Reply, deadline: Instant) {
+        self.pending.borrow_mut().insert(call, (reply, deadline));
     }
 
     /// Whether the mailbox holds messages.
@@ -177,13 +184,31 @@ impl Host {
         self.pending.borrow().contains_key(&call)
     }
 
+    /// The calls that should have ended by now.
+    pub(crate) fn overdue_calls(&self, now: Instant) -> Vec<u64> {
+        self.pending
+            .borrow()
+            .iter()
+            .filter(|(_, (_, deadline))| *deadline <= now)
+            .map(|(call, _)| *call)
+            .collect()
+    }
+
+    pub(crate) fn earliest_deadline(&self) -> Option<Instant> {
+        self.pending
+            .borrow()
+            .values()
+            .map(|(_, deadline)| *deadline)
+            .min()
+    }
+
     pub(crate) fn pending_calls(&self) -> Vec<u64> {
         self.pending.borrow().keys().copied().collect()
     }
 
     pub(crate) fn fail(&self, call: u64, error: CallError) {
         let reply = self.pending.borrow_mut().remove(&call);
-        if let Some(reply) = reply {
+        if let Some((reply, _)) = reply {
             let _ = reply.send(Err(error));
         }
     }
@@ -207,7 +232,7 @@ impl Host {
             _ => Err(CallError::Threw(shorten(&text))),
         };
         let reply = self.pending.borrow_mut().remove(&call);
-        if let Some(reply) = reply {
+        if let Some((reply, _)) = reply {
             let _ = reply.send(result);
         }
     }
@@ -234,8 +259,16 @@ impl Host {
     fn completion<T>(&self) -> (Arc<Waiting<T>>, Completion<T>) {
         let wait = self.wait.get() + 1;
         self.wait.set(wait);
-        let value = Arc::new(Waiting { value: Mutex::new(None), over: AtomicBool::new(false) });
-        let completion = Completion { value: Arc::clone(&value), worker: self.worker.clone(), key: self.key, wait };
+        let value = Arc::new(Waiting {
+            value: Mutex::new(None),
+            over: AtomicBool::new(false),
+        });
+        let completion = Completion {
+            value: Arc::clone(&value),
+            worker: self.worker.clone(),
+            key: self.key,
+            wait,
+        };
         (value, completion)
     }
 
@@ -243,7 +276,11 @@ impl Host {
     fn suspend_for<T>(&self, waiting: &Waiting<T>) -> HostResult<T> {
         loop {
             if waiting.over.load(Ordering::Acquire) {
-                let value = waiting.value.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let value = waiting
+                    .value
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 return value.ok_or_else(|| HostError::Failed("the host operation failed".to_owned()));
             }
             if !self.control.suspend(Pause::Wait) {
@@ -258,7 +295,10 @@ impl Host {
             return Err(HostError::Ended);
         }
         let (waiting, completion) = self.completion();
-        let task = self.shared.handle.spawn(async move { completion.complete(work.await) });
+        let task = self
+            .shared
+            .handle
+            .spawn(async move { completion.complete(work.await) });
         let result = self.suspend_for(&waiting);
         if result.is_err() {
             task.abort();
@@ -289,7 +329,12 @@ impl Host {
 
     pub(crate) fn log(&self, level: &str, text: &str) {
         let message = clip(text, MAX_LOG_LINE);
-        match Budget::take(&self.log, message.len(), LOG_BYTES_PER_SECOND, Duration::from_secs(1)) {
+        match Budget::take(
+            &self.log,
+            message.len(),
+            LOG_BYTES_PER_SECOND,
+            Duration::from_secs(1),
+        ) {
             Ok(()) => self.emit_log(level, message),
             Err(true) => self.emit_log("warn", "log output is dropped: more than 64 KB in one second"),
             Err(false) => {}
@@ -313,10 +358,20 @@ impl Host {
 
     pub(crate) fn notify(&self, title: &str, body: &str) -> HostResult<()> {
         if !self.skill.grant.notify {
-            return Err(HostError::Failed("platform.notify: not granted; ask for permissions.notify".to_owned()));
+            return Err(HostError::Failed(
+                "platform.notify: not granted; ask for permissions.notify".to_owned(),
+            ));
         }
-        Budget::take(&self.notifications, 1, NOTIFICATIONS_PER_MINUTE, Duration::from_secs(60)).map_err(|_| {
-            HostError::Failed(format!("platform.notify: more than {NOTIFICATIONS_PER_MINUTE} notifications in a minute"))
+        Budget::take(
+            &self.notifications,
+            1,
+            NOTIFICATIONS_PER_MINUTE,
+            Duration::from_secs(60),
+        )
+        .map_err(|_| {
+            HostError::Failed(format!(
+                "platform.notify: more than {NOTIFICATIONS_PER_MINUTE} notifications in a minute"
+            ))
         })?;
         self.shared.emit(SkillEvent::Notification {
             skill_id: self.skill.id.clone(),
@@ -330,7 +385,12 @@ impl Host {
         if !self.skill.grant.env.contains(name) {
             return String::new();
         }
-        self.shared.env.get(name).cloned().or_else(|| std::env::var(name).ok()).unwrap_or_default()
+        self.shared
+            .env
+            .get(name)
+            .cloned()
+            .or_else(|| std::env::var(name).ok())
+            .unwrap_or_default()
     }
 
     // --- Timers.
@@ -342,8 +402,16 @@ impl Host {
         }
         timers.insert(id);
         // At least a millisecond; at most what the web allows.
-        let delay = Duration::from_secs_f64(if ms.is_finite() { ms.clamp(1.0, 2_147_483_647.0) } else { 1.0 } / 1000.0);
-        self.timer_requests.borrow_mut().push(TimerRequest::Arm { id, delay, repeat });
+        let delay = Duration::from_secs_f64(
+            if ms.is_finite() {
+                ms.clamp(1.0, 2_147_483_647.0)
+            } else {
+                1.0
+            } / 1000.0,
+        );
+        self.timer_requests
+            .borrow_mut()
+            .push(TimerRequest::Arm { id, delay, repeat });
         Ok(())
     }
 
@@ -362,7 +430,11 @@ impl Host {
     }
 
     pub(crate) fn sleep(&self, ms: f64) -> HostResult<()> {
-        let ms = if ms.is_finite() { ms.clamp(0.0, 600_000.0) } else { 0.0 };
+        let ms = if ms.is_finite() {
+            ms.clamp(0.0, 600_000.0)
+        } else {
+            0.0
+        };
         // Inside a task: a timer can only be made where the runtime is entered.
         self.wait_for(async move { tokio::time::sleep(Duration::from_secs_f64(ms / 1000.0)).await })
     }
@@ -374,7 +446,10 @@ impl Host {
         let description = serde_json::from_str(description).map_err(|error| invalid(error.to_string()))?;
         let request = Request::parse(&description).map_err(|error| invalid(error.0))?;
         if request.timeout_was_ms {
-            self.log("warn", "net.fetch: `timeout` is in seconds; a value of 1000 or more is read as milliseconds");
+            self.log(
+                "warn",
+                "net.fetch: `timeout` is in seconds; a value of 1000 or more is read as milliseconds",
+            );
         }
         let egress = Egress {
             skill: self.skill.id.clone(),
@@ -387,22 +462,37 @@ impl Host {
     pub(crate) fn fetch(&self, description: &str) -> HostResult<String> {
         let (egress, request) = self.request(description)?;
         let shared = Arc::clone(&self.shared);
-        let work = Box::pin(async move { shared.client.fetch(&egress, request).await.map(|answer| answer.to_string()) });
-        self.wait_for(work)?.map_err(|error| HostError::Failed(format!("net.fetch: {error}")))
+        let work = Box::pin(async move {
+            shared
+                .client
+                .fetch(&egress, request)
+                .await
+                .map(|answer| answer.to_string())
+        });
+        self.wait_for(work)?
+            .map_err(|error| HostError::Failed(format!("net.fetch: {error}")))
     }
 
     pub(crate) fn fetch_start(&self, operation: u32, description: &str) -> HostResult<()> {
         let (egress, request) = self.request(description)?;
         if self.operations.get() >= MAX_OPERATIONS {
-            return Err(HostError::Failed(format!("fetch: more than {MAX_OPERATIONS} requests at once")));
+            return Err(HostError::Failed(format!(
+                "fetch: more than {MAX_OPERATIONS} requests at once"
+            )));
         }
         self.operations.set(self.operations.get() + 1);
         let (shared, worker, key) = (Arc::clone(&self.shared), self.worker.clone(), self.key);
         // Ends with the request's own time limit; its answer to a skill that is gone is dropped.
         self.shared.handle.spawn(async move {
             let result = shared.client.fetch(&egress, request).await;
-            let result = result.map(|answer| answer.to_string()).map_err(|error| format!("fetch: {error}"));
-            let _ = worker.send(ToWorker::Settle { key, operation, result });
+            let result = result
+                .map(|answer| answer.to_string())
+                .map_err(|error| format!("fetch: {error}"));
+            let _ = worker.send(ToWorker::Settle {
+                key,
+                operation,
+                result,
+            });
         });
         Ok(())
     }
@@ -427,7 +517,9 @@ impl Host {
         self.with_db(move |db| {
             let found = db.query(&sql, &params, if single { 1 } else { MAX_ROWS })?;
             if found.truncated && !single {
-                return Err(DbError::Quota(format!("the query returns more than {MAX_ROWS} rows; use LIMIT")));
+                return Err(DbError::Quota(format!(
+                    "the query returns more than {MAX_ROWS} rows; use LIMIT"
+                )));
             }
             Ok(rows_to_json(found, text_as_json))
         })
@@ -450,7 +542,9 @@ impl Host {
     pub(crate) fn state_set(&self, key: String, json: String) -> HostResult<()> {
         let (keys, key_len, value_len) = MAX_STATE;
         if key.len() > key_len || json.len() > value_len {
-            return Err(HostError::Type(format!("state.set: a key has at most {key_len} and a value {value_len} bytes")));
+            return Err(HostError::Type(format!(
+                "state.set: a key has at most {key_len} and a value {value_len} bytes"
+            )));
         }
         let value: Value =
             serde_json::from_str(&json).map_err(|error| HostError::Type(format!("state.set: {error}")))?;
@@ -472,12 +566,12 @@ impl Host {
         Ok(())
     }
 
-    pub(crate) fn state_delete(&self, key: String) -> HostResult<()> {
+    pub(crate) fn state_delete(&self, key: &str) -> HostResult<()> {
         if self.has_db() {
-            let stored = key.clone();
+            let stored = key.to_owned();
             self.with_db(move |db| store::delete_state(db, &stored))?;
         }
-        self.skill.view().state.remove(&key);
+        self.skill.view().state.remove(key);
         self.shared.changed();
         Ok(())
     }
@@ -490,7 +584,9 @@ impl Host {
 
     pub(crate) fn cron_register(&self, id: String, expression: &str) -> HostResult<()> {
         if id.is_empty() || id.len() > 128 {
-            return Err(HostError::Type("cron.register: an id has 1 to 128 characters".to_owned()));
+            return Err(HostError::Type(
+                "cron.register: an id has 1 to 128 characters".to_owned(),
+            ));
         }
         let entry = CronEntry::parse(expression, self.shared.clock.now_ms())
             .map_err(|reason| HostError::Type(format!("cron.register: {reason}")))?;
@@ -503,7 +599,9 @@ impl Host {
                 return Ok(());
             }
             if cron.len() >= MAX_SCHEDULES && !cron.contains_key(&id) {
-                return Err(HostError::Failed(format!("cron.register: more than {MAX_SCHEDULES} schedules")));
+                return Err(HostError::Failed(format!(
+                    "cron.register: more than {MAX_SCHEDULES} schedules"
+                )));
             }
         }
         let (stored, next) = ((id.clone(), entry.expression.clone()), entry.next_ms);
@@ -512,10 +610,10 @@ impl Host {
         Ok(())
     }
 
-    pub(crate) fn cron_unregister(&self, id: String) -> HostResult<bool> {
-        let stored = id.clone();
+    pub(crate) fn cron_unregister(&self, id: &str) -> HostResult<bool> {
+        let stored = id.to_owned();
         self.with_db(move |db| store::delete_cron(db, &stored))?;
-        Ok(self.skill.cron().remove(&id).is_some())
+        Ok(self.skill.cron().remove(id).is_some())
     }
 
     pub(crate) fn cron_list(&self) -> String {
@@ -526,25 +624,43 @@ impl Host {
 
     pub(crate) fn modules(&self) -> String {
         let all = self.shared.modules.iter();
-        json!(all.map(|module| json!({"name": module.name(), "functions": module.functions()})).collect::<Vec<_>>()).to_string()
+        json!(
+            all.map(|module| json!({"name": module.name(), "functions": module.functions()}))
+                .collect::<Vec<_>>()
+        )
+        .to_string()
     }
 
     pub(crate) fn call_module(&self, module: &str, function: String, args: &str) -> HostResult<String> {
-        let found = self.shared.modules.iter().find(|candidate| candidate.name() == module);
+        let found = self
+            .shared
+            .modules
+            .iter()
+            .find(|candidate| candidate.name() == module);
         let Some(found) = found.filter(|found| found.functions().contains(&function.as_str())) else {
             return Err(HostError::Type(format!("{module}.{function} does not exist")));
         };
         let name = format!("{module}.{function}");
         let args = serde_json::from_str(args).map_err(|error| HostError::Type(format!("{name}: {error}")))?;
         let (found, skill) = (Arc::clone(found), self.skill.id.clone());
-        let work = Box::pin(async move { found.call(&skill, &function, args).await.map(|value| value.to_string()) });
-        self.wait_for(work)?.map_err(|text| HostError::Failed(format!("{name}: {text}")))
+        let work = Box::pin(async move {
+            found
+                .call(&skill, &function, args)
+                .await
+                .map(|value| value.to_string())
+        });
+        self.wait_for(work)?
+            .map_err(|text| HostError::Failed(format!("{name}: {text}")))
     }
 }
 
 /// Rows as an array of objects whose fields keep the order of the columns.
 fn rows_to_json(found: DbRows, text_as_json: bool) -> String {
-    let names: Vec<String> = found.columns.into_iter().map(|name| Value::String(name).to_string()).collect();
+    let names: Vec<String> = found
+        .columns
+        .into_iter()
+        .map(|name| Value::String(name).to_string())
+        .collect();
     let mut json = String::from("[");
     for (index, row) in found.rows.into_iter().enumerate() {
         json.push_str(if index == 0 { "{" } else { ",{" });

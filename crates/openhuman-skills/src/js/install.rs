@@ -32,9 +32,17 @@ fn calls_and_logs<'js>(ctx: &Ctx<'js>, object: &Object<'js>, host: &Rc<Host>) ->
     let settled = move |id: f64, how: String, text: String| h.settled(id as u64, &how, text);
     object.set("settled", Function::new(ctx.clone(), settled)?)?;
     let h = Rc::clone(host);
-    object.set("log", Function::new(ctx.clone(), move |level: String, text: String| h.log(&level, &text))?)?;
+    object.set(
+        "log",
+        Function::new(ctx.clone(), move |level: String, text: String| {
+            h.log(&level, &text);
+        })?,
+    )?;
     let h = Rc::clone(host);
-    object.set("env", Function::new(ctx.clone(), move |name: String| h.env(&name))?)?;
+    object.set(
+        "env",
+        Function::new(ctx.clone(), move |name: String| h.env(&name))?,
+    )?;
     let h = Rc::clone(host);
     let notify = move |ctx: Ctx<'js>, title: String, body: String| throw(&ctx, h.notify(&title, &body));
     object.set("notify", Function::new(ctx.clone(), notify)?)?;
@@ -47,17 +55,27 @@ fn calls_and_logs<'js>(ctx: &Ctx<'js>, object: &Object<'js>, host: &Rc<Host>) ->
 
 fn timers_and_network<'js>(ctx: &Ctx<'js>, object: &Object<'js>, host: &Rc<Host>) -> Result<()> {
     let h = Rc::clone(host);
-    let timer_set = move |ctx: Ctx<'js>, id: f64, ms: f64, repeat: bool| throw(&ctx, h.timer_set(id as u32, ms, repeat));
+    let timer_set =
+        move |ctx: Ctx<'js>, id: f64, ms: f64, repeat: bool| throw(&ctx, h.timer_set(id as u32, ms, repeat));
     object.set("timerSet", Function::new(ctx.clone(), timer_set)?)?;
     let h = Rc::clone(host);
-    object.set("timerClear", Function::new(ctx.clone(), move |id: f64| h.timer_clear(id as u32))?)?;
+    object.set(
+        "timerClear",
+        Function::new(ctx.clone(), move |id: f64| h.timer_clear(id as u32))?,
+    )?;
     let h = Rc::clone(host);
-    object.set("sleep", Function::new(ctx.clone(), move |ctx: Ctx<'js>, ms: f64| throw(&ctx, h.sleep(ms)))?)?;
+    object.set(
+        "sleep",
+        Function::new(ctx.clone(), move |ctx: Ctx<'js>, ms: f64| {
+            throw(&ctx, h.sleep(ms))
+        })?,
+    )?;
     let h = Rc::clone(host);
     let fetch = move |ctx: Ctx<'js>, request: String| throw(&ctx, h.fetch(&request));
     object.set("fetch", Function::new(ctx.clone(), fetch)?)?;
     let h = Rc::clone(host);
-    let start = move |ctx: Ctx<'js>, id: f64, request: String| throw(&ctx, h.fetch_start(id as u32, &request));
+    let start =
+        move |ctx: Ctx<'js>, id: f64, request: String| throw(&ctx, h.fetch_start(id as u32, &request));
     object.set("fetchStart", Function::new(ctx.clone(), start)?)
 }
 
@@ -75,25 +93,34 @@ fn storage<'js>(ctx: &Ctx<'js>, object: &Object<'js>, host: &Rc<Host>) -> Result
     };
     object.set("dbQuery", Function::new(ctx.clone(), query)?)?;
     let h = Rc::clone(host);
-    object.set("kvGet", Function::new(ctx.clone(), move |ctx: Ctx<'js>, key: String| throw(&ctx, h.kv_get(key)))?)?;
+    object.set(
+        "kvGet",
+        Function::new(ctx.clone(), move |ctx: Ctx<'js>, key: String| {
+            throw(&ctx, h.kv_get(key))
+        })?,
+    )?;
     let h = Rc::clone(host);
     let kv_set = move |ctx: Ctx<'js>, key: String, json: String| throw(&ctx, h.kv_set(key, json));
     object.set("kvSet", Function::new(ctx.clone(), kv_set)?)?;
     let h = Rc::clone(host);
-    object.set("stateGet", Function::new(ctx.clone(), move |key: String| h.state_get(&key))?)?;
+    object.set(
+        "stateGet",
+        Function::new(ctx.clone(), move |key: String| h.state_get(&key))?,
+    )?;
     let h = Rc::clone(host);
     let state_set = move |ctx: Ctx<'js>, key: String, json: String| throw(&ctx, h.state_set(key, json));
     object.set("stateSet", Function::new(ctx.clone(), state_set)?)?;
     let h = Rc::clone(host);
-    let state_delete = move |ctx: Ctx<'js>, key: String| throw(&ctx, h.state_delete(key));
+    let state_delete = move |ctx: Ctx<'js>, key: String| throw(&ctx, h.state_delete(&key));
     object.set("stateDelete", Function::new(ctx.clone(), state_delete)?)?;
     let h = Rc::clone(host);
     object.set("stateKeys", Function::new(ctx.clone(), move || h.state_keys())?)?;
     let h = Rc::clone(host);
-    let register = move |ctx: Ctx<'js>, id: String, expression: String| throw(&ctx, h.cron_register(id, &expression));
+    let register =
+        move |ctx: Ctx<'js>, id: String, expression: String| throw(&ctx, h.cron_register(id, &expression));
     object.set("cronRegister", Function::new(ctx.clone(), register)?)?;
     let h = Rc::clone(host);
-    let unregister = move |ctx: Ctx<'js>, id: String| throw(&ctx, h.cron_unregister(id));
+    let unregister = move |ctx: Ctx<'js>, id: String| throw(&ctx, h.cron_unregister(&id));
     object.set("cronUnregister", Function::new(ctx.clone(), unregister)?)?;
     let h = Rc::clone(host);
     object.set("cronList", Function::new(ctx.clone(), move || h.cron_list())?)
@@ -137,14 +164,22 @@ fn db_params<'js>(ctx: &Ctx<'js>, params: Option<Value<'js>>) -> Result<Vec<DbVa
     let Some(params) = params.filter(|params| !params.is_undefined() && !params.is_null()) else {
         return Ok(Vec::new());
     };
-    let wrong = || Exception::throw_type(ctx, "the parameters of a statement must be an array of at most 1000 values");
+    let wrong = || {
+        Exception::throw_type(
+            ctx,
+            "the parameters of a statement must be an array of at most 1000 values",
+        )
+    };
     let array = params.into_array().ok_or_else(wrong)?;
     // `Array::len` panics when the length does not fit into 31 bits.
     let length: f64 = array.as_object().get("length")?;
     if length > MAX_PARAMS as f64 {
         return Err(wrong());
     }
-    array.iter::<Value<'js>>().map(|value| db_value(ctx, value?)).collect()
+    array
+        .iter::<Value<'js>>()
+        .map(|value| db_value(ctx, value?))
+        .collect()
 }
 
 fn db_value<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<DbValue> {
@@ -159,7 +194,11 @@ fn db_value<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<DbValue> {
     }
     if let Some(value) = value.as_float() {
         let whole = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_991.0;
-        return Ok(if whole { DbValue::Integer(value as i64) } else { DbValue::Real(value) });
+        return Ok(if whole {
+            DbValue::Integer(value as i64)
+        } else {
+            DbValue::Real(value)
+        });
     }
     if let Some(text) = value.as_string() {
         return Ok(DbValue::Text(text.to_string()?));

@@ -26,9 +26,17 @@ pub(crate) struct JsInstance {
 
 /// What an activation does.
 pub(crate) enum Work {
-    Call { id: u64, kind: CallKind, name: String, payload: String },
+    Call {
+        id: u64,
+        kind: CallKind,
+        name: String,
+        payload: String,
+    },
     Timer(u32),
-    Settle { operation: u32, result: Result<String, String> },
+    Settle {
+        operation: u32,
+        result: Result<String, String>,
+    },
     /// Run jobs that are left over.
     Pump,
 }
@@ -39,7 +47,8 @@ impl JsInstance {
         let failed = |error: Error| CallError::Threw(format!("cannot create a JavaScript runtime: {error}"));
         let manifest = host.skill.package.manifest();
         let runtime = Runtime::new().map_err(failed)?;
-        runtime.set_memory_limit(usize::try_from(manifest.memory_limit_mb * 1024 * 1024).unwrap_or(usize::MAX));
+        runtime
+            .set_memory_limit(usize::try_from(manifest.memory_limit_mb * 1024 * 1024).unwrap_or(usize::MAX));
         runtime.set_max_stack_size(JS_STACK);
         let control = Rc::clone(&host.control);
         runtime.set_interrupt_handler(Some(Box::new(move || control.poll())));
@@ -49,26 +58,51 @@ impl JsInstance {
             let loaded = load(&ctx, host);
             loaded.map_err(|error| CallError::Threw(describe(&ctx, error)))
         })?;
-        Ok(Self { dispatch, context, _runtime: runtime })
+        Ok(Self {
+            dispatch,
+            context,
+            _runtime: runtime,
+        })
     }
 
     /// Runs one activation and the jobs it leaves; returns whether jobs are left. Runs inside a fiber.
     pub(crate) fn run(&self, host: &Host, work: Work) -> bool {
         self.context.with(|ctx| {
             enter_stack(&ctx);
-            let call = if let Work::Call { id, .. } = &work { Some(*id) } else { None };
-            let outcome = self.dispatch.clone().restore(&ctx).and_then(|dispatch| match work {
-                Work::Call { id, kind, name, payload } => dispatch.call((kind.as_str(), id as f64, name, payload)),
-                Work::Timer(id) => dispatch.call(("timer", id, "", "")),
-                Work::Settle { operation, result: Ok(text) } => dispatch.call(("settle", operation, "ok", text)),
-                Work::Settle { operation, result: Err(text) } => dispatch.call(("settle", operation, "error", text)),
-                Work::Pump => Ok(()),
-            });
+            let call = if let Work::Call { id, .. } = &work {
+                Some(*id)
+            } else {
+                None
+            };
+            let outcome = self
+                .dispatch
+                .clone()
+                .restore(&ctx)
+                .and_then(|dispatch| match work {
+                    Work::Call {
+                        id,
+                        kind,
+                        name,
+                        payload,
+                    } => dispatch.call((kind.as_str(), id as f64, name, payload)),
+                    Work::Timer(id) => dispatch.call(("timer", id, "", "")),
+                    Work::Settle {
+                        operation,
+                        result: Ok(text),
+                    } => dispatch.call(("settle", operation, "ok", text)),
+                    Work::Settle {
+                        operation,
+                        result: Err(text),
+                    } => dispatch.call(("settle", operation, "error", text)),
+                    Work::Pump => Ok(()),
+                });
             if let Err(error) = outcome {
                 // The script was ended, or memory ran out before the bootstrap could report.
                 let message = describe(&ctx, error);
                 match call {
-                    Some(call) if host.control.killed().is_none() => host.fail(call, CallError::Threw(message)),
+                    Some(call) if host.control.killed().is_none() => {
+                        host.fail(call, CallError::Threw(message));
+                    }
                     Some(_) => {}
                     None => host.log("error", &message),
                 }

@@ -13,14 +13,14 @@ pub(crate) fn is_public(address: IpAddr) -> bool {
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = match a {
-        0 | 10 | 127 => true,                 // this network, private, loopback
-        100 => (64..128).contains(&b),        // carrier-grade NAT
-        169 => b == 254,                      // link-local, cloud metadata
-        172 => (16..32).contains(&b),         // private
+        0 | 10 | 127 => true,          // this network, private, loopback
+        100 => (64..128).contains(&b), // carrier-grade NAT
+        169 => b == 254,               // link-local, cloud metadata
+        172 => (16..32).contains(&b),  // private
         192 => b == 168 || (b == 0 && (c == 0 || c == 2)) || (b == 88 && c == 99), // private, protocol, 6to4 relay
         198 => b == 18 || b == 19 || (b == 51 && c == 100), // benchmarks, documentation
-        203 => b == 0 && c == 113,            // documentation
-        224.. => true,                        // multicast, reserved, broadcast
+        203 => b == 0 && c == 113,                          // documentation
+        224.. => true,                                      // multicast, reserved, broadcast
         _ => false,
     };
     !special
@@ -34,9 +34,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Only 2000::/3 is global unicast; what is special inside it is left out below.
     let [a, b, ..] = segments;
     let global = (a & 0xe000) == 0x2000;
-    let special = (a == 0x2001 && b < 0x0200)  // protocol assignments: Teredo, benchmarks, ORCHID
-        || (a == 0x2001 && b == 0x0db8)        // documentation
-        || (a & 0xfff0) == 0x3ff0; // documentation (3fff::/20)
+    let special = match a {
+        // Protocol assignments (Teredo, benchmarks, ORCHID) and documentation.
+        0x2001 => b < 0x0200 || b == 0x0db8,
+        // Documentation, 3fff::/20.
+        _ => a == 0x3fff && b < 0x1000,
+    };
     global && !special
 }
 
@@ -64,12 +67,47 @@ mod tests {
     #[test]
     fn private_and_special_addresses_are_not_public() {
         for text in [
-            "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.8.8.8", "169.254.169.254",
-            "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1",
-            "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "::", "::1",
-            "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
-            "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::1", "2001::1", "2001:db8::1", "fe80::1", "fec0::1", "fc00::1",
-            "fd12:3456::1", "ff02::1", "100::1", "3fff::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.8.8.8",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2002:a00:1::1",
+            "2001::1",
+            "2001:db8::1",
+            "fe80::1",
+            "fec0::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "ff02::1",
+            "100::1",
+            "3fff::1",
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
@@ -78,8 +116,19 @@ mod tests {
     #[test]
     fn public_addresses_are_public() {
         for text in [
-            "1.1.1.1", "8.8.8.8", "100.63.0.1", "100.128.0.1", "172.15.0.1", "172.32.0.1", "192.167.0.1", "223.255.255.1",
-            "2606:4700:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1",
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.167.0.1",
+            "223.255.255.1",
+            "2606:4700:4700::1111",
+            "2a00:1450::1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2002:808:808::1",
         ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }

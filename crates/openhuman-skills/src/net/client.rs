@@ -79,7 +79,9 @@ impl Held {
     fn add(&mut self, bytes: usize) -> Result<(), NetError> {
         self.mine += bytes;
         if self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_IN_FLIGHT {
-            return Err(NetError("too many large responses are being received; try again later".to_owned()));
+            return Err(NetError(
+                "too many large responses are being received; try again later".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -102,7 +104,9 @@ impl Client {
             Err(error) => {
                 // Without trusted roots every https request fails its verification; granted http still works.
                 tracing::warn!(%error, "no trusted root certificates: skills cannot use https");
-                builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+                builder
+                    .with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth()
             }
         };
         let client = |public_only| {
@@ -112,7 +116,10 @@ impl Client {
                 .no_proxy()
                 .redirect(Policy::none())
                 .referer(false)
-                .dns_resolver(Arc::new(CheckedResolver { names: Arc::clone(names), public_only }))
+                .dns_resolver(Arc::new(CheckedResolver {
+                    names: Arc::clone(names),
+                    public_only,
+                }))
                 .connect_timeout(CONNECT_TIMEOUT)
                 .pool_idle_timeout(Duration::from_secs(30))
                 .pool_max_idle_per_host(8)
@@ -120,7 +127,11 @@ impl Client {
                 .build()
                 .map_err(|error| error.to_string())
         };
-        Ok(Self { public: client(true)?, private: client(false)?, in_flight: Arc::default() })
+        Ok(Self {
+            public: client(true)?,
+            private: client(false)?,
+            in_flight: Arc::default(),
+        })
     }
 
     /// Sends a request and returns `{status, statusText, ok, url, headers, body}`.
@@ -128,19 +139,35 @@ impl Client {
         let limit = request.timeout;
         tokio::time::timeout(limit, self.follow(egress, request))
             .await
-            .unwrap_or_else(|_| Err(NetError(format!("no complete answer within {} s", limit.as_secs_f64()))))
+            .unwrap_or_else(|_| {
+                Err(NetError(format!(
+                    "no complete answer within {} s",
+                    limit.as_secs_f64()
+                )))
+            })
     }
 
     async fn follow(&self, egress: &Egress, mut request: Request) -> Result<Value, NetError> {
         for _ in 0..=MAX_REDIRECTS {
             let (response, sealed) = self.send_once(egress, &request).await?;
-            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok());
             let next = match location {
-                Some(location) if response.status().is_redirection() && request.redirect != Redirect::Manual => {
+                Some(location)
+                    if response.status().is_redirection() && request.redirect != Redirect::Manual =>
+                {
                     if request.redirect == Redirect::Error {
-                        return Err(NetError(format!("{} redirects, which the options forbid", request.url)));
+                        return Err(NetError(format!(
+                            "{} redirects, which the options forbid",
+                            request.url
+                        )));
                     }
-                    request.url.join(location).map_err(|error| NetError(format!("bad redirect: {error}")))?
+                    request
+                        .url
+                        .join(location)
+                        .map_err(|error| NetError(format!("bad redirect: {error}")))?
                 }
                 _ => return self.read(&request.url, response, &sealed).await,
             };
@@ -150,13 +177,22 @@ impl Client {
     }
 
     /// Sends one request; also returns the secret values that went out with it.
-    async fn send_once(&self, egress: &Egress, request: &Request) -> Result<(reqwest::Response, Sealed), NetError> {
+    async fn send_once(
+        &self,
+        egress: &Egress,
+        request: &Request,
+    ) -> Result<(reqwest::Response, Sealed), NetError> {
         let route = authorize(&egress.grant, &request.method, &request.url)?;
-        let host = request.url.host().map(|host| host_name(&host)).unwrap_or_default();
+        let host = request
+            .url
+            .host()
+            .map(|host| host_name(&host))
+            .unwrap_or_default();
         let mut sealed = Sealed::default();
         let mut put = |text: &str, encode: bool| sealed.reveal(egress, &route, &host, text, encode);
         let url = put(request.url.as_str(), true)?;
-        let url = Url::parse(&url).map_err(|_| NetError("the secret does not fit into the URL".to_owned()))?;
+        let url =
+            Url::parse(&url).map_err(|_| NetError("the secret does not fit into the URL".to_owned()))?;
         let mut headers = HeaderMap::with_capacity(request.headers.len());
         for (name, value) in &request.headers {
             let text = value.to_str().unwrap_or_default();
@@ -166,21 +202,40 @@ impl Client {
             headers.append(name, revealed);
         }
         let body = request.body.as_deref().map(|body| put(body, false)).transpose()?;
-        let client = if route == Route::Private { &self.private } else { &self.public };
+        let client = if route == Route::Private {
+            &self.private
+        } else {
+            &self.public
+        };
         let mut outgoing = client.request(request.method.clone(), url).headers(headers);
         if let Some(body) = body {
             outgoing = outgoing.body(body);
         }
-        let response = outgoing.send().await.map_err(|error| NetError(sealed.redact(&describe(error))))?;
+        let response = outgoing
+            .send()
+            .await
+            .map_err(|error| NetError(sealed.redact(&describe(error))))?;
         Ok((response, sealed))
     }
 
-    async fn read(&self, url: &Url, mut response: reqwest::Response, sealed: &Sealed) -> Result<Value, NetError> {
+    async fn read(
+        &self,
+        url: &Url,
+        mut response: reqwest::Response,
+        sealed: &Sealed,
+    ) -> Result<Value, NetError> {
         let status = response.status();
         let headers = header_object(response.headers(), sealed);
-        let mut held = Held { total: Arc::clone(&self.in_flight), mine: 0 };
+        let mut held = Held {
+            total: Arc::clone(&self.in_flight),
+            mine: 0,
+        };
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| NetError(sealed.redact(&describe(error))))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| NetError(sealed.redact(&describe(error))))?
+        {
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(NetError(format!("the response is larger than {MAX_BODY} bytes")));
             }
@@ -201,7 +256,8 @@ impl Client {
 /// Turns a request into the one a redirect asks for.
 fn redirect(request: &mut Request, status: StatusCode, next: Url) -> Result<(), NetError> {
     let becomes_get = status == StatusCode::SEE_OTHER
-        || (matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND) && request.method == Method::POST);
+        || (matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND)
+            && request.method == Method::POST);
     if becomes_get && request.method != Method::HEAD {
         request.method = Method::GET;
         request.body = None;
@@ -210,7 +266,9 @@ fn redirect(request: &mut Request, status: StatusCode, next: Url) -> Result<(), 
     if next.origin() != request.url.origin() {
         let holds_secret = |text: &str| text.contains(OPEN);
         if request.body.as_deref().is_some_and(holds_secret) {
-            return Err(NetError("a request with a secret in its body was redirected to another origin".to_owned()));
+            return Err(NetError(
+                "a request with a secret in its body was redirected to another origin".to_owned(),
+            ));
         }
         let sensitive: Vec<_> = request
             .headers
@@ -237,13 +295,25 @@ struct Sealed(Vec<(String, String)>);
 
 impl Sealed {
     /// Replaces the placeholders in `text` by their values.
-    fn reveal(&mut self, egress: &Egress, route: &Route, host: &str, text: &str, encode: bool) -> Result<String, NetError> {
+    fn reveal(
+        &mut self,
+        egress: &Egress,
+        route: &Route,
+        host: &str,
+        text: &str,
+        encode: bool,
+    ) -> Result<String, NetError> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         loop {
             let plain = rest.find(OPEN).map(|at| (at, OPEN, "}}"));
-            let encoded = if encode { rest.find(OPEN_ENCODED).map(|at| (at, OPEN_ENCODED, "%7D%7D")) } else { None };
-            let Some((at, open, close)) = [plain, encoded].into_iter().flatten().min_by_key(|found| found.0) else {
+            let encoded = if encode {
+                rest.find(OPEN_ENCODED).map(|at| (at, OPEN_ENCODED, "%7D%7D"))
+            } else {
+                None
+            };
+            let Some((at, open, close)) = [plain, encoded].into_iter().flatten().min_by_key(|found| found.0)
+            else {
                 out.push_str(rest);
                 return Ok(out);
             };
@@ -259,7 +329,13 @@ impl Sealed {
         }
     }
 
-    fn value(&mut self, egress: &Egress, route: &Route, host: &str, handle: &str) -> Result<String, NetError> {
+    fn value(
+        &mut self,
+        egress: &Egress,
+        route: &Route,
+        host: &str,
+        handle: &str,
+    ) -> Result<String, NetError> {
         let refused = || NetError(format!("the secret `{handle}` may not be sent to {host}"));
         if let Route::Public { secret: Some(bound) } = route
             && bound != handle
@@ -274,31 +350,47 @@ impl Sealed {
 
     /// Puts the placeholders back where the other side echoed a value.
     fn redact(&self, text: &str) -> String {
-        self.0.iter().filter(|(value, _)| !value.is_empty()).fold(text.to_owned(), |text, (value, placeholder)| {
-            let text = if text.contains(value.as_str()) { text.replace(value.as_str(), placeholder) } else { text };
-            let encoded = percent_encode(value);
-            if encoded != *value && text.contains(&encoded) { text.replace(&encoded, placeholder) } else { text }
-        })
+        self.0.iter().filter(|(value, _)| !value.is_empty()).fold(
+            text.to_owned(),
+            |text, (value, placeholder)| {
+                let text = if text.contains(value.as_str()) {
+                    text.replace(value.as_str(), placeholder)
+                } else {
+                    text
+                };
+                let encoded = percent_encode(value);
+                if encoded != *value && text.contains(&encoded) {
+                    text.replace(&encoded, placeholder)
+                } else {
+                    text
+                }
+            },
+        )
     }
 }
 
 fn percent_encode(value: &str) -> String {
     use std::fmt::Write as _;
-    value.bytes().fold(String::with_capacity(value.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
+    value
+        .bytes()
+        .fold(String::with_capacity(value.len()), |mut out, byte| {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+            out
+        })
 }
 
 /// Lower-case names; repeated headers joined with `, `; `set-cookie` as an array.
 fn header_object(headers: &HeaderMap, sealed: &Sealed) -> Value {
     let mut object = Map::new();
     for name in headers.keys() {
-        let values = headers.get_all(name).iter().map(|value| sealed.redact(&String::from_utf8_lossy(value.as_bytes())));
+        let values = headers
+            .get_all(name)
+            .iter()
+            .map(|value| sealed.redact(&String::from_utf8_lossy(value.as_bytes())));
         let value = if *name == SET_COOKIE {
             Value::from(values.collect::<Vec<_>>())
         } else {
@@ -333,7 +425,11 @@ mod tests {
     fn egress() -> Egress {
         let skill = SkillId::new("a").unwrap();
         let secrets = MemorySecrets::default().with(&skill, "key", "api.example.com", "s3cr/t");
-        Egress { skill, grant: Arc::new(Grant::none()), secrets: Some(Arc::new(secrets)) }
+        Egress {
+            skill,
+            grant: Arc::new(Grant::none()),
+            secrets: Some(Arc::new(secrets)),
+        }
     }
 
     #[test]
@@ -341,19 +437,34 @@ mod tests {
         let route = Route::Public { secret: None };
         let mut sealed = Sealed::default();
         let mut put = |host: &str, text: &str, encode| sealed.reveal(&egress(), &route, host, text, encode);
-        assert_eq!(put("api.example.com", "Bearer {{secret:key}}!", false).unwrap(), "Bearer s3cr/t!");
+        assert_eq!(
+            put("api.example.com", "Bearer {{secret:key}}!", false).unwrap(),
+            "Bearer s3cr/t!"
+        );
         let url = Url::parse("https://api.example.com/bot{{secret:key}}/x?q={{secret:key}}").unwrap();
-        assert_eq!(put("api.example.com", url.as_str(), true).unwrap(), "https://api.example.com/bots3cr%2Ft/x?q=s3cr%2Ft");
+        assert_eq!(
+            put("api.example.com", url.as_str(), true).unwrap(),
+            "https://api.example.com/bots3cr%2Ft/x?q=s3cr%2Ft"
+        );
         assert!(put("evil.example.com", "{{secret:key}}", false).is_err());
         assert!(put("api.example.com", "{{secret:other}}", false).is_err());
         assert!(put("api.example.com", "{{secret:key", false).is_err());
-        assert_eq!(sealed.redact("echo s3cr/t and s3cr%2Ft"), "echo {{secret:key}} and {{secret:key}}");
+        assert_eq!(
+            sealed.redact("echo s3cr/t and s3cr%2Ft"),
+            "echo {{secret:key}} and {{secret:key}}"
+        );
     }
 
     #[test]
     fn a_rule_names_the_only_secret() {
-        let route = Route::Public { secret: Some("other".into()) };
-        assert!(Sealed::default().reveal(&egress(), &route, "api.example.com", "{{secret:key}}", false).is_err());
+        let route = Route::Public {
+            secret: Some("other".into()),
+        };
+        assert!(
+            Sealed::default()
+                .reveal(&egress(), &route, "api.example.com", "{{secret:key}}", false)
+                .is_err()
+        );
     }
 
     #[test]
@@ -362,9 +473,19 @@ mod tests {
             "headers": {"Authorization": "Bearer x", "X-Key": "{{secret:key}}", "X-Other": "kept", "Cookie": "c"}}});
         let mut request = Request::parse(&describe).unwrap();
         let mut same = request.clone();
-        redirect(&mut same, StatusCode::TEMPORARY_REDIRECT, Url::parse("https://api.example.com/b").unwrap()).unwrap();
+        redirect(
+            &mut same,
+            StatusCode::TEMPORARY_REDIRECT,
+            Url::parse("https://api.example.com/b").unwrap(),
+        )
+        .unwrap();
         assert_eq!((same.headers.len(), same.method), (4, Method::POST));
-        redirect(&mut request, StatusCode::FOUND, Url::parse("https://other.example.com/b").unwrap()).unwrap();
+        redirect(
+            &mut request,
+            StatusCode::FOUND,
+            Url::parse("https://other.example.com/b").unwrap(),
+        )
+        .unwrap();
         assert_eq!(request.headers.keys().collect::<Vec<_>>(), ["x-other"]);
         assert_eq!((request.method, request.body), (Method::GET, None));
     }
@@ -373,16 +494,26 @@ mod tests {
     async fn a_name_with_one_private_address_is_refused() {
         struct Fixed(Vec<std::net::IpAddr>);
         impl NameResolver for Fixed {
-            fn resolve(&self, _: String) -> futures_util::future::BoxFuture<'static, std::io::Result<Vec<std::net::IpAddr>>> {
+            fn resolve(
+                &self,
+                _: String,
+            ) -> futures_util::future::BoxFuture<'static, std::io::Result<Vec<std::net::IpAddr>>>
+            {
                 let found = self.0.clone();
                 Box::pin(async move { Ok(found) })
             }
         }
-        let names: Arc<dyn NameResolver> = Arc::new(Fixed(vec!["1.1.1.1".parse().unwrap(), "127.0.0.1".parse().unwrap()]));
+        let names: Arc<dyn NameResolver> = Arc::new(Fixed(vec![
+            "1.1.1.1".parse().unwrap(),
+            "127.0.0.1".parse().unwrap(),
+        ]));
         let client = Client::new(&names).unwrap();
         let mut grant = Grant::none();
         grant.allow_host("rebind.example.com");
-        let egress = Egress { grant: Arc::new(grant), ..egress() };
+        let egress = Egress {
+            grant: Arc::new(grant),
+            ..egress()
+        };
         let request = Request::parse(&json!({"url": "https://rebind.example.com/"})).unwrap();
         let error = client.fetch(&egress, request).await.unwrap_err();
         assert!(error.0.contains("not a public address"), "{error}");

@@ -21,7 +21,15 @@ const TIMEOUT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_s
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 /// Headers that belong to the connection, not to the skill.
 const FORBIDDEN_HEADERS: [&str; 10] = [
-    "host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "expect", "proxy-authorization",
+    "host",
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "proxy-authorization",
     "proxy-connection",
 ];
 
@@ -64,9 +72,8 @@ impl Request {
     pub(crate) fn parse(description: &Value) -> Result<Self, NetError> {
         let fail = |text: String| Err(NetError(text));
         let url = match description.get("url") {
-            Some(Value::String(text)) if text.len() <= MAX_URL => {
-                Url::parse(text).map_err(|error| NetError(format!("`{}` is not a URL: {error}", shorten(text))))?
-            }
+            Some(Value::String(text)) if text.len() <= MAX_URL => Url::parse(text)
+                .map_err(|error| NetError(format!("`{}` is not a URL: {error}", shorten(text))))?,
             Some(Value::String(_)) => return fail(format!("the URL is longer than {MAX_URL} bytes")),
             _ => return fail("the first argument must be a URL as a string".to_owned()),
         };
@@ -82,7 +89,13 @@ impl Request {
                 Method::from_bytes(name.to_ascii_uppercase().as_bytes())
                     .map_err(|_| NetError(format!("`{}` is not a method", shorten(name))))?
             }
-            Some(other) => return fail(format!("method must be one of {}, not {}", METHODS.join(", "), shorten(&other.to_string()))),
+            Some(other) => {
+                return fail(format!(
+                    "method must be one of {}, not {}",
+                    METHODS.join(", "),
+                    shorten(&other.to_string())
+                ));
+            }
         };
         let body = match options.get("body") {
             None | Some(Value::Null) => None,
@@ -92,7 +105,9 @@ impl Request {
             Some(Value::String(text)) => Some(text.clone()),
             Some(_) => return fail("the body must be a string; use JSON.stringify for an object".to_owned()),
         };
-        if body.as_deref().is_some_and(|text| !text.is_empty()) && matches!(method, Method::GET | Method::HEAD) {
+        if body.as_deref().is_some_and(|text| !text.is_empty())
+            && matches!(method, Method::GET | Method::HEAD)
+        {
             return fail(format!("a {method} request has no body"));
         }
         let (timeout, timeout_was_ms) = timeout(options)?;
@@ -101,7 +116,15 @@ impl Request {
             Some("error") => Redirect::Error,
             _ => Redirect::Follow,
         };
-        Ok(Self { method, url, headers: headers(options.get("headers"))?, body, timeout, redirect, timeout_was_ms })
+        Ok(Self {
+            method,
+            url,
+            headers: headers(options.get("headers"))?,
+            body,
+            timeout,
+            redirect,
+            timeout_was_ms,
+        })
     }
 }
 
@@ -125,10 +148,17 @@ fn headers(wanted: Option<&Value>) -> Result<HeaderMap, NetError> {
             Value::String(text) => text.clone(),
             Value::Null => continue,
             Value::Number(_) | Value::Bool(_) => value.to_string(),
-            _ => return Err(NetError(format!("the value of the header `{key}` must be a string"))),
+            _ => {
+                return Err(NetError(format!(
+                    "the value of the header `{key}` must be a string"
+                )));
+            }
         };
-        let value = HeaderValue::from_str(&text)
-            .map_err(|_| NetError(format!("the value of the header `{key}` holds a forbidden character")))?;
+        let value = HeaderValue::from_str(&text).map_err(|_| {
+            NetError(format!(
+                "the value of the header `{key}` holds a forbidden character"
+            ))
+        })?;
         headers.append(key, value);
     }
     Ok(headers)
@@ -149,7 +179,10 @@ fn timeout(options: &Map<String, Value>) -> Result<(Duration, bool), NetError> {
         (None, Some(value)) => (value, false),
         (None, None) => return Ok((TIMEOUT.0, false)),
     };
-    Ok((Duration::from_secs_f64(seconds.min(TIMEOUT.1.as_secs_f64())), was_ms))
+    Ok((
+        Duration::from_secs_f64(seconds.min(TIMEOUT.1.as_secs_f64())),
+        was_ms,
+    ))
 }
 
 /// Decides whether a request to `url` may leave, and how.
@@ -157,10 +190,16 @@ pub(crate) fn authorize(grant: &Grant, method: &Method, url: &Url) -> Result<Rou
     let secure = match url.scheme() {
         "https" => true,
         "http" => false,
-        other => return Err(NetError(format!("`{other}:` addresses cannot be requested; use https"))),
+        other => {
+            return Err(NetError(format!(
+                "`{other}:` addresses cannot be requested; use https"
+            )));
+        }
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(NetError("a URL must not hold a user name or password; use a header".to_owned()));
+        return Err(NetError(
+            "a URL must not hold a user name or password; use a header".to_owned(),
+        ));
     }
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(NetError("the URL has no host".to_owned()));
@@ -169,7 +208,11 @@ pub(crate) fn authorize(grant: &Grant, method: &Method, url: &Url) -> Result<Rou
     if grant.private.contains(&(name.clone(), port)) {
         return Ok(Route::Private);
     }
-    let Some(rule) = grant.hosts.iter().find(|rule| rule.allows(method.as_str(), secure, &name, port)) else {
+    let Some(rule) = grant
+        .hosts
+        .iter()
+        .find(|rule| rule.allows(method.as_str(), secure, &name, port))
+    else {
         return Err(NetError(format!(
             "{method} {}://{name}:{port} is not granted; ask for the host in the manifest's permissions.net",
             url.scheme()
@@ -181,9 +224,13 @@ pub(crate) fn authorize(grant: &Grant, method: &Method, url: &Url) -> Result<Rou
         Host::Domain(_) => None,
     };
     if literal.is_some_and(|address| !is_public(address)) {
-        return Err(NetError(format!("{name} is not a public address; only the user can allow it, by an explicit grant")));
+        return Err(NetError(format!(
+            "{name} is not a public address; only the user can allow it, by an explicit grant"
+        )));
     }
-    Ok(Route::Public { secret: rule.secret_handle().map(str::to_owned) })
+    Ok(Route::Public {
+        secret: rule.secret_handle().map(str::to_owned),
+    })
 }
 
 /// The host without brackets or a trailing dot, in lower case.
@@ -211,8 +258,13 @@ mod tests {
 
     #[test]
     fn requests_are_read() {
-        let request = parse(&json!({"method": "post", "headers": {"X-A": "1", "Content-Length": "9"}, "body": "hi"})).unwrap();
-        assert_eq!((request.method, request.body.as_deref()), (Method::POST, Some("hi")));
+        let request =
+            parse(&json!({"method": "post", "headers": {"X-A": "1", "Content-Length": "9"}, "body": "hi"}))
+                .unwrap();
+        assert_eq!(
+            (request.method, request.body.as_deref()),
+            (Method::POST, Some("hi"))
+        );
         assert_eq!(request.headers.len(), 1);
         assert_eq!(parse(&json!(null)).unwrap().timeout, Duration::from_secs(30));
     }
@@ -220,10 +272,21 @@ mod tests {
     #[test]
     fn bad_requests_throw() {
         for options in [
-            json!({"method": "TRACE"}), json!({"method": "CONNECT"}), json!({"method": 5}), json!({"method": "POST", "body": {"a": 1}}),
-            json!({"method": "POST", "body": 5}), json!({"body": "x"}), json!({"headers": []}), json!({"headers": {"host": "x"}}),
-            json!({"headers": {"a b": "x"}}), json!({"headers": {"a": "x\r\ny: z"}}), json!({"headers": {"a": {}}}),
-            json!({"timeout": 0}), json!({"timeout": -1}), json!({"timeout": "x"}), json!([]),
+            json!({"method": "TRACE"}),
+            json!({"method": "CONNECT"}),
+            json!({"method": 5}),
+            json!({"method": "POST", "body": {"a": 1}}),
+            json!({"method": "POST", "body": 5}),
+            json!({"body": "x"}),
+            json!({"headers": []}),
+            json!({"headers": {"host": "x"}}),
+            json!({"headers": {"a b": "x"}}),
+            json!({"headers": {"a": "x\r\ny: z"}}),
+            json!({"headers": {"a": {}}}),
+            json!({"timeout": 0}),
+            json!({"timeout": -1}),
+            json!({"timeout": "x"}),
+            json!([]),
         ] {
             assert!(parse(&options).is_err(), "{options}");
         }
@@ -233,31 +296,75 @@ mod tests {
 
     #[test]
     fn timeouts_are_seconds_unless_they_are_large() {
-        let read = |options: &Value| parse(options).map(|request| (request.timeout, request.timeout_was_ms)).unwrap();
+        let read = |options: &Value| {
+            parse(options)
+                .map(|request| (request.timeout, request.timeout_was_ms))
+                .unwrap()
+        };
         assert_eq!(read(&json!({"timeout": 60})), (Duration::from_secs(60), false));
         assert_eq!(read(&json!({"timeout": 10000})), (Duration::from_secs(10), true));
-        assert_eq!(read(&json!({"timeoutMs": 500})), (Duration::from_millis(500), false));
+        assert_eq!(
+            read(&json!({"timeoutMs": 500})),
+            (Duration::from_millis(500), false)
+        );
         assert_eq!(read(&json!({"timeout": 999})), (Duration::from_secs(120), false));
     }
 
     #[test]
     fn only_granted_public_hosts_are_reached() {
         let mut grant = Grant::none();
-        grant.allow_host("*").allow_private("127.0.0.1", 8080).allow_private("::1", 9000).allow_private("db.internal", 80);
+        grant
+            .allow_host("*")
+            .allow_private("127.0.0.1", 8080)
+            .allow_private("::1", 9000)
+            .allow_private("db.internal", 80);
         let decide = |url: &str| authorize(&grant, &Method::GET, &Url::parse(url).unwrap());
-        assert_eq!(decide("https://api.example.com/"), Ok(Route::Public { secret: None }));
-        for private in ["http://127.0.0.1:8080/", "https://127.0.0.1:8080/", "http://[::1]:9000/", "http://DB.internal/", "http://0x7f.1:8080/"] {
+        assert_eq!(
+            decide("https://api.example.com/"),
+            Ok(Route::Public { secret: None })
+        );
+        for private in [
+            "http://127.0.0.1:8080/",
+            "https://127.0.0.1:8080/",
+            "http://[::1]:9000/",
+            "http://DB.internal/",
+            "http://0x7f.1:8080/",
+        ] {
             assert_eq!(decide(private), Ok(Route::Private), "{private}");
         }
         for refused in [
-            "http://api.example.com/", "https://api.example.com:8443/", "https://127.0.0.1/", "https://127.0.0.1:8081/",
-            "https://2130706433/", "https://0x7f000001/", "https://0177.0.0.1/", "https://127.1/", "https://[::1]/",
-            "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/", "https://[fe80::1]/",
-            "https://169.254.169.254/latest/meta-data/", "https://10.0.0.1/", "https://192.168.1.1/", "https://100.64.0.1/",
-            "https://0.0.0.0/", "https://user:pass@api.example.com/", "file:///etc/passwd", "ftp://api.example.com/", "data:text/plain,x",
+            "http://api.example.com/",
+            "https://api.example.com:8443/",
+            "https://127.0.0.1/",
+            "https://127.0.0.1:8081/",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0177.0.0.1/",
+            "https://127.1/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[64:ff9b::7f00:1]/",
+            "https://[2002:7f00:1::]/",
+            "https://[fe80::1]/",
+            "https://169.254.169.254/latest/meta-data/",
+            "https://10.0.0.1/",
+            "https://192.168.1.1/",
+            "https://100.64.0.1/",
+            "https://0.0.0.0/",
+            "https://user:pass@api.example.com/",
+            "file:///etc/passwd",
+            "ftp://api.example.com/",
+            "data:text/plain,x",
         ] {
             assert!(decide(refused).is_err(), "{refused}");
         }
-        assert!(authorize(&Grant::none(), &Method::GET, &Url::parse("https://api.example.com/").unwrap()).is_err());
+        assert!(
+            authorize(
+                &Grant::none(),
+                &Method::GET,
+                &Url::parse("https://api.example.com/").unwrap()
+            )
+            .is_err()
+        );
     }
 }

@@ -22,7 +22,9 @@ async fn concurrent_calls_each_get_their_own_result() {
         let (engine, id) = (&engine, &id);
         let name = ["sync", "slow", "async"][n % 3];
         async move {
-            let output = engine.call_tool(id, name, json!({ "n": n }), CallOptions::default()).await;
+            let output = engine
+                .call_tool(id, name, json!({ "n": n }), CallOptions::default())
+                .await;
             assert_eq!(output.unwrap().text, format!("{name}{n}"));
         }
     });
@@ -63,8 +65,15 @@ impl HostModule for Gate {
 }
 
 fn gated() -> (Engine, Arc<Gate>) {
-    let gate = Arc::new(Gate { entered: AtomicUsize::new(0), left: AtomicUsize::new(0), permits: Semaphore::new(0) });
-    (Engine::builder().workers(1).module(gate.clone()).build().unwrap(), gate)
+    let gate = Arc::new(Gate {
+        entered: AtomicUsize::new(0),
+        left: AtomicUsize::new(0),
+        permits: Semaphore::new(0),
+    });
+    (
+        Engine::builder().workers(1).module(gate.clone()).build().unwrap(),
+        gate,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,11 +85,16 @@ async fn a_full_mailbox_says_so() {
         tokio::spawn(async move { call(&engine, &id, json!({ "n": 0 })).await })
     };
     until(|| gate.entered.load(Ordering::SeqCst) == 1).await;
-    let mut waiting: Vec<_> = (1..=64).map(|n| Box::pin(call(&engine, &id, json!({ "n": n })))).collect();
+    let mut waiting: Vec<_> = (1..=64)
+        .map(|n| Box::pin(call(&engine, &id, json!({ "n": n }))))
+        .collect();
     for call in &mut waiting {
         assert!(is_pending(call.as_mut()).await);
     }
-    assert!(matches!(call(&engine, &id, json!({ "n": 99 })).await, Err(ToolError::Busy { limit: 64, .. })));
+    assert!(matches!(
+        call(&engine, &id, json!({ "n": 99 })).await,
+        Err(ToolError::Busy { limit: 64, .. })
+    ));
     gate.permits.add_permits(1);
     assert_eq!(first.await.unwrap().as_deref(), Ok("0"));
     for (n, result) in join_all(waiting).await.into_iter().enumerate() {
@@ -93,7 +107,12 @@ async fn a_full_mailbox_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_future_cancels_the_call() {
     let (engine, gate) = gated();
-    let id = run(&engine, "drop", &tool("if (args.spin) { for (;;); } return gate.wait(args.n);")).await;
+    let id = run(
+        &engine,
+        "drop",
+        &tool("if (args.spin) { for (;;); } return gate.wait(args.n);"),
+    )
+    .await;
     let mut dropped = Box::pin(call(&engine, &id, json!({ "n": 1 })));
     assert!(is_pending(dropped.as_mut()).await);
     until(|| gate.entered.load(Ordering::SeqCst) == 1).await;
@@ -104,7 +123,12 @@ async fn dropping_the_future_cancels_the_call() {
     assert!(is_pending(spinning.as_mut()).await);
     drop(spinning);
     gate.permits.add_permits(1);
-    assert_eq!(call_for(&engine, &id, json!({ "n": 2 }), Duration::from_secs(10)).await.as_deref(), Ok("2"));
+    assert_eq!(
+        call_for(&engine, &id, json!({ "n": 2 }), Duration::from_secs(10))
+            .await
+            .as_deref(),
+        Ok("2")
+    );
     engine.shutdown().await;
 }
 
@@ -114,14 +138,23 @@ async fn stop_ends_what_runs_and_what_waits() {
     let code = "var tools = [{ name: 'run', execute(args) { if (args.spin) for (;;); return gate.wait(1); } }, { name: 'later', execute: () => new Promise((d) => setTimeout(d, 60000)) }];";
     let id = run(&engine, "stops", code).await;
     let later = engine.call_tool(&id, "later", json!({}), CallOptions::default());
-    let calls = [call(&engine, &id, json!({})), call(&engine, &id, json!({})), call(&engine, &id, json!({ "spin": true }))];
+    let calls = [
+        call(&engine, &id, json!({})),
+        call(&engine, &id, json!({})),
+        call(&engine, &id, json!({ "spin": true })),
+    ];
     let stop = async {
         until(|| gate.entered.load(Ordering::SeqCst) == 1).await;
         engine.stop(&id).await.unwrap();
     };
     let (later, calls, ()) = tokio::join!(later, join_all(calls), stop);
     assert!(matches!(later, Err(ToolError::Stopped { .. })), "{later:?}");
-    assert!(calls.iter().all(|result| matches!(result, Err(ToolError::Stopped { .. }))), "{calls:?}");
+    assert!(
+        calls
+            .iter()
+            .all(|result| matches!(result, Err(ToolError::Stopped { .. }))),
+        "{calls:?}"
+    );
     assert_eq!(gate.left.load(Ordering::SeqCst), 1);
     engine.shutdown().await;
 }
@@ -146,7 +179,10 @@ async fn dropping_the_engine_ends_its_threads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn start_and_stop_do_not_race() {
     let engine = engine();
-    let id = engine.install(crate::support::package("race", &tool("return 1")), Grant::none()).await.unwrap();
+    let id = engine
+        .install(crate::support::package("race", &tool("return 1")), Grant::none())
+        .await
+        .unwrap();
     let steps = (0..20).map(|n| {
         let (engine, id) = (&engine, &id);
         async move {

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use openhuman_skills::{CallOptions, Engine, Grant, SkillError, SkillEvent, SkillId, SkillPackage, SkillStatus, ToolError};
+use openhuman_skills::{
+    CallOptions, Engine, Grant, SkillError, SkillEvent, SkillId, SkillPackage, SkillStatus, ToolError,
+};
 use serde_json::json;
 
 use crate::support::{call, engine, package, run, run_with, tool, until};
@@ -25,7 +27,10 @@ async fn a_skill_goes_through_its_life() {
     let engine = engine();
     let mut events = engine.events();
     let mut changes = engine.changes();
-    let id = engine.install(package("life", TRACE), Grant::none()).await.unwrap();
+    let id = engine
+        .install(package("life", TRACE), Grant::none())
+        .await
+        .unwrap();
     assert_eq!(engine.snapshots()[0].status, SkillStatus::Pending);
     assert_eq!(engine.snapshots()[0].connection_status, "offline");
     assert!(changes.has_changed().unwrap());
@@ -33,7 +38,10 @@ async fn a_skill_goes_through_its_life() {
     engine.start(&id).await.unwrap();
     assert!(changes.has_changed().unwrap());
     let snapshot = engine.snapshots().remove(0);
-    assert_eq!((snapshot.status, snapshot.connection_status.as_str()), (SkillStatus::Running, "connected"));
+    assert_eq!(
+        (snapshot.status, snapshot.connection_status.as_str()),
+        (SkillStatus::Running, "connected")
+    );
     assert_eq!(snapshot.state, json!({"connection_status": "connected"}));
     assert_eq!(
         serde_json::to_value(&snapshot.tools).unwrap(),
@@ -45,7 +53,10 @@ async fn a_skill_goes_through_its_life() {
     );
     let trace = call(&engine, &id, json!({})).await.unwrap();
     assert_eq!(trace, r#"["init:true","start:{\"auth\":null,\"oauth\":null}"]"#);
-    assert!(matches!(engine.start(&id).await, Err(SkillError::AlreadyRunning { .. })));
+    assert!(matches!(
+        engine.start(&id).await,
+        Err(SkillError::AlreadyRunning { .. })
+    ));
     engine.stop(&id).await.unwrap();
     assert_eq!(engine.snapshots()[0].status, SkillStatus::Stopped);
     let error = call(&engine, &id, json!({})).await.unwrap_err();
@@ -53,7 +64,10 @@ async fn a_skill_goes_through_its_life() {
     engine.start(&id).await.unwrap();
     engine.remove(&id).await.unwrap();
     assert!(engine.snapshots().is_empty());
-    assert_eq!(call(&engine, &id, json!({})).await.unwrap_err().to_string(), "Skill 'life' not found");
+    assert_eq!(
+        call(&engine, &id, json!({})).await.unwrap_err().to_string(),
+        "Skill 'life' not found"
+    );
     let mut seen = Vec::new();
     while let Ok(event) = events.try_recv() {
         match event {
@@ -82,8 +96,12 @@ async fn published_bundles_run_unmodified() {
     let engine = engine();
     let id = run(&engine, "b", bundle).await;
     let text = call(&engine, &id, json!({})).await.unwrap();
-    assert_eq!(text, r#"{"success":true,"window":true,"id":"b","big":"1180591620717411303424"}"#);
-    let plain = "var tools = [{ name: 'run', execute: () => 'plain' }]; function init() { globalThis.ready = 1; }";
+    assert_eq!(
+        text,
+        r#"{"success":true,"window":true,"id":"b","big":"1180591620717411303424"}"#
+    );
+    let plain =
+        "var tools = [{ name: 'run', execute: () => 'plain' }]; function init() { globalThis.ready = 1; }";
     let id = run(&engine, "plain", plain).await;
     assert_eq!(call(&engine, &id, json!({})).await.unwrap(), "plain");
     engine.shutdown().await;
@@ -107,21 +125,53 @@ async fn results_become_text() {
     let id = run(&engine, "results", &code).await;
     let kind = |kind: &'static str| call(&engine, &id, json!({ "kind": kind }));
     for (name, text) in [
-        ("string", "text"), ("object", r#"{"a":[1,"x"]}"#), ("number", "4.5"), ("bool", "true"), ("none", "null"), ("null", "null"),
-        ("promise", r#"{"p":1}"#), ("async", "null"), ("later", "later"), ("unicode", "\u{fffd}ü€😀"),
+        ("string", "text"),
+        ("object", r#"{"a":[1,"x"]}"#),
+        ("number", "4.5"),
+        ("bool", "true"),
+        ("none", "null"),
+        ("null", "null"),
+        ("promise", r#"{"p":1}"#),
+        ("async", "null"),
+        ("later", "later"),
+        ("unicode", "\u{fffd}ü€😀"),
     ] {
         assert_eq!(kind(name).await.as_deref(), Ok(text), "{name}");
     }
     let broken = kind("throw").await.unwrap_err().to_string();
-    assert!(broken.starts_with("Tool execution failed: broken") && broken.contains("index.js:"), "{broken}");
-    assert_eq!(kind("throw-text").await.unwrap_err().to_string(), "Tool execution failed: just text");
-    assert!(kind("reject").await.unwrap_err().to_string().starts_with("Tool execution failed: TypeError: rejected"));
+    assert!(
+        broken.starts_with("Tool execution failed: broken") && broken.contains("index.js:"),
+        "{broken}"
+    );
+    assert_eq!(
+        kind("throw-text").await.unwrap_err().to_string(),
+        "Tool execution failed: just text"
+    );
+    assert!(
+        kind("reject")
+            .await
+            .unwrap_err()
+            .to_string()
+            .starts_with("Tool execution failed: TypeError: rejected")
+    );
     assert!(matches!(kind("never").await, Err(ToolError::NeverSettles { .. })));
     assert!(matches!(kind("cyclic").await, Err(ToolError::Failed { .. })));
-    assert!(matches!(kind("large").await, Err(ToolError::ResultTooLarge { .. })));
-    let missing = engine.call_tool(&id, "nope", json!({}), CallOptions::default()).await.unwrap_err();
-    assert_eq!(missing.to_string(), "Tool execution failed: Tool 'nope' not found");
-    assert!(matches!(call(&engine, &id, json!([1])).await, Err(ToolError::InvalidArguments { .. })));
+    assert!(matches!(
+        kind("large").await,
+        Err(ToolError::ResultTooLarge { .. })
+    ));
+    let missing = engine
+        .call_tool(&id, "nope", json!({}), CallOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        "Tool execution failed: Tool 'nope' not found"
+    );
+    assert!(matches!(
+        call(&engine, &id, json!([1])).await,
+        Err(ToolError::InvalidArguments { .. })
+    ));
     assert_eq!(kind("string").await.as_deref(), Ok("text"));
     engine.shutdown().await;
 }
@@ -129,24 +179,51 @@ async fn results_become_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_fails_is_a_typed_error() {
     let limits = Duration::from_millis(300);
-    let engine = Engine::builder().workers(2).lifecycle_limits(limits, limits, limits).build().unwrap();
+    let engine = Engine::builder()
+        .workers(2)
+        .lifecycle_limits(limits, limits, limits)
+        .build()
+        .unwrap();
     let cases = [
         ("syntax", "let = ;", "the script failed"),
         ("throws", "throw new Error('at load')", "at load"),
-        ("init", "function init() { throw new Error('in init') }", "init() failed: in init"),
-        ("reject", "async function start() { throw new Error('in start') }", "start() rejected: in start"),
-        ("never", "function init() { return new Promise(() => {}) }", "never settles"),
+        (
+            "init",
+            "function init() { throw new Error('in init') }",
+            "init() failed: in init",
+        ),
+        (
+            "reject",
+            "async function start() { throw new Error('in start') }",
+            "start() rejected: in start",
+        ),
+        (
+            "never",
+            "function init() { return new Promise(() => {}) }",
+            "never settles",
+        ),
         ("loop", "function init() { for (;;); }", "init() timed out"),
         ("load-loop", "for (;;);", "init() timed out"),
         ("slow", "function start() { sleep(60000) }", "start() timed out"),
-        ("pending", "function init() { return new Promise((d) => setTimeout(d, 60000)) }", "init() timed out"),
+        (
+            "pending",
+            "function init() { return new Promise((d) => setTimeout(d, 60000)) }",
+            "init() timed out",
+        ),
     ];
     for (name, code, text) in cases {
         let id = engine.install(package(name, code), Grant::none()).await.unwrap();
         let error = engine.start(&id).await.unwrap_err().to_string();
         assert!(error.contains(text), "{name}: {error}");
-        let snapshot = engine.snapshots().into_iter().find(|snapshot| snapshot.skill_id == name).unwrap();
-        assert_eq!((snapshot.status, snapshot.error.as_deref()), (SkillStatus::Error, Some(error.as_str())));
+        let snapshot = engine
+            .snapshots()
+            .into_iter()
+            .find(|snapshot| snapshot.skill_id == name)
+            .unwrap();
+        assert_eq!(
+            (snapshot.status, snapshot.error.as_deref()),
+            (SkillStatus::Error, Some(error.as_str()))
+        );
     }
     let fine = run(&engine, "fine", &tool("return 1")).await;
     assert_eq!(call(&engine, &fine, json!({})).await.as_deref(), Ok("1"));
@@ -156,9 +233,16 @@ async fn a_start_that_fails_is_a_typed_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_is_bounded() {
     let limit = Duration::from_millis(300);
-    let engine = Engine::builder().workers(1).lifecycle_limits(limit * 10, limit * 10, limit).build().unwrap();
+    let engine = Engine::builder()
+        .workers(1)
+        .lifecycle_limits(limit * 10, limit * 10, limit)
+        .build()
+        .unwrap();
     let id = run(&engine, "stuck", "function stop() { for (;;); }").await;
-    assert!(matches!(engine.stop(&id).await, Err(SkillError::TimedOut { step: "stop", .. })));
+    assert!(matches!(
+        engine.stop(&id).await,
+        Err(SkillError::TimedOut { step: "stop", .. })
+    ));
     assert_eq!(engine.snapshots()[0].status, SkillStatus::Stopped);
     engine.start(&id).await.unwrap();
     let throws = run(&engine, "throws", "function stop() { throw new Error('no'); }").await;
@@ -177,7 +261,10 @@ async fn events_reach_the_skills_that_may_have_them() {
     let deaf = run_with(&engine, "deaf", &tool("return 1"), grant).await;
     assert_eq!(engine.server_event("price:changed", json!({"p": 5})).await, 1);
     assert_eq!(engine.server_event("something:else", json!(null)).await, 0);
-    assert_eq!(call(&engine, &granted, json!({})).await.unwrap(), r#"[["price:changed",{"p":5}]]"#);
+    assert_eq!(
+        call(&engine, &granted, json!({})).await.unwrap(),
+        r#"[["price:changed",{"p":5}]]"#
+    );
     assert_eq!(call(&engine, &other, json!({})).await.unwrap(), "[]");
     engine.stop(&deaf).await.unwrap();
     engine.shutdown().await;
@@ -187,12 +274,21 @@ async fn events_reach_the_skills_that_may_have_them() {
 async fn packages_are_checked_when_they_are_installed() {
     let engine = engine();
     let id = engine.install(package("twice", ""), Grant::none()).await.unwrap();
-    assert!(matches!(engine.install(package("twice", ""), Grant::none()).await, Err(SkillError::AlreadyInstalled { .. })));
+    assert!(matches!(
+        engine.install(package("twice", ""), Grant::none()).await,
+        Err(SkillError::AlreadyInstalled { .. })
+    ));
     let other_os = if cfg!(windows) { "linux" } else { "windows" };
     let manifest = json!({"id": "os", "name": "os", "platforms": [other_os]}).to_string();
     let package = SkillPackage::from_parts(&manifest, String::new()).unwrap();
-    assert!(matches!(engine.install(package, Grant::none()).await, Err(SkillError::UnsupportedPlatform { .. })));
-    assert!(matches!(engine.start(&SkillId::new("nobody").unwrap()).await, Err(SkillError::Unknown { .. })));
+    assert!(matches!(
+        engine.install(package, Grant::none()).await,
+        Err(SkillError::UnsupportedPlatform { .. })
+    ));
+    assert!(matches!(
+        engine.start(&SkillId::new("nobody").unwrap()).await,
+        Err(SkillError::Unknown { .. })
+    ));
     engine.start(&id).await.unwrap();
     engine.shutdown().await;
     assert!(engine.start(&id).await.is_err());
@@ -214,11 +310,21 @@ async fn setup_decides_the_connection_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_never_end_end_the_skill() {
     let limit = Duration::from_millis(200);
-    let engine = Engine::builder().workers(1).background_limit(limit).build().unwrap();
-    let storm = "function start() { const again = () => Promise.resolve().then(again); setTimeout(again, 1); }";
+    let engine = Engine::builder()
+        .workers(1)
+        .background_limit(limit)
+        .build()
+        .unwrap();
+    let storm = "function start() { const again = () => Promise.resolve().then(again); setTimeout(() => { for (let i = 0; i < 100; i++) again(); }, 1); }";
     run(&engine, "storm", storm).await;
     let other = run(&engine, "other", &tool("return 1")).await;
-    until(|| engine.snapshots().iter().any(|snapshot| snapshot.status == SkillStatus::Error)).await;
+    until(|| {
+        engine
+            .snapshots()
+            .iter()
+            .any(|snapshot| snapshot.status == SkillStatus::Error)
+    })
+    .await;
     assert_eq!(call(&engine, &other, json!({})).await.as_deref(), Ok("1"));
     engine.shutdown().await;
 }

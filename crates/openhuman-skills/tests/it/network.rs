@@ -27,7 +27,13 @@ async fn serve(router: Router) -> SocketAddr {
 async fn echo(method: Method, headers: HeaderMap, request: Request) -> Response {
     let path = request.uri().to_string();
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+            .to_owned()
+    };
     let text = json!({"method": method.as_str(), "path": path, "auth": header("authorization"), "x": header("x-test"),
         "body": String::from_utf8_lossy(&body)});
     let several = AppendHeaders([("x-multi", "a"), ("x-multi", "b"), ("set-cookie", "s=1")]);
@@ -38,10 +44,16 @@ fn routes() -> Router {
     Router::new()
         .route("/echo", any(echo))
         .route("/echo/{*rest}", any(echo))
-        .route("/missing", get(|| async { (StatusCode::NOT_FOUND, "nothing here") }))
+        .route(
+            "/missing",
+            get(|| async { (StatusCode::NOT_FOUND, "nothing here") }),
+        )
         .route("/loop", get(|| async { Redirect::temporary("/loop") }))
         .route("/moved", any(|| async { Redirect::to("/echo") }))
-        .route("/large", get(|| async { Body::from(vec![b'x'; 9 * 1024 * 1024]) }))
+        .route(
+            "/large",
+            get(|| async { Body::from(vec![b'x'; 9 * 1024 * 1024]) }),
+        )
         .route("/slow", get(std::future::pending::<()>))
 }
 
@@ -56,25 +68,55 @@ async fn requests_go_out_and_answers_come_back() {
     let address = serve(routes()).await;
     let engine = engine();
     let id = run_with(&engine, "net", &tool("return eval(args.code);"), private(address)).await;
-    let eval = |code: &str| call(&engine, &id, json!({ "code": code.replace("BASE", &format!("http://{address}")) }));
+    let eval = |code: &str| {
+        call(
+            &engine,
+            &id,
+            json!({ "code": code.replace("BASE", &format!("http://{address}")) }),
+        )
+    };
     let post = "const r = net.fetch('BASE/echo?q=1', { method: 'POST', headers: { 'X-Test': 't' }, body: '{\"ü\":1}' }); [r.status, r.statusText, JSON.parse(r.body), r.headers['x-multi'], r.headers['set-cookie']]";
     assert_eq!(
         eval(post).await.as_deref(),
-        Ok(r#"[200,"OK",{"auth":"","body":"{\"ü\":1}","method":"POST","path":"/echo?q=1","x":"t"},"a, b",["s=1"]]"#)
+        Ok(
+            r#"[200,"OK",{"auth":"","body":"{\"ü\":1}","method":"POST","path":"/echo?q=1","x":"t"},"a, b",["s=1"]]"#
+        )
     );
-    assert_eq!(eval("net.fetch('BASE/missing').status").await.as_deref(), Ok("404"));
-    assert_eq!(eval("JSON.parse(net.fetch('BASE/moved', { method: 'POST', body: 'x' }).body).method").await.as_deref(), Ok("GET"));
-    assert_eq!(eval("net.fetch('BASE/moved', { redirect: 'manual' }).headers.location").await.as_deref(), Ok("/echo"));
+    assert_eq!(
+        eval("net.fetch('BASE/missing').status").await.as_deref(),
+        Ok("404")
+    );
+    assert_eq!(
+        eval("JSON.parse(net.fetch('BASE/moved', { method: 'POST', body: 'x' }).body).method")
+            .await
+            .as_deref(),
+        Ok("GET")
+    );
+    assert_eq!(
+        eval("net.fetch('BASE/moved', { redirect: 'manual' }).headers.location")
+            .await
+            .as_deref(),
+        Ok("/echo")
+    );
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         let code = format!("JSON.parse(net.fetch('BASE/echo', {{ method: '{method}' }}).body).method");
         assert_eq!(eval(&code).await.as_deref(), Ok(method));
     }
     for (code, text) in [
-        ("net.fetch('BASE/echo', { method: 'BREW' })", "method must be one of"),
-        ("net.fetch('BASE/echo', { method: 'POST', body: { a: 1 } })", "the body must be a string"),
+        (
+            "net.fetch('BASE/echo', { method: 'BREW' })",
+            "method must be one of",
+        ),
+        (
+            "net.fetch('BASE/echo', { method: 'POST', body: { a: 1 } })",
+            "the body must be a string",
+        ),
         ("net.fetch('BASE/loop')", "redirects"),
         ("net.fetch('BASE/large')", "larger than"),
-        ("net.fetch('BASE/slow', { timeout: 0.1 })", "no complete answer within"),
+        (
+            "net.fetch('BASE/slow', { timeout: 0.1 })",
+            "no complete answer within",
+        ),
         ("net.fetch('http://127.0.0.1:1/')", "not granted"),
         ("net.fetch('https://example.com/')", "not granted"),
     ] {
@@ -82,8 +124,16 @@ async fn requests_go_out_and_answers_come_back() {
         assert!(error.contains(text), "{code}: {error}");
     }
     let standard = "(async () => { const all = await Promise.all([fetch('BASE/echo'), fetch('BASE/missing')]); return [all[0].ok, all[1].ok, all[1].status, (await all[0].json()).method, await all[1].text(), all[0].headers.get('X-Multi')]; })()";
-    assert_eq!(eval(standard).await.as_deref(), Ok(r#"[true,false,404,"GET","nothing here","a, b"]"#));
-    assert_eq!(eval("fetch('https://example.com/').catch((e) => e.name)").await.as_deref(), Ok("TypeError"));
+    assert_eq!(
+        eval(standard).await.as_deref(),
+        Ok(r#"[true,false,404,"GET","nothing here","a, b"]"#)
+    );
+    assert_eq!(
+        eval("fetch('https://example.com/').catch((e) => e.name)")
+            .await
+            .as_deref(),
+        Ok("TypeError")
+    );
     engine.shutdown().await;
 }
 
@@ -106,10 +156,20 @@ async fn a_granted_name_cannot_point_inside() {
         async { "reached" }
     });
     let address = serve(counting).await;
-    let engine = Engine::builder().workers(1).resolver(Arc::new(Always(IpAddr::V4(Ipv4Addr::LOCALHOST)))).build().unwrap();
+    let engine = Engine::builder()
+        .workers(1)
+        .resolver(Arc::new(Always(IpAddr::V4(Ipv4Addr::LOCALHOST))))
+        .build()
+        .unwrap();
     let mut grant = Grant::none();
     grant.allow_host(HostRule::new("*").http().ports([address.port(), 80, 443]));
-    let id = run_with(&engine, "ssrf", &tool("try { return net.fetch(args.url).body; } catch (e) { return 'refused: ' + e.message; }"), grant).await;
+    let id = run_with(
+        &engine,
+        "ssrf",
+        &tool("try { return net.fetch(args.url).body; } catch (e) { return 'refused: ' + e.message; }"),
+        grant,
+    )
+    .await;
     let port = address.port();
     for url in [
         format!("http://rebind.example.com:{port}/"),
@@ -142,10 +202,20 @@ async fn a_redirect_is_checked_again() {
     }))
     .await;
     let target = format!("http://127.0.0.1:{}/", inside.port());
-    let outside = serve(Router::new().route("/", get(move || async move { Redirect::temporary(&target) }))).await;
+    let outside =
+        serve(Router::new().route("/", get(move || async move { Redirect::temporary(&target) }))).await;
     let engine = engine();
-    let id = run_with(&engine, "redirect", &tool("return net.fetch(args.url).body;"), private(outside)).await;
-    let error = call(&engine, &id, json!({ "url": format!("http://{outside}/") })).await.unwrap_err().to_string();
+    let id = run_with(
+        &engine,
+        "redirect",
+        &tool("return net.fetch(args.url).body;"),
+        private(outside),
+    )
+    .await;
+    let error = call(&engine, &id, json!({ "url": format!("http://{outside}/") }))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("not granted"), "{error}");
     assert_eq!(hits.load(Ordering::SeqCst), 0);
     engine.shutdown().await;
@@ -155,26 +225,78 @@ async fn a_redirect_is_checked_again() {
 async fn secrets_are_put_in_at_egress_only() {
     let address = serve(routes()).await;
     let skill = SkillId::new("secret").unwrap();
-    let secrets = MemorySecrets::default().with(&skill, "key", "127.0.0.1", "t0p:s3cret").with(&skill, "other", "api.example.com", "x");
-    let engine = Engine::builder().workers(1).secrets(Arc::new(secrets)).build().unwrap();
-    let id = run_with(&engine, "secret", &tool("const r = net.fetch(args.url, args.options); return r.body;"), private(address)).await;
-    let send = |path: &str, options: serde_json::Value| call(&engine, &id, json!({ "url": format!("http://{address}{path}"), "options": options }));
+    let secrets = MemorySecrets::default()
+        .with(&skill, "key", "127.0.0.1", "t0p:s3cret")
+        .with(&skill, "other", "api.example.com", "x");
+    let engine = Engine::builder()
+        .workers(1)
+        .secrets(Arc::new(secrets))
+        .build()
+        .unwrap();
+    let id = run_with(
+        &engine,
+        "secret",
+        &tool("const r = net.fetch(args.url, args.options); return r.body;"),
+        private(address),
+    )
+    .await;
+    let send = |path: &str, options: serde_json::Value| {
+        call(
+            &engine,
+            &id,
+            json!({ "url": format!("http://{address}{path}"), "options": options }),
+        )
+    };
     // The server echoes what it got; what comes back holds the placeholder again, so compare lengths through a server-side view.
     let text = send("/echo/bot{{secret:key}}/x", json!({"method": "POST", "headers": {"Authorization": "Bearer {{secret:key}}"}, "body": "k={{secret:key}}"})).await.unwrap();
     assert!(!text.contains("s3cret"), "{text}");
-    assert!(text.contains("Bearer {{secret:key}}") && text.contains("/echo/bot{{secret:key}}/x"), "{text}");
-    let seen = serve(Router::new().route("/", get(|headers: HeaderMap| async move {
-        (headers.get("authorization").map(|value| value.as_bytes()) == Some(b"Bearer t0p:s3cret")).to_string()
-    })))
+    assert!(
+        text.contains("Bearer {{secret:key}}") && text.contains("/echo/bot{{secret:key}}/x"),
+        "{text}"
+    );
+    let seen = serve(Router::new().route(
+        "/",
+        get(|headers: HeaderMap| async move {
+            (headers
+                .get("authorization")
+                .map(axum::http::HeaderValue::as_bytes)
+                == Some(b"Bearer t0p:s3cret"))
+            .to_string()
+        }),
+    ))
     .await;
     let mut grant = private(seen);
     grant.allow_private("127.0.0.1", address.port());
     engine.remove(&id).await.unwrap();
-    let id = run_with(&engine, "secret", &tool("return net.fetch(args.url, { headers: { Authorization: 'Bearer {{secret:key}}' } }).body;"), grant).await;
-    assert_eq!(call(&engine, &id, json!({ "url": format!("http://{seen}/") })).await.as_deref(), Ok("true"));
-    let id = run_with(&engine, "thief", &tool("return net.fetch(args.url, { headers: { a: args.h } }).body;"), private(address)).await;
+    let id = run_with(
+        &engine,
+        "secret",
+        &tool("return net.fetch(args.url, { headers: { Authorization: 'Bearer {{secret:key}}' } }).body;"),
+        grant,
+    )
+    .await;
+    assert_eq!(
+        call(&engine, &id, json!({ "url": format!("http://{seen}/") }))
+            .await
+            .as_deref(),
+        Ok("true")
+    );
+    let id = run_with(
+        &engine,
+        "thief",
+        &tool("return net.fetch(args.url, { headers: { a: args.h } }).body;"),
+        private(address),
+    )
+    .await;
     for handle in ["{{secret:key}}", "{{secret:other}}", "{{secret:none}}"] {
-        let error = call(&engine, &id, json!({ "url": format!("http://{address}/echo"), "h": handle })).await.unwrap_err().to_string();
+        let error = call(
+            &engine,
+            &id,
+            json!({ "url": format!("http://{address}/echo"), "h": handle }),
+        )
+        .await
+        .unwrap_err()
+        .to_string();
         assert!(error.contains("may not be sent"), "{error}");
     }
     engine.shutdown().await;
@@ -203,7 +325,13 @@ async fn holding() -> (SocketAddr, Arc<AtomicUsize>, tokio::sync::watch::Sender<
 async fn stop_does_not_wait_for_a_blocked_fetch() {
     let (address, waiting, _release) = holding().await;
     let engine = engine();
-    let id = run_with(&engine, "blocked", &tool("return net.fetch(args.url).body;"), private(address)).await;
+    let id = run_with(
+        &engine,
+        "blocked",
+        &tool("return net.fetch(args.url).body;"),
+        private(address),
+    )
+    .await;
     let pending = {
         let (engine, id, url) = (engine.clone(), id.clone(), format!("http://{address}/hold"));
         tokio::spawn(async move { call(&engine, &id, json!({ "url": url })).await })
@@ -212,7 +340,14 @@ async fn stop_does_not_wait_for_a_blocked_fetch() {
     let started = std::time::Instant::now();
     engine.stop(&id).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(1));
-    assert!(pending.await.unwrap().unwrap_err().to_string().contains("did not respond"));
+    assert!(
+        pending
+            .await
+            .unwrap()
+            .unwrap_err()
+            .to_string()
+            .contains("did not respond")
+    );
     engine.start(&id).await.unwrap();
     engine.shutdown().await;
 }
@@ -221,18 +356,33 @@ async fn stop_does_not_wait_for_a_blocked_fetch() {
 async fn a_blocked_fetch_ends_at_the_limit_of_its_call() {
     let (address, _waiting, _release) = holding().await;
     let engine = engine();
-    let id = run_with(&engine, "limit", &tool("if (args.ping) return 'alive'; return net.fetch(args.url).body;"), private(address)).await;
+    let id = run_with(
+        &engine,
+        "limit",
+        &tool("if (args.ping) return 'alive'; return net.fetch(args.url).body;"),
+        private(address),
+    )
+    .await;
     let url = format!("http://{address}/hold");
     let result = call_for(&engine, &id, json!({ "url": url }), Duration::from_millis(200)).await;
     assert_eq!(result, Err(openhuman_skills::ToolError::TimedOut));
-    assert_eq!(call(&engine, &id, json!({"ping": 1})).await.as_deref(), Ok("alive"));
+    assert_eq!(
+        call(&engine, &id, json!({"ping": 1})).await.as_deref(),
+        Ok("alive")
+    );
     engine.shutdown().await;
 }
 
 fn open_files_limit() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or("");
-    line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(256)
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap_or("");
+    line.split_whitespace()
+        .nth(3)
+        .and_then(|soft| soft.parse().ok())
+        .unwrap_or(256)
 }
 
 fn threads() -> Option<usize> {
@@ -248,7 +398,15 @@ async fn five_hundred_fetches_block_no_thread() {
     let url = format!("http://{address}/hold");
     let mut skills = Vec::new();
     for index in 0..count {
-        skills.push(run_with(&engine, &format!("s{index}"), &tool("return net.fetch(args.url).body + args.n;"), private(address)).await);
+        skills.push(
+            run_with(
+                &engine,
+                &format!("s{index}"),
+                &tool("return net.fetch(args.url).body + args.n;"),
+                private(address),
+            )
+            .await,
+        );
     }
     let before = threads();
     let calls: Vec<_> = skills

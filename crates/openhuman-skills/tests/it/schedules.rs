@@ -27,23 +27,48 @@ async fn schedules_fire_and_survive_a_restart() {
     clock.advance(Duration::from_secs(60));
     assert_eq!(engine.run_schedules().await.unwrap(), 1);
     assert_eq!(engine.run_schedules().await.unwrap(), 0, "once for each moment");
-    assert_eq!(call(&engine, &id, json!({})).await.as_deref(), Ok(r#"[["hour","minute"],["minute"]]"#));
+    assert_eq!(
+        call(&engine, &id, json!({})).await.as_deref(),
+        Ok(r#"[["hour","minute"],["minute"]]"#)
+    );
     engine.stop(&id).await.unwrap();
     clock.advance(Duration::from_secs(10));
-    assert_eq!(engine.run_schedules().await.unwrap(), 0, "a stopped skill is left alone");
+    assert_eq!(
+        engine.run_schedules().await.unwrap(),
+        0,
+        "a stopped skill is left alone"
+    );
     engine.start(&id).await.unwrap();
     assert_eq!(engine.run_schedules().await.unwrap(), 0);
     clock.advance(Duration::from_secs(60));
-    assert_eq!(engine.run_schedules().await.unwrap(), 1, "armed again after the restart");
+    assert_eq!(
+        engine.run_schedules().await.unwrap(),
+        1,
+        "armed again after the restart"
+    );
     engine.stop(&id).await.unwrap();
     clock.advance(Duration::from_secs(300));
     engine.start(&id).await.unwrap();
-    assert_eq!(engine.run_schedules().await.unwrap(), 1, "missed moments are made up for once");
+    assert_eq!(
+        engine.run_schedules().await.unwrap(),
+        1,
+        "missed moments are made up for once"
+    );
     clock.advance(Duration::from_secs(3600));
-    assert_eq!(engine.run_schedules().await.unwrap(), 2, "a hook that throws counts and harms nobody");
+    assert_eq!(
+        engine.run_schedules().await.unwrap(),
+        2,
+        "a hook that throws counts and harms nobody"
+    );
     let text = call(&engine, &id, json!({})).await.unwrap();
-    assert_eq!(text, r#"[["hour","minute"],["minute","minute","minute","hour","minute"]]"#);
-    assert_eq!(call(&engine, &id, json!({"drop": true})).await.as_deref(), Ok("[true,false]"));
+    assert_eq!(
+        text,
+        r#"[["hour","minute"],["minute","minute","minute","hour","minute"]]"#
+    );
+    assert_eq!(
+        call(&engine, &id, json!({"drop": true})).await.as_deref(),
+        Ok("[true,false]")
+    );
     clock.advance(Duration::from_secs(120));
     assert_eq!(engine.run_schedules().await.unwrap(), 0);
     engine.shutdown().await;
@@ -54,6 +79,9 @@ async fn a_bad_expression_throws() {
     let engine = engine();
     let body = "const out = []; for (const e of ['* * * * *', 'x', '']) { try { cron.register('a', e); } catch (e) { out.push(e.name); } } return [out, cron.register('a', '*/10 * * * * *'), cron.list()];";
     let id = run(&engine, "bad", &tool(body)).await;
-    assert_eq!(call(&engine, &id, json!({})).await.as_deref(), Ok(r#"[["TypeError","TypeError","TypeError"],true,["a"]]"#));
+    assert_eq!(
+        call(&engine, &id, json!({})).await.as_deref(),
+        Ok(r#"[["TypeError","TypeError","TypeError"],true,["a"]]"#)
+    );
     engine.shutdown().await;
 }

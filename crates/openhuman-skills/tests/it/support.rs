@@ -30,7 +30,9 @@ pub(crate) async fn run_with(engine: &Engine, id: &str, code: &str, grant: Grant
 
 /// A skill with one tool `run` that has this body.
 pub(crate) fn tool(body: &str) -> String {
-    format!("globalThis.__skill = {{ default: {{ tools: [{{ name: 'run', description: 'd', execute(args) {{ {body} }} }}] }} }};")
+    format!(
+        "globalThis.__skill = {{ default: {{ tools: [{{ name: 'run', description: 'd', execute(args) {{ {body} }} }}] }} }};"
+    )
 }
 
 /// Calls the tool `run`.
@@ -38,8 +40,16 @@ pub(crate) async fn call(engine: &Engine, id: &SkillId, args: Value) -> Result<S
     call_for(engine, id, args, Duration::from_secs(30)).await
 }
 
-pub(crate) async fn call_for(engine: &Engine, id: &SkillId, args: Value, timeout: Duration) -> Result<String, ToolError> {
-    engine.call_tool(id, "run", args, CallOptions { timeout }).await.map(|output| output.text)
+pub(crate) async fn call_for(
+    engine: &Engine,
+    id: &SkillId,
+    args: Value,
+    timeout: Duration,
+) -> Result<String, ToolError> {
+    engine
+        .call_tool(id, "run", args, CallOptions { timeout })
+        .await
+        .map(|output| output.text)
 }
 
 /// Runs one script in its own skill and returns what its tool returned.
@@ -51,15 +61,15 @@ pub(crate) async fn eval(body: &str) -> Result<String, ToolError> {
     result
 }
 
-/// Waits until `check` holds, at most ten seconds.
+/// Waits until `check` holds, at most a minute.
 pub(crate) async fn until(mut check: impl FnMut() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..12_000 {
         if check() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("the condition did not become true within ten seconds");
+    panic!("the condition did not become true within a minute");
 }
 
 /// Polls a future once.

@@ -1,0 +1,238 @@
+//! Building an engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::schedules::tick;
+use super::{Engine, Inner};
+use crate::db::pool::DbPool;
+use crate::net::Client;
+use crate::shared::{Limits, Shared};
+use crate::worker::WorkerHandle;
+use crate::{Clock, DbOpener, EngineError, HostModule, NameResolver, Secrets, SystemClock, SystemResolver};
+
+/// Collects what an [`Engine`] needs. See [`Engine::builder`].
+pub struct EngineBuilder {
+    workers: usize,
+    database_threads: usize,
+    db: Option<Arc<dyn DbOpener>>,
+    secrets: Option<Arc<dyn Secrets>>,
+    clock: Arc<dyn Clock>,
+    resolver: Arc<dyn NameResolver>,
+    modules: Vec<Arc<dyn HostModule>>,
+    env: BTreeMap<String, String>,
+    limits: Limits,
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            workers: available_parallelism().map_or(2, NonZeroUsize::get),
+            database_threads: 2,
+            db: None,
+            secrets: None,
+            clock: Arc::new(SystemClock),
+            resolver: Arc::new(SystemResolver),
+            modules: Vec::new(),
+            env: BTreeMap::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// How many threads run JavaScript. Default: one for each core.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.max(1);
+        self
+    }
+
+    /// How many threads run database statements. Default 2.
+    #[must_use]
+    pub fn database_threads(mut self, threads: usize) -> Self {
+        self.database_threads = threads.max(1);
+        self
+    }
+
+    /// Where the skills' databases come from. Default: in memory with the feature `rusqlite`; without it `db`
+    /// and `cron` are absent and published state is not kept.
+    #[must_use]
+    pub fn db(mut self, opener: Arc<dyn DbOpener>) -> Self {
+        self.db = Some(opener);
+        self
+    }
+
+    /// The values behind `{{secret:ID}}`. Default: none, so a request with a placeholder fails.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Arc<dyn Secrets>) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+
+    /// The clock of schedules. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How host names become addresses. Default: the system's resolver.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn NameResolver>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// Adds a global object to every skill.
+    #[must_use]
+    pub fn module(mut self, module: Arc<dyn HostModule>) -> Self {
+        self.modules.push(module);
+        self
+    }
+
+    /// Sets a value for `platform.env(name)`, instead of the process environment. A skill still needs the grant.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The limits of the life cycle: `init` (default 10 s, loading the script included), `start` (30 s) and
+    /// `stop` (5 s).
+    #[must_use]
+    pub fn lifecycle_limits(mut self, init: Duration, start: Duration, stop: Duration) -> Self {
+        self.limits = Limits {
+            init,
+            start,
+            stop,
+            ..self.limits
+        };
+        self
+    }
+
+    /// The limit of one timer callback and of one uninterrupted run of promise jobs. Default 120 s. A skill
+    /// whose jobs never end is stopped with an error.
+    #[must_use]
+    pub fn background_limit(mut self, limit: Duration) -> Self {
+        self.limits.background = limit;
+        self
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`EngineError`] outside a tokio runtime, when a thread cannot be started, or when a host module has a
+    /// name that is taken or not an identifier.
+    pub fn build(self) -> Result<Engine, EngineError> {
+        let handle = Handle::try_current().map_err(|_| EngineError::NoRuntime)?;
+        check_modules(&self.modules)?;
+        let client = Client::new(&self.resolver).map_err(EngineError::Network)?;
+        let db_pool = DbPool::start(self.database_threads).map_err(EngineError::Thread)?;
+        let shared = Arc::new(Shared::new(
+            handle.clone(),
+            db_pool,
+            self.db.or_else(default_opener),
+            client,
+            self.secrets,
+            self.clock,
+            self.modules,
+            self.env,
+            self.limits,
+        ));
+        let workers = (0..self.workers)
+            .map(|index| WorkerHandle::start(index, Arc::clone(&shared)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(EngineError::Thread)?;
+        let inner = Arc::new(Inner {
+            shared,
+            workers,
+            skills: RwLock::default(),
+            tick: Mutex::default(),
+        });
+        let tick = handle.spawn(tick(Arc::downgrade(&inner)));
+        *inner.tick.lock().unwrap_or_else(PoisonError::into_inner) = Some(tick.abort_handle());
+        Ok(Engine(inner))
+    }
+}
+
+#[cfg(feature = "rusqlite")]
+#[expect(clippy::unnecessary_wraps, reason = "None without the feature")]
+fn default_opener() -> Option<Arc<dyn DbOpener>> {
+    Some(Arc::new(crate::rusqlite::MemoryDbOpener::default()))
+}
+
+#[cfg(not(feature = "rusqlite"))]
+fn default_opener() -> Option<Arc<dyn DbOpener>> {
+    None
+}
+
+fn check_modules(modules: &[Arc<dyn HostModule>]) -> Result<(), EngineError> {
+    const TAKEN: [&str; 27] = [
+        "window",
+        "self",
+        "global",
+        "globalThis",
+        "console",
+        "log",
+        "net",
+        "db",
+        "cron",
+        "state",
+        "store",
+        "platform",
+        "tauri",
+        "crypto",
+        "fetch",
+        "sleep",
+        "tools",
+        "JSON",
+        "Math",
+        "Object",
+        "Array",
+        "Promise",
+        "Date",
+        "String",
+        "Number",
+        "Error",
+        "Reflect",
+    ];
+    let identifier = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with(|first: char| first.is_ascii_digit())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$')
+    };
+    let mut seen = BTreeSet::new();
+    for module in modules {
+        let name = module.name();
+        let refuse = |reason| {
+            Err(EngineError::Module {
+                name: name.to_owned(),
+                reason,
+            })
+        };
+        if !identifier(name) || !module.functions().iter().all(|function| identifier(function)) {
+            return refuse("names must be JavaScript identifiers");
+        }
+        if TAKEN.contains(&name) || name.starts_with("__") || !seen.insert(name) {
+            return refuse("the global is taken");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! The public face: installs, starts, stops and calls skills.
+
+mod builder;
+mod lifecycle;
+mod posting;
+mod schedules;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio::task::AbortHandle;
+
+pub use self::builder::EngineBuilder;
+use self::posting::{PostError, Posted};
+use crate::error::CallError;
+use crate::manifest::platform_name;
+use crate::shared::{CallKind, MAILBOX, Shared, Skill, ToWorker};
+use crate::worker::WorkerHandle;
+use crate::{Grant, SkillError, SkillEvent, SkillId, SkillPackage, SkillSnapshot, SkillStatus, ToolError};
+
+/// Runs skills. Cheap to clone; the skills end when [`Engine::shutdown`] is called or the last clone is dropped.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    workers: Vec<WorkerHandle>,
+    skills: RwLock<BTreeMap<SkillId, Arc<Skill>>>,
+    tick: Mutex<Option<AbortHandle>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            let _ = worker.messages.send(ToWorker::Shutdown {
+                done: oneshot::channel().0,
+            });
+        }
+        if let Some(tick) = self.tick.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            tick.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("workers", &self.0.workers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a tool is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallOptions {
+    /// The wall limit, waiting included. Default 120 s.
+    pub timeout: Duration,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What a tool returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolOutput {
+    /// The text: strings as they are, objects as JSON.
+    pub text: String,
+}
+
+impl Engine {
+    /// Starts building an engine.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Adds a skill without starting it.
+    ///
+    /// # Errors
+    /// [`SkillError`] when its id is taken or its manifest leaves this operating system out.
+    pub async fn install(&self, package: SkillPackage, grant: Grant) -> Result<SkillId, SkillError> {
+        let manifest = package.manifest();
+        let id = manifest.id.clone();
+        if !manifest.supports_this_platform() {
+            return Err(SkillError::UnsupportedPlatform {
+                skill: id,
+                platform: platform_name(),
+            });
+        }
+        {
+            let mut skills = self.0.skills.write().unwrap_or_else(PoisonError::into_inner);
+            if skills.contains_key(&id) {
+                return Err(SkillError::AlreadyInstalled { skill: id });
+            }
+            skills.insert(id.clone(), Arc::new(Skill::new(package, grant)));
+        }
+        self.0.shared.changed();
+        Ok(id)
+    }
+
+    /// Stops and forgets a skill. Its database is left to the [`DbOpener`]'s owner.
+    ///
+    /// # Errors
+    /// [`SkillError::Unknown`] when there is no such skill.
+    pub async fn remove(&self, skill: &SkillId) -> Result<(), SkillError> {
+        match self.stop(skill).await {
+            Ok(()) | Err(SkillError::TimedOut { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.0
+            .skills
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(skill);
+        self.0.shared.changed();
+        Ok(())
+    }
+
+    /// Calls a tool with a JSON object (null counts as an empty one). Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// [`ToolError`] when the skill or tool is unknown, not running or busy, when the tool throws, or when the
+    /// limit is reached.
+    pub async fn call_tool(
+        &self,
+        skill: &SkillId,
+        tool: &str,
+        args: Value,
+        options: CallOptions,
+    ) -> Result<ToolOutput, ToolError> {
+        let found = self
+            .find(skill)
+            .ok_or_else(|| ToolError::UnknownSkill { skill: skill.clone() })?;
+        let payload = match args {
+            Value::Null => "{}".to_owned(),
+            Value::Object(_) => args.to_string(),
+            _ => {
+                return Err(ToolError::InvalidArguments {
+                    tool: tool.to_owned(),
+                });
+            }
+        };
+        let instance = {
+            let view = found.view();
+            match (view.status, &view.instance) {
+                (SkillStatus::Running, Some(instance)) => instance.clone(),
+                (status, _) => {
+                    return Err(ToolError::NotRunning {
+                        skill: skill.clone(),
+                        status,
+                    });
+                }
+            }
+        };
+        let deadline = Instant::now() + options.timeout.min(Duration::from_secs(24 * 3600));
+        let posted = instance.post(&self.0.shared, CallKind::Tool, tool, payload, deadline, true);
+        let posted = posted.map_err(|error| match error {
+            PostError::Busy => ToolError::Busy {
+                skill: skill.clone(),
+                limit: MAILBOX,
+            },
+            PostError::Closed => ToolError::ChannelClosed { skill: skill.clone() },
+        })?;
+        let tool = || tool.to_owned();
+        match posted.result(deadline).await {
+            Ok(text) => Ok(ToolOutput { text }),
+            Err(CallError::Threw(message) | CallError::Rejected(message)) => {
+                Err(ToolError::Failed { message })
+            }
+            Err(CallError::NoSuchTool) => Err(ToolError::UnknownTool { tool: tool() }),
+            Err(CallError::NeverSettles) => Err(ToolError::NeverSettles { tool: tool() }),
+            Err(CallError::TooLarge) => Err(ToolError::ResultTooLarge {
+                tool: tool(),
+                limit: 1024 * 1024,
+            }),
+            Err(CallError::TimedOut) => Err(ToolError::TimedOut),
+            Err(CallError::Stopped) => Err(ToolError::Stopped {
+                skill: skill.clone(),
+                tool: tool(),
+            }),
+        }
+    }
+
+    /// Delivers an event from the backend to the running skills that have `onServerEvent` and the grant for it.
+    /// Returns how many got it; does not wait for what they do with it.
+    pub async fn server_event(&self, event: &str, data: Value) -> usize {
+        let payload = json!([event, data]).to_string();
+        let mut delivered = 0;
+        for skill in self.all() {
+            if skill.grant.receives(event)
+                && self
+                    .post_hook(&skill, "onServerEvent", payload.clone())
+                    .is_some_and(|posted| {
+                        self.log_failure(&skill, "onServerEvent", posted);
+                        true
+                    })
+            {
+                delivered += 1;
+            }
+        }
+        // Gives the workers a chance before a caller floods them.
+        tokio::task::yield_now().await;
+        delivered
+    }
+
+    /// Reports a failed hook whose result nobody waits for.
+    fn log_failure(&self, skill: &Arc<Skill>, hook: &'static str, posted: Posted) {
+        let (shared, skill) = (Arc::clone(&self.0.shared), Arc::clone(skill));
+        let deadline = Instant::now() + shared.limits.hook;
+        // Ends by itself at the hook's limit.
+        self.0.shared.handle.spawn(async move {
+            if let Err(error) = posted.result(deadline).await {
+                report(&shared, &skill, hook, &error);
+            }
+        });
+    }
+
+    /// Puts a hook into a running skill's mailbox if the skill has it and there is room.
+    fn post_hook(&self, skill: &Skill, hook: &str, payload: String) -> Option<Posted> {
+        let instance = {
+            let view = skill.view();
+            if view.status != SkillStatus::Running || !view.hooks.contains(hook) {
+                return None;
+            }
+            view.instance.clone()?
+        };
+        let shared = &self.0.shared;
+        instance
+            .post(
+                shared,
+                CallKind::Hook,
+                hook,
+                payload,
+                Instant::now() + shared.limits.hook,
+                true,
+            )
+            .ok()
+    }
+
+    /// What can be said about every installed skill now, by id.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<SkillSnapshot> {
+        self.all().iter().map(|skill| skill.snapshot()).collect()
+    }
+
+    /// A number that grows whenever a snapshot changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.shared.revision.subscribe()
+    }
+
+    /// What skills log, notify and do from now on. A receiver that falls more than 1024 events behind loses the
+    /// oldest.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<SkillEvent> {
+        self.0.shared.events.subscribe()
+    }
+
+    /// Records whether a skill's setup is complete. A skill that requires none starts out complete.
+    ///
+    /// # Errors
+    /// [`SkillError::Unknown`] when there is no such skill.
+    pub fn set_setup_complete(&self, skill: &SkillId, complete: bool) -> Result<(), SkillError> {
+        let found = self
+            .find(skill)
+            .ok_or_else(|| SkillError::Unknown { skill: skill.clone() })?;
+        found.view().setup_complete = complete;
+        self.0.shared.changed();
+        Ok(())
+    }
+
+    /// Stops every skill (each within its limit) and the worker threads. The engine cannot be used afterwards.
+    pub async fn shutdown(&self) {
+        if let Some(tick) = self.0.tick.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            tick.abort();
+        }
+        let skills = self.all();
+        join_all(skills.iter().map(|skill| self.stop(&skill.id))).await;
+        let ended = self.0.workers.iter().map(|worker| {
+            let (done, ended) = oneshot::channel();
+            let _ = worker.messages.send(ToWorker::Shutdown { done });
+            tokio::time::timeout(Duration::from_secs(5), ended)
+        });
+        join_all(ended).await;
+    }
+
+    fn find(&self, skill: &SkillId) -> Option<Arc<Skill>> {
+        self.0
+            .skills
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(skill)
+            .cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Skill>> {
+        self.0
+            .skills
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+}
+
+fn report(shared: &Shared, skill: &Skill, hook: &str, error: &CallError) {
+    let message = error.describe(hook);
+    tracing::warn!(skill = %skill.id, %message, "a hook failed");
+    shared.emit(SkillEvent::Log {
+        skill_id: skill.id.clone(),
+        level: "error".to_owned(),
+        message,
+    });
+}
