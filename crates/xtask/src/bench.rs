@@ -16,7 +16,7 @@ const DEMO_RUNS: usize = 5;
 const CORE_RUNS: usize = 3;
 const VERSION_RUNS: usize = 20;
 
-/// What `openhuman dev bench-core --json` reports.
+/// What `openhuman dev bench-core --json` must report.
 const CORE_KEYS: [&str; 4] = [
     "core_ready_ms",
     "core_ready_cpu_ms",
@@ -134,16 +134,18 @@ fn parse_core(printed: &str) -> Result<Value, Failure> {
     }
 }
 
-/// The median of each of the core's figures over several runs.
+/// The median of each of the core's figures over several runs; those beyond [`CORE_KEYS`] too.
 fn medians(runs: &[Value]) -> Map<String, Value> {
-    let figure = |key: &str| {
+    let figure = |key: &String| {
         let mut values: Vec<f64> = runs.iter().filter_map(|run| run[key].as_f64()).collect();
-        number(median(&mut values))
+        (values.len() == runs.len()).then(|| (key.clone(), number(median(&mut values))))
     };
-    CORE_KEYS
-        .iter()
-        .map(|key| (key.to_string(), figure(key)))
-        .collect()
+    let keys = runs
+        .first()
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys);
+    keys.filter_map(figure).collect()
 }
 
 /// The middle value, or the mean of the two in the middle; 0 for no values.
@@ -229,13 +231,13 @@ mod tests {
     #[test]
     fn core_figures_are_medians_of_each_key() {
         let run = |ready: f64| {
-            let line = json!({"core_ready_ms": ready, "core_ready_cpu_ms": 1, "tool_call_p50_us": 700, "idle_rss_mb": 30});
+            let line = json!({"core_ready_ms": ready, "core_ready_cpu_ms": 1, "tool_call_p50_us": 700, "idle_rss_mb": 30, "extra": 5, "name": "x"});
             parse_core(&line.to_string()).unwrap()
         };
         let figures = medians(&[run(90.0), run(10.0), run(20.123)]);
         assert_eq!(
             Value::Object(figures),
-            json!({"core_ready_ms": 20.12, "core_ready_cpu_ms": 1.0, "tool_call_p50_us": 700.0, "idle_rss_mb": 30.0})
+            json!({"core_ready_ms": 20.12, "core_ready_cpu_ms": 1.0, "tool_call_p50_us": 700.0, "idle_rss_mb": 30.0, "extra": 5.0})
         );
     }
 
