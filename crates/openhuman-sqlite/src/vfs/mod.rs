@@ -314,11 +314,13 @@ unsafe extern "C" fn dl_open(_vfs: *mut ffi::sqlite3_vfs, _name: *const c_char) 
 }
 
 unsafe extern "C" fn dl_error(_vfs: *mut ffi::sqlite3_vfs, length: c_int, message: *mut c_char) {
-    let text = c"extensions cannot be loaded into a sealed database".to_bytes_with_nul();
-    if usize::try_from(length).is_ok_and(|length| length >= text.len()) {
-        // SAFETY: SQLite passes a buffer of `length` bytes.
-        unsafe { ptr::copy_nonoverlapping(text.as_ptr().cast(), message, text.len()) };
-    }
+    guarded((), || {
+        let text = c"extensions cannot be loaded into a sealed database".to_bytes_with_nul();
+        if usize::try_from(length).is_ok_and(|length| length >= text.len()) {
+            // SAFETY: SQLite passes a buffer of `length` bytes.
+            unsafe { ptr::copy_nonoverlapping(text.as_ptr().cast(), message, text.len()) };
+        }
+    });
 }
 
 unsafe extern "C" fn dl_sym(
