@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openhuman_mcp::{Hub, link as mcp_link};
 use openhuman_skills::Engine;
-use openhuman_socketio::{Client, State, Subscription};
+use openhuman_socketio::{Backoff, Client, State, Subscription};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -137,6 +137,8 @@ impl Link {
                 return Err(error);
             }
         };
+        // The caller sees the connection at once; the pump reports what follows.
+        status.send_replace(SocketStatus::from(&*client.state().borrow()));
         let cancel = CancellationToken::new();
         let (chat, _) = broadcast::channel(CHAT_BACKLOG);
         let report = StatusReporter { status, chat: chat.clone() };
@@ -155,6 +157,7 @@ impl Link {
                 let token = session.clone();
                 async move { Ok(json!({ "token": token })) }
             })
+            .reconnect(Backoff::default().jitter(1.0))
             .reconnect_after_server_disconnect(true);
         // Subscribed before the connection is made: `ready` may follow the acknowledgement at once.
         let events = builder.subscribe_all();

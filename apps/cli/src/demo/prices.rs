@@ -47,7 +47,7 @@ impl PriceServer {
         self.address.port()
     }
 
-    /// The price of this run as the service writes it, such as `3184.20`.
+    /// The price of this run as the service writes it, such as `3184.21`.
     pub(crate) fn price(&self, symbol: &str) -> Option<String> {
         self.cents.0.iter().find(|(known, ..)| *known == symbol).map(|(_, cents, _)| decimal(*cents))
     }
@@ -59,7 +59,7 @@ async fn price(State(prices): State<Prices>, Path(symbol): Path<String>) -> (Sta
             StatusCode::OK,
             Json(json!({
                 "symbol": symbol,
-                "price": decimal(*cents),
+                "price": *cents as f64 / 100.0,
                 "currency": "USD",
                 "source": "recorded prices of the demo, varied for this run",
                 "as_of": day,
@@ -69,10 +69,12 @@ async fn price(State(prices): State<Prices>, Path(symbol): Path<String>) -> (Sta
     }
 }
 
-/// The price moved by `variation` steps of a 2001-step range around it.
+/// The price moved by `variation` steps of a 2001-step range around it. It never ends in a zero, so that the number
+/// has two decimals however it is written.
 fn vary(cents: u64, variation: u32) -> u64 {
     let steps = u64::from(variation % 2001);
-    cents * (9000 + steps) / 10_000
+    let moved = cents * (9000 + steps) / 10_000;
+    if moved % 10 == 0 { moved + 1 } else { moved }
 }
 
 fn decimal(cents: u64) -> String {
@@ -87,9 +89,10 @@ mod tests {
     fn a_price_stays_within_ten_percent_and_has_two_decimals() {
         assert_eq!(decimal(318_420), "3184.20");
         assert_eq!(decimal(5), "0.05");
-        assert_eq!(vary(10_000, 0), 9_000);
-        assert_eq!(vary(10_000, 1_000), 10_000);
-        assert_eq!(vary(10_000, 2_000), 11_000);
-        assert_eq!(vary(10_000, 2_001), 9_000);
+        assert_eq!(vary(10_000, 0), 9_001);
+        assert_eq!(vary(10_000, 1_000), 10_001);
+        assert_eq!(vary(10_000, 2_000), 11_001);
+        assert_eq!(vary(10_000, 2_001), 9_001);
+        assert_eq!(vary(12_345, 1_000), 12_345);
     }
 }

@@ -10,6 +10,10 @@ use tokio::sync::watch;
 /// How many passages a prompt recalls.
 const RECALL_LIMIT: usize = 6;
 
+/// A passage without any word of the prompt counts only when its meaning is at least this near (cosine). The search
+/// ranks what there is, and in a small memory something unrelated is always nearest.
+const NEAR: f32 = 0.3;
+
 /// The toolset's id, so the tools are `memory__search` and `memory__remember`.
 const TOOLSET: &str = "memory";
 
@@ -32,7 +36,8 @@ impl Recall for MemoryRecall {
                 .await
                 .map_err(|error| error.to_string())?
                 .map_err(|error| error.to_string())?;
-            Ok(hits.into_iter().map(recalled).collect())
+            let relevant = hits.into_iter().filter(|hit| hit.signals.matched_terms > 0 || hit.signals.vector >= NEAR);
+            Ok(relevant.map(recalled).collect())
         })
     }
 }

@@ -53,7 +53,7 @@ async fn a_model_uses_a_skill_and_the_exchange_is_remembered() {
 async fn a_turn_that_fails_keeps_the_prompt_and_the_memory() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new("scripted")
-        .rule(Rule::when_user_says(["rope"]).fault(Fault::Garbage { body: "<html>no model</html>".into() }).times(99))
+        .rule(Rule::when_user_says(["rope"]).fault(Fault::Garbage).times(99))
         .rule(Rule::when_user_says(["hello"]).answer("Hello."));
     let (core, server) = core_with(dir.path(), script).await;
     let events = ask(&core, "one", "Which rope?").await;
@@ -76,6 +76,9 @@ async fn a_cancelled_turn_ends_with_one_event() {
     let script = Script::new("scripted")
         .rule(Rule::when_user_says(["slow"]).answer("a b c d e f g h").fault(Fault::SlowDrip { millis: 60_000 }));
     let (core, _server) = core_with(dir.path(), script).await;
+    // The recalled passage is the sign that the turn is under way.
+    let known = openhuman::memory::Document::new("k", "Slow food", "Slow food takes its time.");
+    core.with_memory(move |memory| memory.ingest(&known)).await.unwrap();
     let cancel = CancellationToken::new();
     let mut events = core.chat("one", "slow", Route::Local, cancel.clone());
     assert!(matches!(events.next().await, Some(ChatEvent::Recall { .. })));
