@@ -108,7 +108,7 @@ impl Engine {
         Ok(id)
     }
 
-    /// Stops and forgets a skill. Its database is left to the [`DbOpener`]'s owner.
+    /// Stops and forgets a skill. Its database is left to the [`DbOpener`](crate::DbOpener)'s owner.
     ///
     /// # Errors
     /// [`SkillError::Unknown`] when there is no such skill.

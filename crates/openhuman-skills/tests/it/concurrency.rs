@@ -155,7 +155,7 @@ async fn stop_ends_what_runs_and_what_waits() {
             .all(|result| matches!(result, Err(ToolError::Stopped { .. }))),
         "{calls:?}"
     );
-    assert_eq!(gate.left.load(Ordering::SeqCst), 1);
+    until(|| gate.left.load(Ordering::SeqCst) == 1).await;
     engine.shutdown().await;
 }
 
