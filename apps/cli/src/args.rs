@@ -43,7 +43,9 @@ pub(crate) enum Command {
     /// Run the main job end to end, offline, in a temporary home.
     Demo(Demo),
     /// Ask one question. Text piped in is the question, or context for it.
-    #[command(after_help = "Examples:\n  openhuman ask \"What did I note about staking?\"\n  cat report.md | openhuman ask \"Summarise this\"")]
+    #[command(
+        after_help = "Examples:\n  openhuman ask \"What did I note about staking?\"\n  cat report.md | openhuman ask \"Summarise this\""
+    )]
     Ask(Ask),
     /// Talk to the assistant.
     Chat(Chat),
@@ -112,7 +114,9 @@ pub(crate) enum Skills {
     /// List the skills with their state and tools.
     List,
     /// Call a tool of a skill.
-    #[command(after_help = "Example:\n  openhuman skills call notes add_note '{\"title\":\"Plan\",\"text\":\"Stake in May\"}'")]
+    #[command(
+        after_help = "Example:\n  openhuman skills call notes add_note '{\"title\":\"Plan\",\"text\":\"Stake in May\"}'"
+    )]
     Call {
         /// The skill's id.
         skill: String,
@@ -177,7 +181,9 @@ pub(crate) enum Memory {
 #[derive(Subcommand)]
 pub(crate) enum Mcp {
     /// Serve the tools over standard input and output.
-    #[command(after_help = "A client's configuration:\n  {\"mcpServers\": {\"openhuman\": {\"command\": \"openhuman\", \"args\": [\"mcp\", \"serve\"]}}}\n\nUnlock without a prompt: `openhuman vault remember` once, or --password-fd.")]
+    #[command(
+        after_help = "A client's configuration:\n  {\"mcpServers\": {\"openhuman\": {\"command\": \"openhuman\", \"args\": [\"mcp\", \"serve\"]}}}\n\nUnlock without a prompt: `openhuman vault remember` once, or --password-fd."
+    )]
     Serve,
 }
 

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Read, Write};
 
 use futures_util::StreamExt;
-use openhuman::{ChatEvent, Core, Route};
 use openhuman::CancellationToken;
+use openhuman::{ChatEvent, Core, Route};
 
 use crate::args::{Ask, Global};
 use crate::exit::{Code, Failure};
@@ -44,16 +44,24 @@ pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
 fn prompt(words: String, stdin_is_taken: bool) -> Result<String, Failure> {
     let mut piped = String::new();
     if !stdin_is_taken && !io::stdin().is_terminal() {
-        let read = io::stdin().lock().take(LONGEST_INPUT + 1).read_to_string(&mut piped);
+        let read = io::stdin()
+            .lock()
+            .take(LONGEST_INPUT + 1)
+            .read_to_string(&mut piped);
         read.map_err(|error| Failure::new(Code::Usage, format!("standard input is not text: {error}")))?;
         if piped.len() as u64 > LONGEST_INPUT {
-            let message = format!("standard input is longer than {LONGEST_INPUT} bytes; add it with `memory add` instead");
+            let message = format!(
+                "standard input is longer than {LONGEST_INPUT} bytes; add it with `memory add` instead"
+            );
             return Err(Failure::new(Code::Usage, message));
         }
     }
     let piped = piped.trim();
     match (words.trim(), piped) {
-        ("", "") => Err(Failure::new(Code::Usage, "there is no question; give it as an argument or pipe it in")),
+        ("", "") => Err(Failure::new(
+            Code::Usage,
+            "there is no question; give it as an argument or pipe it in",
+        )),
         ("", piped) => Ok(piped.to_owned()),
         (words, "") => Ok(words.to_owned()),
         (words, piped) => Ok(format!("{words}\n\n{piped}")),
@@ -80,7 +88,10 @@ pub(crate) async fn answer(
             }
         };
         let Some(event) = event else {
-            return Err(Failure::new(Code::Failed, "the turn ended without an answer; ask again"));
+            return Err(Failure::new(
+                Code::Failed,
+                "the turn ended without an answer; ask again",
+            ));
         };
         if as_json {
             // A failure is an error object on standard error, like every other command's.
@@ -108,8 +119,16 @@ fn show(event: &ChatEvent, printed: &mut String) -> io::Result<()> {
             out.write_all(delta.as_bytes())?;
             out.flush()?;
         }
-        ChatEvent::ToolCall { name, args, .. } => anstream::eprintln!("{TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}"),
-        ChatEvent::ToolResult { name, output, success, millis, .. } => {
+        ChatEvent::ToolCall { name, args, .. } => {
+            anstream::eprintln!("{TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}")
+        }
+        ChatEvent::ToolResult {
+            name,
+            output,
+            success,
+            millis,
+            ..
+        } => {
             let time = millis.map_or_else(String::new, |millis| format!(" {millis} ms"));
             let style = if *success { DIM } else { ERROR };
             anstream::eprintln!("{style}{name}{time}: {}{style:#}", preview(output));

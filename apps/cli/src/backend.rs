@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openhuman::agent::openai::OpenAiModel;
 use openhuman::model_from_env;
-use openhuman_backend::{BackendError, Backend as Server, RunningBackend, SqliteTokenStore};
+use openhuman_backend::{Backend as Server, BackendError, RunningBackend, SqliteTokenStore};
 use serde_json::json;
 
 use crate::args::{Backend, Global};
@@ -21,9 +21,15 @@ pub(crate) async fn run(global: &Global, command: Backend) -> Result<(), Failure
              http://127.0.0.1:11434/v1) or OPENAI_API_KEY, and OPENAI_MODEL",
         )
     })?;
-    let model = OpenAiModel::new(config.clone()).map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
-    let tokens = SqliteTokenStore::in_memory().map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
-    let running = Server::builder().model(Arc::new(model)).token_store(tokens).start(&listen).await?;
+    let model =
+        OpenAiModel::new(config.clone()).map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    let tokens =
+        SqliteTokenStore::in_memory().map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    let running = Server::builder()
+        .model(Arc::new(model))
+        .token_store(tokens)
+        .start(&listen)
+        .await?;
     announce(&running, &user, &config.model, global.json)?;
     wait(&running, &user, global.json).await?;
     running.shutdown().await;
@@ -31,12 +37,20 @@ pub(crate) async fn run(global: &Global, command: Backend) -> Result<(), Failure
 }
 
 fn announce(running: &RunningBackend, user: &str, model: &str, as_json: bool) -> Result<(), Failure> {
-    let token = running.issue_login_token(user).map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    let token = running
+        .issue_login_token(user)
+        .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
     if as_json {
-        println!("{}", json!({ "url": running.url(), "user": user, "login_token": token.expose(), "expires_in_s": 300 }));
+        println!(
+            "{}",
+            json!({ "url": running.url(), "user": user, "login_token": token.expose(), "expires_in_s": 300 })
+        );
     } else {
         anstream::println!("{BOLD}{}{BOLD:#}  {DIM}with {model}{DIM:#}", running.url());
-        anstream::println!("Login token for {user}, once, within five minutes: {}", token.expose());
+        anstream::println!(
+            "Login token for {user}, once, within five minutes: {}",
+            token.expose()
+        );
     }
     Ok(())
 }

@@ -42,7 +42,9 @@ pub(crate) async fn run(global: &Global, chat: Chat) -> Result<(), Failure> {
 fn greet(core: &Core, route: Route) {
     let (model, configured) = core.model();
     match (route, configured) {
-        (Route::Backend, _) => anstream::eprintln!("{BOLD}OpenHuman{BOLD:#} {DIM}with the backend's model{DIM:#}"),
+        (Route::Backend, _) => {
+            anstream::eprintln!("{BOLD}OpenHuman{BOLD:#} {DIM}with the backend's model{DIM:#}")
+        }
         (_, true) => anstream::eprintln!("{BOLD}OpenHuman{BOLD:#} {DIM}with {model}{DIM:#}"),
         (_, false) => anstream::eprintln!(
             "{BOLD}OpenHuman{BOLD:#} {DIM}without a model: it quotes your memory and runs tools by name. Set \
@@ -53,7 +55,8 @@ fn greet(core: &Core, route: Route) {
 }
 
 async fn talk(core: &Core, thread: &str, route: Route, as_json: bool) -> Result<(), Failure> {
-    let unusable = |error: ReadlineError| Failure::new(Code::Failed, format!("cannot read from the terminal: {error}"));
+    let unusable =
+        |error: ReadlineError| Failure::new(Code::Failed, format!("cannot read from the terminal: {error}"));
     // The lines typed here are not written to disk: they belong to the sealed memory only.
     let mut lines: Option<Lines> =
         Some(Editor::with_history(Config::default(), MemHistory::new()).map_err(unusable)?);
@@ -82,8 +85,12 @@ async fn talk(core: &Core, thread: &str, route: Route, as_json: bool) -> Result<
             "/help" => println!("{HELP}"),
             "/model" => println!("{}", core.model().0),
             "/tools" => list_tools(core),
-            command if command.starts_with("/memory") => search(core, command.trim_start_matches("/memory")).await,
-            command if command.starts_with('/') => println!("There is no command {command}. /help lists them."),
+            command if command.starts_with("/memory") => {
+                search(core, command.trim_start_matches("/memory")).await
+            }
+            command if command.starts_with('/') => {
+                println!("There is no command {command}. /help lists them.")
+            }
             prompt => {
                 // One failed answer does not end the conversation.
                 if let Err(failure) = answer(core, thread, prompt.to_owned(), route, as_json).await {
@@ -96,7 +103,11 @@ async fn talk(core: &Core, thread: &str, route: Route, as_json: bool) -> Result<
 
 fn list_tools(core: &Core) {
     for tool in &core.hub().catalog().tools {
-        anstream::println!("{TOOL}{}{TOOL:#}  {DIM}{}{DIM:#}", tool.name, preview(&tool.description));
+        anstream::println!(
+            "{TOOL}{}{TOOL:#}  {DIM}{}{DIM:#}",
+            tool.name,
+            preview(&tool.description)
+        );
     }
 }
 

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use openhuman::Credential;
+use openhuman::agent::extractive::ExtractiveModel;
 use openhuman::agent::mock::{MockServer, Script};
 use openhuman::skills::SystemClock;
 use openhuman::vault::{Password, VaultOptions};
-use openhuman::Credential;
 use openhuman_backend::{Backend, SqliteTokenStore};
-use openhuman::agent::extractive::ExtractiveModel;
 use serde_json::{Value, json};
 
 use crate::args::{Dev, Global};
@@ -33,15 +33,21 @@ pub(crate) async fn run(_global: &Global, command: Dev) -> Result<(), Failure> {
 async fn llm(script: Option<PathBuf>) -> Result<(), Failure> {
     let script = match script {
         Some(path) => {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Failure::new(Code::NotFound, format!("cannot read {}: {error}", path.display())))?;
-            serde_json::from_str::<Script>(&text)
-                .map_err(|error| Failure::new(Code::Usage, format!("{} is not a script: {error}", path.display())))?
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                Failure::new(Code::NotFound, format!("cannot read {}: {error}", path.display()))
+            })?;
+            serde_json::from_str::<Script>(&text).map_err(|error| {
+                Failure::new(
+                    Code::Usage,
+                    format!("{} is not a script: {error}", path.display()),
+                )
+            })?
         }
         None => Script::demo(),
     };
-    let server =
-        MockServer::try_start(script).await.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
+    let server = MockServer::try_start(script)
+        .await
+        .map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
     println!("{}", json!({ "base_url": server.base_url() }));
     tokio::signal::ctrl_c().await?;
     server.shutdown().await;
@@ -65,14 +71,23 @@ async fn bench_core() -> Result<(), Failure> {
         core.close().await;
     }
 
-    let core = skilled.core(home.open_vault(&password())?, Arc::new(SystemClock)).await?;
+    let core = skilled
+        .core(home.open_vault(&password())?, Arc::new(SystemClock))
+        .await?;
     let idle_rss_mb = resident_mb();
     let failed = |error: &dyn std::fmt::Display| Failure::new(Code::Failed, error.to_string());
     let tokens = SqliteTokenStore::in_memory().map_err(|error| failed(&error))?;
     let model = Arc::new(ExtractiveModel::new());
-    let backend = Backend::builder().model(model).token_store(tokens).start("127.0.0.1:0").await?;
-    let token = backend.issue_login_token("bench").map_err(|error| failed(&error))?;
-    core.connect(&backend.url(), &Credential::LoginToken(token.expose().to_owned())).await?;
+    let backend = Backend::builder()
+        .model(model)
+        .token_store(tokens)
+        .start("127.0.0.1:0")
+        .await?;
+    let token = backend
+        .issue_login_token("bench")
+        .map_err(|error| failed(&error))?;
+    core.connect(&backend.url(), &Credential::LoginToken(token.expose().to_owned()))
+        .await?;
     while synced_tools(&backend, "bench").is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -117,7 +132,10 @@ fn median(times: &mut [Duration]) -> Duration {
 
 fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
-    times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+    times
+        .get((times.len() * percent / 100).min(times.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
 }
 
 fn milliseconds(time: Duration) -> f64 {
@@ -131,7 +149,12 @@ fn cpu_time() -> Duration {
     };
     // The second field is the program's name in parentheses and may hold spaces: count from behind it.
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let ticks: u64 = after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = after_name
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     Duration::from_millis(ticks * 10)
 }
 

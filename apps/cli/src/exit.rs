@@ -63,12 +63,20 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), silent: false }
+        Self {
+            code,
+            message: message.into(),
+            silent: false,
+        }
     }
 
     /// A failure whose message the user has seen.
     pub(crate) fn shown(code: Code) -> Self {
-        Self { code, message: String::new(), silent: true }
+        Self {
+            code,
+            message: String::new(),
+            silent: true,
+        }
     }
 
     /// Prints the message to standard error, as text or as JSON.
@@ -80,7 +88,12 @@ impl Failure {
             let error = json!({ "error": { "code": self.code.name(), "message": self.message } });
             anstream::eprintln!("{error}");
         } else {
-            anstream::eprintln!("{}error:{} {}", crate::style::ERROR, crate::style::ERROR.render_reset(), self.message);
+            anstream::eprintln!(
+                "{}error:{} {}",
+                crate::style::ERROR,
+                crate::style::ERROR.render_reset(),
+                self.message
+            );
         }
     }
 }

@@ -68,6 +68,12 @@ fn log_to_stderr(verbose: u8) {
         1 => "info",
         _ => "debug",
     };
-    let filter = EnvFilter::try_from_env("OPENHUMAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+    // rmcp writes whole messages at its debug level, and they can hold anything of the user's.
+    let filter = EnvFilter::try_from_env("OPENHUMAN_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},rmcp=error")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(true)
+        .init();
 }

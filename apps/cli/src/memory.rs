@@ -16,9 +16,11 @@ pub(crate) async fn run(global: &Global, command: Memory) -> Result<(), Failure>
     let core = session::core(global).await?;
     let outcome = match command {
         Memory::Add { paths } => add(&core, paths, global.json).await,
-        Memory::Search { query, limit, explain } => {
-            search(&core, &query.join(" "), limit.into(), explain, global.json).await
-        }
+        Memory::Search {
+            query,
+            limit,
+            explain,
+        } => search(&core, &query.join(" "), limit.into(), explain, global.json).await,
         Memory::List => list(&core, global.json).await,
         Memory::Forget { id } => forget(&core, id).await,
         Memory::Export { dir } => export(&core, dir, global.json).await,
@@ -31,7 +33,10 @@ async fn add(core: &Core, paths: Vec<PathBuf>, as_json: bool) -> Result<(), Fail
     let (mut files, mut chunks, mut embedded, mut skipped) = (0, 0, 0, Vec::new());
     for path in paths {
         if !path.exists() {
-            let message = format!("{} does not exist; what came before it is remembered", path.display());
+            let message = format!(
+                "{} does not exist; what came before it is remembered",
+                path.display()
+            );
             return Err(Failure::new(Code::NotFound, message));
         }
         let report = core.import(&path).await?;
@@ -44,8 +49,10 @@ async fn add(core: &Core, paths: Vec<PathBuf>, as_json: bool) -> Result<(), Fail
         anstream::eprintln!("{ERROR}skipped{ERROR:#} {}: {reason}", path.display());
     }
     if as_json {
-        let skipped: Vec<Value> =
-            skipped.iter().map(|(path, reason)| json!({ "path": path, "reason": reason })).collect();
+        let skipped: Vec<Value> = skipped
+            .iter()
+            .map(|(path, reason)| json!({ "path": path, "reason": reason }))
+            .collect();
         let report = json!({ "files": files, "chunks": chunks, "embedded": embedded, "skipped": skipped });
         println!("{report}");
     } else {
@@ -59,7 +66,10 @@ async fn add(core: &Core, paths: Vec<PathBuf>, as_json: bool) -> Result<(), Fail
 }
 
 async fn search(core: &Core, words: &str, limit: usize, explain: bool, as_json: bool) -> Result<(), Failure> {
-    let query = Query { limit, ..Query::new(words) };
+    let query = Query {
+        limit,
+        ..Query::new(words)
+    };
     let hits = core.with_memory(move |memory| memory.search(&query)).await?;
     if as_json {
         let hits: Vec<Value> = hits.iter().map(as_value).collect();
@@ -75,7 +85,12 @@ async fn search(core: &Core, words: &str, limit: usize, explain: bool, as_json: 
             let signals = &hit.signals;
             anstream::println!(
                 "  {DIM}score {:.3} = 0.7 × meaning (cosine {:.3}, z {:.2}) + 0.3 × words (bm25 {:.2}, z {:.2}, {} terms){DIM:#}",
-                hit.score, signals.vector, signals.vector_z, signals.text, signals.text_z, signals.matched_terms
+                hit.score,
+                signals.vector,
+                signals.vector_z,
+                signals.text,
+                signals.text_z,
+                signals.matched_terms
             );
         }
     }
@@ -103,7 +118,11 @@ fn as_value(hit: &Hit) -> Value {
 }
 
 pub(crate) fn show_hit(hit: &Hit) {
-    let source = if hit.source.is_empty() { &hit.key } else { &hit.source };
+    let source = if hit.source.is_empty() {
+        &hit.key
+    } else {
+        &hit.source
+    };
     anstream::println!("{BOLD}{}{BOLD:#}  {DIM}{source}{DIM:#}", hit.title);
     println!("  {}", preview(&hit.text));
 }
@@ -115,7 +134,12 @@ async fn list(core: &Core, as_json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     for document in &documents {
-        anstream::println!("{DIM}{}{DIM:#}  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", document.id, document.title, document.source);
+        anstream::println!(
+            "{DIM}{}{DIM:#}  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
+            document.id,
+            document.title,
+            document.source
+        );
     }
     if documents.is_empty() {
         println!("Nothing is remembered yet. Add a folder with `openhuman memory add DIR`.");
@@ -129,7 +153,10 @@ async fn forget(core: &Core, id: String) -> Result<(), Failure> {
         println!("Forgotten.");
         Ok(())
     } else {
-        Err(Failure::new(Code::NotFound, format!("there is no document '{id}'; `openhuman memory list` shows the ids")))
+        Err(Failure::new(
+            Code::NotFound,
+            format!("there is no document '{id}'; `openhuman memory list` shows the ids"),
+        ))
     }
 }
 

@@ -48,7 +48,10 @@ pub(crate) async fn core_quietly(global: &Global) -> Result<Core, Failure> {
     let mut builder = Core::builder(home, vault).model(model_from_env());
     for dir in &global.skills_dir {
         if !dir.is_dir() {
-            let message = format!("the skills directory {} does not exist; check --skills-dir", dir.display());
+            let message = format!(
+                "the skills directory {} does not exist; check --skills-dir",
+                dir.display()
+            );
             return Err(Failure::new(Code::NotFound, message));
         }
         builder = builder.skills_dir(dir);
@@ -79,17 +82,23 @@ pub(crate) async fn create_vault(global: &Global, home: &Home) -> Result<Vault, 
     let typed = match global.password_fd {
         Some(fd) => read_line(fd, "the password")?,
         None => {
-            anstream::eprintln!("There is no vault in {path} yet. Choose a password: it seals your keys and memory.");
+            anstream::eprintln!(
+                "There is no vault in {path} yet. Choose a password: it seals your keys and memory."
+            );
             anstream::eprintln!("{DIM}Nobody can reset it. At least {SHORTEST_PASSWORD} characters.{DIM:#}");
             let first = prompt("New password: ")?;
             if prompt("Once more: ")? != first {
-                return Err(Failure::new(Code::Usage, "the two passwords differ; nothing was created, try again"));
+                return Err(Failure::new(
+                    Code::Usage,
+                    "the two passwords differ; nothing was created, try again",
+                ));
             }
             first
         }
     };
     if typed.chars().count() < SHORTEST_PASSWORD {
-        let message = format!("the password needs at least {SHORTEST_PASSWORD} characters; nothing was created");
+        let message =
+            format!("the password needs at least {SHORTEST_PASSWORD} characters; nothing was created");
         return Err(Failure::new(Code::Usage, message));
     }
     let (new_home, password) = (home.clone(), Password::from(typed));
@@ -143,9 +152,10 @@ pub(crate) fn keychain() -> Result<KeychainStore, Failure> {
 /// The login for `--backend`, if one was given.
 pub(crate) fn login(backend: &BackendLogin) -> Result<Option<(String, Credential)>, Failure> {
     match (&backend.backend, backend.login_token_fd) {
-        (Some(url), Some(fd)) => {
-            Ok(Some((url.clone(), Credential::LoginToken(read_line(fd, "the login token")?))))
-        }
+        (Some(url), Some(fd)) => Ok(Some((
+            url.clone(),
+            Credential::LoginToken(read_line(fd, "the login token")?),
+        ))),
         _ => Ok(None),
     }
 }
@@ -153,12 +163,17 @@ pub(crate) fn login(backend: &BackendLogin) -> Result<Option<(String, Credential
 /// Reads one line from an inherited file descriptor.
 fn read_line(fd: u32, what: &str) -> Result<String, Failure> {
     let failed = |reason: String| {
-        Failure::new(Code::Locked, format!("cannot read {what} from file descriptor {fd}: {reason}"))
+        Failure::new(
+            Code::Locked,
+            format!("cannot read {what} from file descriptor {fd}: {reason}"),
+        )
     };
     let mut text = String::new();
     let outcome = if fd == 0 {
         if io::stdin().is_terminal() {
-            return Err(failed("standard input is a terminal; leave the option out to be asked".into()));
+            return Err(failed(
+                "standard input is a terminal; leave the option out to be asked".into(),
+            ));
         }
         io::stdin().lock().take(LONGEST_LINE).read_to_string(&mut text)
     } else {

@@ -12,7 +12,10 @@ pub(crate) async fn run(global: &Global, command: Vault) -> Result<(), Failure> 
     let home = session::home(global)?;
     match command {
         Vault::Create if home.has_vault() => {
-            let message = format!("there is a vault in {} already; nothing was changed", home.path().display());
+            let message = format!(
+                "there is a vault in {} already; nothing was changed",
+                home.path().display()
+            );
             Err(Failure::new(Code::Failed, message))
         }
         Vault::Create => session::create_vault(global, &home).await.map(drop),
@@ -24,12 +27,17 @@ pub(crate) async fn run(global: &Global, command: Vault) -> Result<(), Failure> 
                 })
                 .await?;
             if global.json {
-                println!("{}", json!({ "exists": exists, "opened_by_keychain": remembered }));
+                println!(
+                    "{}",
+                    json!({ "exists": exists, "opened_by_keychain": remembered })
+                );
             } else {
                 match (exists, remembered) {
                     (false, _) => println!("There is no vault yet. `openhuman vault create` makes one."),
                     (true, false) => println!("There is a vault. It opens with its password."),
-                    (true, true) => println!("There is a vault. It opens with its password or with this user's keychain."),
+                    (true, true) => {
+                        println!("There is a vault. It opens with its password or with this user's keychain.")
+                    }
                 }
             }
             Ok(())
@@ -53,5 +61,8 @@ async fn with_keychain<F>(call: F) -> Result<(), Failure>
 where
     F: FnOnce(&dyn KeyStore) -> Result<(), openhuman::vault::VaultError> + Send + 'static,
 {
-    tokio::task::spawn_blocking(move || call(&session::keychain()?).map_err(|error| CoreError::from(error).into())).await?
+    tokio::task::spawn_blocking(move || {
+        call(&session::keychain()?).map_err(|error| CoreError::from(error).into())
+    })
+    .await?
 }

@@ -109,7 +109,10 @@ pub enum ChatEvent {
 
 impl ChatEvent {
     fn error(message: impl Into<String>, error_type: &str) -> Self {
-        Self::Error { message: message.into(), error_type: error_type.into() }
+        Self::Error {
+            message: message.into(),
+            error_type: error_type.into(),
+        }
     }
 
     /// Whether the stream ends with this event.
@@ -140,9 +143,12 @@ impl Core {
         };
         tokio::spawn(turn.run(route));
         let state = (receiver, cancel.drop_guard());
-        Box::pin(stream::unfold(state, |(mut receiver, guard): (mpsc::Receiver<ChatEvent>, DropGuard)| async {
-            receiver.recv().await.map(|event| (event, (receiver, guard)))
-        }))
+        Box::pin(stream::unfold(
+            state,
+            |(mut receiver, guard): (mpsc::Receiver<ChatEvent>, DropGuard)| async {
+                receiver.recv().await.map(|event| (event, (receiver, guard)))
+            },
+        ))
     }
 }
 
@@ -198,26 +204,45 @@ impl Conversation {
         let mut messages: Vec<Message> = records.iter().filter_map(as_message).collect();
         messages.drain(..messages.len().saturating_sub(HISTORY));
         // A provider refuses a history that starts with an answer to something it does not see.
-        let first_question = messages.iter().position(|message| message.role == Role::User).unwrap_or(messages.len());
+        let first_question = messages
+            .iter()
+            .position(|message| message.role == Role::User)
+            .unwrap_or(messages.len());
         messages.drain(..first_question);
         Ok(messages)
     }
 
     async fn locally(&self, inner: &Inner, history: Vec<Message>) -> ChatEvent {
-        let input = TurnInput { history, prompt: self.prompt.clone(), context: Vec::new() };
+        let input = TurnInput {
+            history,
+            prompt: self.prompt.clone(),
+            context: Vec::new(),
+        };
         let mut turn = inner.agent.run(input, self.cancel.clone());
         while let Some(event) = turn.next().await {
             let event = match event {
-                TurnEvent::Recalled { sources } => {
-                    ChatEvent::Recall { sources: sources.into_iter().map(Source::from).collect() }
-                }
+                TurnEvent::Recalled { sources } => ChatEvent::Recall {
+                    sources: sources.into_iter().map(Source::from).collect(),
+                },
                 TurnEvent::TextDelta { text } => ChatEvent::Delta { delta: text },
-                TurnEvent::ToolCall { call } => {
-                    ChatEvent::ToolCall { id: call.id, name: call.name, args: call.arguments }
-                }
-                TurnEvent::ToolResult { id, name, text, is_error, millis } => {
-                    ChatEvent::ToolResult { id, name, output: text, success: !is_error, millis: Some(millis) }
-                }
+                TurnEvent::ToolCall { call } => ChatEvent::ToolCall {
+                    id: call.id,
+                    name: call.name,
+                    args: call.arguments,
+                },
+                TurnEvent::ToolResult {
+                    id,
+                    name,
+                    text,
+                    is_error,
+                    millis,
+                } => ChatEvent::ToolResult {
+                    id,
+                    name,
+                    output: text,
+                    success: !is_error,
+                    millis: Some(millis),
+                },
                 TurnEvent::Done { answer, .. } => return ChatEvent::Done { answer },
                 TurnEvent::Failed { kind, message } => return ChatEvent::error(message, error_type(kind)),
                 _ => continue,
@@ -226,13 +251,21 @@ impl Conversation {
                 break;
             }
         }
-        ChatEvent::error("the turn was stopped before it had an answer; ask again to retry", "cancelled")
+        ChatEvent::error(
+            "the turn was stopped before it had an answer; ask again to retry",
+            "cancelled",
+        )
     }
 
     /// Sends the prompt with what the memory recalls, and follows the backend's turn until its end.
     async fn at_backend(&self, link: &Link) -> Result<ChatEvent, CoreError> {
         let context = self.recall().await?;
-        let _ = self.events.send(ChatEvent::Recall { sources: context.clone() }).await;
+        let _ = self
+            .events
+            .send(ChatEvent::Recall {
+                sources: context.clone(),
+            })
+            .await;
         let mut backend = link.chat_events();
         let start = json!({ "thread_id": self.thread, "message": self.prompt, "context": context });
         link.emit("chat:start", &start).await?;
@@ -272,7 +305,9 @@ impl Conversation {
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     return Ok(ChatEvent::error(
-                        format!("{missed} events of the backend were lost because this side was too slow; ask again"),
+                        format!(
+                            "{missed} events of the backend were lost because this side was too slow; ask again"
+                        ),
                         "network",
                     ));
                 }
@@ -288,7 +323,13 @@ impl Conversation {
     }
 
     async fn recall(&self) -> Result<Vec<Source>, CoreError> {
-        let recalled = self.core.inner().recall.recall(&self.prompt).await.map_err(CoreError::Task)?;
+        let recalled = self
+            .core
+            .inner()
+            .recall
+            .recall(&self.prompt)
+            .await
+            .map_err(CoreError::Task)?;
         Ok(recalled.into_iter().map(Source::from).collect())
     }
 
@@ -296,7 +337,8 @@ impl Conversation {
     async fn remember(&self, answer: &str, worth_recalling: bool) -> Result<(), CoreError> {
         let memory = self.core.inner().memory.clone();
         let (thread, prompt, answer) = (self.thread.clone(), self.prompt.clone(), answer.to_owned());
-        tokio::task::spawn_blocking(move || remember(&memory, &thread, &prompt, answer, worth_recalling)).await?
+        tokio::task::spawn_blocking(move || remember(&memory, &thread, &prompt, answer, worth_recalling))
+            .await?
     }
 }
 
@@ -315,7 +357,11 @@ fn remember(
         memory.ingest(&Document {
             namespace: "conversations".into(),
             source: format!("conversation {thread}"),
-            ..Document::new(format!("{thread}/{number}"), format!("Conversation {thread}"), exchange)
+            ..Document::new(
+                format!("{thread}/{number}"),
+                format!("Conversation {thread}"),
+                exchange,
+            )
         })?;
     }
     Ok(())
@@ -346,16 +392,27 @@ fn as_message(record: &SessionRecord) -> Option<Message> {
 }
 
 fn text_of(message: &SessionMessage) -> String {
-    message.content.iter().filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n")
+    message
+        .content
+        .iter()
+        .filter_map(|block| block.text.as_deref())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 impl From<Recalled> for Source {
     fn from(recalled: Recalled) -> Self {
-        Self { title: recalled.title, source: recalled.source, text: recalled.text, score: recalled.score }
+        Self {
+            title: recalled.title,
+            source: recalled.source,
+            text: recalled.text,
+            score: recalled.score,
+        }
     }
 }
 
-/// The backend's tool events carry names; calls of one name are answered in order.
+/// The backend's tool events carry an id for each call. Another backend's may carry names only; then calls of one name
+/// are taken to be answered in order.
 #[derive(Default)]
 struct CallIds {
     called: u64,
@@ -370,22 +427,36 @@ impl CallIds {
             "tool_call" => {
                 self.called += 1;
                 let name = format!("{}__{}", text("skill_id"), text("tool_name"));
-                let id = data["id"].as_str().map_or_else(|| format!("call-{}", self.called), str::to_owned);
+                let id = data["tool_call_id"]
+                    .as_str()
+                    .map_or_else(|| format!("call-{}", self.called), str::to_owned);
                 self.open.push((name.clone(), id.clone()));
-                ChatEvent::ToolCall { id, name, args: data["args"].clone() }
+                ChatEvent::ToolCall {
+                    id,
+                    name,
+                    args: data["args"].clone(),
+                }
             }
             "tool_result" => {
                 let name = format!("{}__{}", text("skill_id"), text("tool_name"));
-                let known = data["id"].as_str();
+                let known = data["tool_call_id"].as_str();
                 let at = self.open.iter().position(|(open, id)| match known {
                     Some(known) => id == known,
                     None => *open == name,
                 });
                 let id = at.map_or_else(String::new, |at| self.open.remove(at).1);
                 let millis = data["millis"].as_u64();
-                ChatEvent::ToolResult { id, name, output: text("output"), success: data["success"] == true, millis }
+                ChatEvent::ToolResult {
+                    id,
+                    name,
+                    output: text("output"),
+                    success: data["success"] == true,
+                    millis,
+                }
             }
-            "chat_done" => ChatEvent::Done { answer: text("full_response") },
+            "chat_done" => ChatEvent::Done {
+                answer: text("full_response"),
+            },
             "chat_error" => ChatEvent::error(text("message"), &text("error_type")),
             _ => return None,
         })
@@ -408,7 +479,8 @@ mod tests {
                 args: json!({ "query": "x" })
             })
         );
-        let result = json!({ "skill_id": "notes", "tool_name": "find_notes", "output": "[]", "success": true });
+        let result =
+            json!({ "skill_id": "notes", "tool_name": "find_notes", "output": "[]", "success": true });
         assert_eq!(
             calls.translate("tool_result", &result),
             Some(ChatEvent::ToolResult {
@@ -419,7 +491,9 @@ mod tests {
                 millis: None
             })
         );
-        let done = calls.translate("chat_done", &json!({ "full_response": "so" })).unwrap();
+        let done = calls
+            .translate("chat_done", &json!({ "full_response": "so" }))
+            .unwrap();
         assert!(done.is_last());
         assert_eq!(calls.translate("chat_accepted", &json!({})), None);
     }
@@ -429,6 +503,9 @@ mod tests {
         let event = serde_json::to_value(ChatEvent::Delta { delta: "a".into() }).unwrap();
         assert_eq!(event, json!({ "type": "chat.delta", "delta": "a" }));
         let event = serde_json::to_value(ChatEvent::error("no", "network")).unwrap();
-        assert_eq!(event, json!({ "type": "chat.error", "message": "no", "error_type": "network" }));
+        assert_eq!(
+            event,
+            json!({ "type": "chat.error", "message": "no", "error_type": "network" })
+        );
     }
 }

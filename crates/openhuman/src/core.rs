@@ -13,12 +13,12 @@ use openhuman_vault::Vault;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::CoreError;
 use crate::bridge::{HubTools, MemoryRecall, MemoryTools, SealedDatabases, SkillTools};
 use crate::grants::Grants;
 use crate::home::Home;
 use crate::link::{Credential, Link, SocketState, SocketStatus};
 use crate::model::{self, ModelConfig};
-use crate::CoreError;
 
 /// The vault's label for the memory: of its key, and of the note that it exists.
 const MEMORY: &str = "memory";
@@ -88,7 +88,10 @@ impl CoreBuilder {
         let (vault, memory) = open_memory(&self.home, self.vault).await?;
         let vault = Arc::new(vault);
         let mut engine = Engine::builder()
-            .db(Arc::new(SealedDatabases::new(self.home.skills_data_dir(), &vault)))
+            .db(Arc::new(SealedDatabases::new(
+                self.home.skills_data_dir(),
+                &vault,
+            )))
             .clock(self.clock);
         for (name, value) in self.env {
             engine = engine.env(&name, &value);
@@ -275,7 +278,10 @@ impl Core {
     /// # Errors
     /// When there is none of that name; the message names those there are.
     pub fn skill(&self, skill: &str) -> Result<SkillId, CoreError> {
-        let known = self.skill_snapshots().iter().any(|snapshot| snapshot.skill_id == skill);
+        let known = self
+            .skill_snapshots()
+            .iter()
+            .any(|snapshot| snapshot.skill_id == skill);
         match skill.parse() {
             Ok(id) if known => Ok(id),
             _ => Err(self.no_such_skill(skill)),
@@ -283,13 +289,21 @@ impl Core {
     }
 
     fn no_such_skill(&self, skill: &str) -> CoreError {
-        let known: Vec<String> = self.skill_snapshots().into_iter().map(|snapshot| snapshot.skill_id).collect();
+        let known: Vec<String> = self
+            .skill_snapshots()
+            .into_iter()
+            .map(|snapshot| snapshot.skill_id)
+            .collect();
         let hint = if known.is_empty() {
             format!("put its package into {}", self.inner.home.skills_dir().display())
         } else {
             format!("there is: {}", known.join(", "))
         };
-        CoreError::NotFound { what: "the skill", name: skill.to_owned(), hint }
+        CoreError::NotFound {
+            what: "the skill",
+            name: skill.to_owned(),
+            hint,
+        }
     }
 
     /// Logs in at a backend and keeps the link until [`Core::disconnect`]. An earlier link is closed first.
@@ -302,8 +316,14 @@ impl Core {
             earlier.close().await;
         }
         let inner = &self.inner;
-        let link =
-            Link::connect(url, credential, inner.hub.clone(), inner.engine.clone(), inner.socket.clone()).await?;
+        let link = Link::connect(
+            url,
+            credential,
+            inner.hub.clone(),
+            inner.engine.clone(),
+            inner.socket.clone(),
+        )
+        .await?;
         let link = Arc::new(link);
         *slot = Some(link.clone());
         Ok(link)
@@ -336,18 +356,28 @@ impl Core {
         tokio::task::spawn_blocking(move || databases.export(&id, &target)).await?
     }
 
-    async fn load_skills(&self, dirs: &[PathBuf], overrides: &BTreeMap<String, Grant>) -> Result<(), CoreError> {
+    async fn load_skills(
+        &self,
+        dirs: &[PathBuf],
+        overrides: &BTreeMap<String, Grant>,
+    ) -> Result<(), CoreError> {
         let stored = Grants::load(&self.inner.vault)?;
         let installed = self.inner.home.skills_dir();
         let mut starts = Vec::new();
-        for path in dirs.iter().chain(std::iter::once(&installed)).flat_map(|dir| package_dirs(dir)) {
+        for path in dirs
+            .iter()
+            .chain(std::iter::once(&installed))
+            .flat_map(|dir| package_dirs(dir))
+        {
             match self.load_skill(&path, &stored, overrides).await {
                 Ok(Some(id)) => starts.push((path, id)),
                 Ok(None) => {}
                 Err(error) => self.report(path, error),
             }
         }
-        let started = starts.into_iter().map(|(path, id)| async move { (path, self.inner.engine.start(&id).await) });
+        let started = starts
+            .into_iter()
+            .map(|(path, id)| async move { (path, self.inner.engine.start(&id).await) });
         for (path, outcome) in futures_util::future::join_all(started).await {
             if let Err(error) = outcome {
                 self.report(path, error.into());
@@ -374,7 +404,11 @@ impl Core {
 
     fn report(&self, path: PathBuf, error: CoreError) {
         tracing::warn!(path = %path.display(), %error, "a skill is not available");
-        self.inner.problems.lock().unwrap_or_else(PoisonError::into_inner).push(SkillProblem { path, error });
+        self.inner
+            .problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(SkillProblem { path, error });
     }
 }
 
@@ -404,8 +438,11 @@ fn package_dirs(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };
-    let mut found: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.join("manifest.json").exists()).collect();
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("manifest.json").exists())
+        .collect();
     found.sort();
     found
 }

@@ -112,7 +112,9 @@ pub enum CoreError {
         reason: String,
     },
     /// A background task of the core ended unexpectedly.
-    #[error("a background task of the core ended unexpectedly ({0}); start again, and report this if it repeats")]
+    #[error(
+        "a background task of the core ended unexpectedly ({0}); start again, and report this if it repeats"
+    )]
     Task(String),
 }
 
@@ -137,7 +139,11 @@ impl CoreError {
     }
 
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io { action, path: path.into(), source }
+        Self::Io {
+            action,
+            path: path.into(),
+            source,
+        }
     }
 }
 

@@ -26,7 +26,9 @@ pub(crate) struct Grants(BTreeMap<String, Consent>);
 impl Grants {
     pub(crate) fn load(vault: &Vault) -> Result<Self, CoreError> {
         match vault.secret(SECRET)? {
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| CoreError::Grants(error.to_string())),
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| CoreError::Grants(error.to_string()))
+            }
             None => Ok(Self::default()),
         }
     }
@@ -38,7 +40,10 @@ impl Grants {
 
     /// Consents to what the package asks for, and to the private or loopback hosts named.
     pub(crate) fn allow(&mut self, package: &SkillPackage, private: Vec<(String, u16)>) {
-        let consent = Consent { digest: package.digest().to_owned(), private };
+        let consent = Consent {
+            digest: package.digest().to_owned(),
+            private,
+        };
         self.0.insert(package.manifest().id.to_string(), consent);
     }
 

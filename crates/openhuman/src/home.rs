@@ -36,7 +36,11 @@ impl Home {
     /// # Errors
     /// When neither the variable nor the platform tells a directory.
     pub fn of_user() -> Result<Self, CoreError> {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         if let Some(root) = variable(HOME_VARIABLE) {
             return Ok(Self { root });
         }
@@ -47,7 +51,10 @@ impl Home {
         } else {
             variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")))
         };
-        data.map(|data| Self { root: data.join("openhuman") }).ok_or(CoreError::Setting {
+        data.map(|data| Self {
+            root: data.join("openhuman"),
+        })
+        .ok_or(CoreError::Setting {
             setting: HOME_VARIABLE,
             reason: "no home directory is known for this user; set it to a directory of your own".into(),
         })
@@ -128,7 +135,9 @@ impl Home {
             .map_err(|error| CoreError::io("open", &path, error))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(CoreError::Busy { path: self.root.clone() }),
+            Err(TryLockError::WouldBlock) => Err(CoreError::Busy {
+                path: self.root.clone(),
+            }),
             Err(TryLockError::Error(error)) => Err(CoreError::io("lock", &path, error)),
         }
     }
@@ -143,7 +152,9 @@ pub(crate) fn create_private_dir(path: &Path) -> Result<(), CoreError> {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder.create(path).map_err(|error| CoreError::io("create", path, error))
+    builder
+        .create(path)
+        .map_err(|error| CoreError::io("create", path, error))
 }
 
 #[cfg(test)]
@@ -169,6 +180,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("new"));
         let _held = home.lock().unwrap();
-        assert_eq!(home.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            home.path().metadata().unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 }

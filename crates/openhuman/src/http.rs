@@ -18,7 +18,9 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, CoreError> {
         Err(error) => {
             // A machine without trusted roots can still speak plain HTTP to its own loopback.
             tracing::warn!(%error, "no trusted roots on this machine: https addresses will be refused");
-            builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+            builder
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth()
         }
     };
     reqwest::Client::builder()
@@ -30,5 +32,8 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, CoreError> {
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> CoreError {
-    CoreError::Setting { setting: "the TLS configuration", reason: error.to_string() }
+    CoreError::Setting {
+        setting: "the TLS configuration",
+        reason: error.to_string(),
+    }
 }

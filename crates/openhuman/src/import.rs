@@ -32,9 +32,15 @@ impl Core {
     /// # Errors
     /// When `path` cannot be read, or the memory cannot be written. A file that cannot be used is reported as skipped.
     pub async fn import(&self, path: &Path) -> Result<ImportReport, CoreError> {
-        let root = path.canonicalize().map_err(|error| CoreError::io("read", path, error))?;
+        let root = path
+            .canonicalize()
+            .map_err(|error| CoreError::io("read", path, error))?;
         let mut report = ImportReport::default();
-        let files = if root.is_file() { vec![root] } else { text_files(&root, &mut report.skipped)? };
+        let files = if root.is_file() {
+            vec![root]
+        } else {
+            text_files(&root, &mut report.skipped)?
+        };
         for file in files {
             let document = match read(&file) {
                 Ok(document) => document,
@@ -64,7 +70,8 @@ impl Core {
         crate::home::create_private_dir(dir)?;
         let memory = dir.join("memory.db");
         let target = memory.clone();
-        self.with_memory(move |memory| memory.export_plain(&target)).await?;
+        self.with_memory(move |memory| memory.export_plain(&target))
+            .await?;
         let mut written = vec![memory];
         for skill in self.skill_snapshots() {
             if let Some(path) = self.export_skill(&skill.skill_id, dir).await? {
@@ -102,14 +109,19 @@ fn text_files(root: &Path, skipped: &mut Vec<(PathBuf, String)>) -> Result<Vec<P
 }
 
 fn is_text(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .map(str::to_ascii_lowercase);
     matches!(extension.as_deref(), Some("md" | "markdown" | "txt" | "text"))
 }
 
 fn read(path: &Path) -> Result<Document, String> {
     let size = path.metadata().map_err(|error| error.to_string())?.len();
     if size > LARGEST_FILE {
-        return Err(format!("it has {size} bytes; the limit is {LARGEST_FILE}: split it"));
+        return Err(format!(
+            "it has {size} bytes; the limit is {LARGEST_FILE}: split it"
+        ));
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text: convert it first".to_owned())?;
@@ -122,8 +134,20 @@ fn read(path: &Path) -> Result<Document, String> {
         .find_map(|line| line.strip_prefix("# "))
         .map(str::trim)
         .filter(|title| !title.is_empty())
-        .map_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned);
-    Ok(Document { namespace: "files".into(), source: shown.clone(), ..Document::new(shown, title, text) })
+        .map_or_else(
+            || {
+                path.file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned()
+            },
+            str::to_owned,
+        );
+    Ok(Document {
+        namespace: "files".into(),
+        source: shown.clone(),
+        ..Document::new(shown, title, text)
+    })
 }
 
 #[cfg(test)]
@@ -143,8 +167,14 @@ mod tests {
         }
         let mut skipped = Vec::new();
         let found = text_files(dir.path(), &mut skipped).unwrap();
-        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap().to_owned()).collect();
-        assert_eq!(names, ["a.md", "sub/b.TXT", "sub/deep/e.markdown"].map(PathBuf::from));
+        let names: Vec<_> = found
+            .iter()
+            .map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            names,
+            ["a.md", "sub/b.TXT", "sub/deep/e.markdown"].map(PathBuf::from)
+        );
         assert!(skipped.is_empty());
     }
 

@@ -74,22 +74,30 @@ pub struct SocketStatus {
 impl From<&State> for SocketStatus {
     fn from(state: &State) -> Self {
         match state {
-            State::Disconnected { reason } => {
-                Self { error: reason.as_ref().map(ToString::to_string), ..Self::default() }
-            }
-            State::Connecting => Self { status: SocketState::Connecting, ..Self::default() },
-            State::Connected { sid } => {
-                Self { status: SocketState::Connected, socket_id: Some(sid.clone()), ..Self::default() }
-            }
+            State::Disconnected { reason } => Self {
+                error: reason.as_ref().map(ToString::to_string),
+                ..Self::default()
+            },
+            State::Connecting => Self {
+                status: SocketState::Connecting,
+                ..Self::default()
+            },
+            State::Connected { sid } => Self {
+                status: SocketState::Connected,
+                socket_id: Some(sid.clone()),
+                ..Self::default()
+            },
             State::Reconnecting { delay, error, .. } => Self {
                 status: SocketState::Reconnecting,
                 error: Some(error.clone()),
                 next_try_ms: Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
                 ..Self::default()
             },
-            State::Failed { error } => {
-                Self { status: SocketState::Error, error: Some(error.clone()), ..Self::default() }
-            }
+            State::Failed { error } => Self {
+                status: SocketState::Error,
+                error: Some(error.clone()),
+                ..Self::default()
+            },
         }
     }
 }
@@ -123,9 +131,14 @@ impl Link {
     ) -> Result<Self, CoreError> {
         let base = Url::parse(url).map_err(|error| CoreError::Setting {
             setting: "the backend address",
-            reason: format!("'{url}' is not a URL ({error}); write it as https://host or http://127.0.0.1:port"),
+            reason: format!(
+                "'{url}' is not a URL ({error}); write it as https://host or http://127.0.0.1:port"
+            ),
         })?;
-        status.send_replace(SocketStatus { status: SocketState::Connecting, ..SocketStatus::default() });
+        status.send_replace(SocketStatus {
+            status: SocketState::Connecting,
+            ..SocketStatus::default()
+        });
         let (client, events) = match Self::open(&base, credential).await {
             Ok(opened) => opened,
             Err(error) => {
@@ -141,10 +154,30 @@ impl Link {
         status.send_replace(SocketStatus::from(&*client.state().borrow()));
         let cancel = CancellationToken::new();
         let (chat, _) = broadcast::channel(CHAT_BACKLOG);
-        let report = StatusReporter { status, chat: chat.clone() };
-        let link = Arc::new(SocketLink::new(client.clone(), events, engine, report, cancel.clone()));
-        let serving = tokio::spawn(mcp_link::serve(hub, link, mcp_link::LinkOptions::default(), cancel.clone()));
-        Ok(Self { client, url: url.to_owned(), chat, cancel, serving: Mutex::new(Some(serving)) })
+        let report = StatusReporter {
+            status,
+            chat: chat.clone(),
+        };
+        let link = Arc::new(SocketLink::new(
+            client.clone(),
+            events,
+            engine,
+            report,
+            cancel.clone(),
+        ));
+        let serving = tokio::spawn(mcp_link::serve(
+            hub,
+            link,
+            mcp_link::LinkOptions::default(),
+            cancel.clone(),
+        ));
+        Ok(Self {
+            client,
+            url: url.to_owned(),
+            chat,
+            cancel,
+            serving: Mutex::new(Some(serving)),
+        })
     }
 
     async fn open(base: &Url, credential: &Credential) -> Result<(Client, Subscription), CoreError> {
@@ -161,10 +194,10 @@ impl Link {
             .reconnect_after_server_disconnect(true);
         // Subscribed before the connection is made: `ready` may follow the acknowledgement at once.
         let events = builder.subscribe_all();
-        let client = builder
-            .connect()
-            .await
-            .map_err(|error| CoreError::Backend { url: base.to_string(), reason: error.to_string() })?;
+        let client = builder.connect().await.map_err(|error| CoreError::Backend {
+            url: base.to_string(),
+            reason: error.to_string(),
+        })?;
         Ok((client, events))
     }
 
@@ -182,14 +215,21 @@ impl Link {
         self.client
             .emit(event, data)
             .await
-            .map_err(|error| CoreError::Backend { url: self.url.clone(), reason: error.to_string() })
+            .map_err(|error| CoreError::Backend {
+                url: self.url.clone(),
+                reason: error.to_string(),
+            })
     }
 
     /// Says good-bye to the backend and waits until the tasks of the link have ended.
     pub async fn close(&self) {
         self.client.disconnect().await;
         self.cancel.cancel();
-        let serving = self.serving.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let serving = self
+            .serving
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
         if let Some(serving) = serving {
             let _ = serving.await;
         }
@@ -204,8 +244,14 @@ impl Drop for Link {
 
 /// Exchanges a single-use login token for a session token (`POST /telegram/login-tokens/{token}/consume`).
 async fn exchange(base: &Url, token: &str) -> Result<String, CoreError> {
-    let unreachable = |reason: String| CoreError::Backend { url: base.to_string(), reason };
-    let refused = |reason: &str| CoreError::Login { url: base.to_string(), reason: reason.to_owned() };
+    let unreachable = |reason: String| CoreError::Backend {
+        url: base.to_string(),
+        reason,
+    };
+    let refused = |reason: &str| CoreError::Login {
+        url: base.to_string(),
+        reason: reason.to_owned(),
+    };
     let mut url = base.clone();
     url.path_segments_mut()
         .map_err(|()| unreachable("the address cannot have a path".into()))?
@@ -213,17 +259,27 @@ async fn exchange(base: &Url, token: &str) -> Result<String, CoreError> {
         .extend(["telegram", "login-tokens", token, "consume"]);
     let http = crate::http::client(Duration::from_secs(15))?;
     // The URL carries the token: errors must not print it.
-    let response = http.post(url).send().await.map_err(|error| unreachable(error.without_url().to_string()))?;
-    let status = response.status();
-    let body: Value = response
-        .json()
+    let response = http
+        .post(url)
+        .send()
         .await
-        .map_err(|_| unreachable(format!("it answered {status} without JSON: is this an OpenHuman backend?")))?;
+        .map_err(|error| unreachable(error.without_url().to_string()))?;
+    let status = response.status();
+    let body: Value = response.json().await.map_err(|_| {
+        unreachable(format!(
+            "it answered {status} without JSON: is this an OpenHuman backend?"
+        ))
+    })?;
     match body.pointer("/data/jwtToken").and_then(Value::as_str) {
         Some(session) if status.is_success() => Ok(session.to_owned()),
         _ => {
-            let message = body.get("message").or_else(|| body.get("error")).and_then(Value::as_str);
-            Err(refused(message.unwrap_or("the login token is unknown, used or expired")))
+            let message = body
+                .get("message")
+                .or_else(|| body.get("error"))
+                .and_then(Value::as_str);
+            Err(refused(
+                message.unwrap_or("the login token is unknown, used or expired"),
+            ))
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use openhuman_memory::{Document, Query};
 use openhuman_mcp::Origin;
+use openhuman_memory::{Document, Query};
 use openhuman_vault::{Password, VaultOptions};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,15 +58,27 @@ pub struct RpcError {
 
 impl RpcError {
     fn unknown_method(method: &str) -> Self {
-        Self { code: -32601, message: format!("unknown method: {method}"), data: None }
+        Self {
+            code: -32601,
+            message: format!("unknown method: {method}"),
+            data: None,
+        }
     }
 
     fn params(message: impl Into<String>) -> Self {
-        Self { code: -32602, message: message.into(), data: None }
+        Self {
+            code: -32602,
+            message: message.into(),
+            data: None,
+        }
     }
 
     fn failed(message: impl Into<String>) -> Self {
-        Self { code: -32000, message: message.into(), data: None }
+        Self {
+            code: -32000,
+            message: message.into(),
+            data: None,
+        }
     }
 
     fn locked() -> Self {
@@ -79,8 +91,13 @@ impl RpcError {
 
 impl From<CoreError> for RpcError {
     fn from(error: CoreError) -> Self {
-        let data = error.is_wrong_password().then(|| json!({ "kind": "wrong_password" }));
-        Self { data, ..Self::failed(error.to_string()) }
+        let data = error
+            .is_wrong_password()
+            .then(|| json!({ "kind": "wrong_password" }));
+        Self {
+            data,
+            ..Self::failed(error.to_string())
+        }
     }
 }
 
@@ -101,7 +118,12 @@ impl DispatcherOptions {
     /// For the given home, the provider from the environment and the default vault.
     #[must_use]
     pub fn new(home: Home) -> Self {
-        Self { home, skills_dirs: Vec::new(), model: model_from_env(), vault: VaultOptions::default() }
+        Self {
+            home,
+            skills_dirs: Vec::new(),
+            model: model_from_env(),
+            vault: VaultOptions::default(),
+        }
     }
 }
 
@@ -176,15 +198,18 @@ impl Dispatcher {
     /// misses the oldest; a snapshot tells it everything again.
     #[must_use]
     pub fn subscribe(&self) -> BoxStream<'static, Value> {
-        Box::pin(stream::unfold(self.shared.events.subscribe(), |mut events| async {
-            loop {
-                match events.recv().await {
-                    Ok(event) => return Some((event, events)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return None,
+        Box::pin(stream::unfold(
+            self.shared.events.subscribe(),
+            |mut events| async {
+                loop {
+                    match events.recv().await {
+                        Ok(event) => return Some((event, events)),
+                        Err(broadcast::error::RecvError::Lagged(_)) => {}
+                        Err(broadcast::error::RecvError::Closed) => return None,
+                    }
                 }
-            }
-        }))
+            },
+        ))
     }
 
     /// Ends every turn, the link, the skills and the watchers.
@@ -204,7 +229,11 @@ impl Dispatcher {
     async fn snapshot(&self) -> Result<Value, RpcError> {
         let core = self.shared.core.lock().await.clone();
         let Some(core) = core else {
-            let vault = if self.shared.options.home.has_vault() { "locked" } else { "absent" };
+            let vault = if self.shared.options.home.has_vault() {
+                "locked"
+            } else {
+                "absent"
+            };
             let model = &self.shared.options.model;
             return Ok(json!({
                 "vault": vault,
@@ -233,7 +262,9 @@ impl Dispatcher {
 
     async fn vault_create(&self, params: PasswordParams) -> Result<Value, RpcError> {
         if params.password.chars().count() < SHORTEST_PASSWORD {
-            return Err(RpcError::params(format!("the password needs at least {SHORTEST_PASSWORD} characters")));
+            return Err(RpcError::params(format!(
+                "the password needs at least {SHORTEST_PASSWORD} characters"
+            )));
         }
         self.open(params, true).await
     }
@@ -249,12 +280,21 @@ impl Dispatcher {
             let password = Password::from(params.password);
             let home = options.home.clone();
             let vault = tokio::task::spawn_blocking(move || {
-                if create { home.create_vault(&password, &options.vault) } else { home.open_vault(&password) }
+                if create {
+                    home.create_vault(&password, &options.vault)
+                } else {
+                    home.open_vault(&password)
+                }
             })
             .await
             .map_err(CoreError::from)??;
             let builder = Core::builder(options.home, vault).model(options.model);
-            let core = options.skills_dirs.into_iter().fold(builder, crate::CoreBuilder::skills_dir).build().await?;
+            let core = options
+                .skills_dirs
+                .into_iter()
+                .fold(builder, crate::CoreBuilder::skills_dir)
+                .build()
+                .await?;
             self.watch(&core);
             *slot = Some(core);
         }
@@ -281,8 +321,15 @@ impl Dispatcher {
     }
 
     async fn memory_search(&self, params: SearchParams) -> Result<Value, RpcError> {
-        let query = Query { limit: params.limit.unwrap_or(8).clamp(1, 100), ..Query::new(params.query) };
-        let hits = self.core().await?.with_memory(move |memory| memory.search(&query)).await?;
+        let query = Query {
+            limit: params.limit.unwrap_or(8).clamp(1, 100),
+            ..Query::new(params.query)
+        };
+        let hits = self
+            .core()
+            .await?
+            .with_memory(move |memory| memory.search(&query))
+            .await?;
         let hits: Vec<Value> = hits
             .into_iter()
             .map(|hit| json!({ "title": hit.title, "source": hit.source, "text": hit.text, "score": hit.score }))
@@ -292,7 +339,11 @@ impl Dispatcher {
 
     async fn memory_add(&self, params: AddParams) -> Result<Value, RpcError> {
         let document = Document::new(params.title.clone(), params.title, params.text);
-        let report = self.core().await?.with_memory(move |memory| memory.ingest(&document)).await?;
+        let report = self
+            .core()
+            .await?
+            .with_memory(move |memory| memory.ingest(&document))
+            .await?;
         Ok(json!({ "document_id": report.document_id, "chunks": report.chunks }))
     }
 
@@ -323,7 +374,10 @@ impl Dispatcher {
     }
 
     fn turns(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, CancellationToken>> {
-        self.shared.turns.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared
+            .turns
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn publish(&self, event: Value) {
@@ -403,5 +457,6 @@ struct CancelParams {
 
 fn parse<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
     let params = if params.is_null() { json!({}) } else { params };
-    serde_json::from_value(params).map_err(|error| RpcError::params(format!("the parameters do not fit: {error}")))
+    serde_json::from_value(params)
+        .map_err(|error| RpcError::params(format!("the parameters do not fit: {error}")))
 }

@@ -5,9 +5,18 @@ use std::io;
 use std::path::Path;
 
 pub(crate) const DOCUMENTS: &[(&str, &str)] = &[
-    ("staking-basics.md", include_str!("../../../../examples/demo/staking-basics.md")),
-    ("market-diary.md", include_str!("../../../../examples/demo/market-diary.md")),
-    ("wallet-hygiene.md", include_str!("../../../../examples/demo/wallet-hygiene.md")),
+    (
+        "staking-basics.md",
+        include_str!("../../../../examples/demo/staking-basics.md"),
+    ),
+    (
+        "market-diary.md",
+        include_str!("../../../../examples/demo/market-diary.md"),
+    ),
+    (
+        "wallet-hygiene.md",
+        include_str!("../../../../examples/demo/wallet-hygiene.md"),
+    ),
 ];
 
 /// Id, manifest and code of the example skills.
@@ -32,7 +41,9 @@ pub(crate) const SKILLS: &[(&str, &str, &str)] = &[
 /// Writes the documents as files, the way a user would have them.
 pub(crate) fn write_documents(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    DOCUMENTS.iter().try_for_each(|(name, text)| fs::write(dir.join(name), text))
+    DOCUMENTS
+        .iter()
+        .try_for_each(|(name, text)| fs::write(dir.join(name), text))
 }
 
 /// Writes the skill packages. `spoil` changes the code of one of them.

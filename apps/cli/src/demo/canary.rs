@@ -25,7 +25,10 @@ impl Search {
 /// Looks for the phrases, as UTF-8 and as UTF-16 in both byte orders.
 pub(crate) fn search(dir: &Path, phrases: &[&str]) -> io::Result<Search> {
     let forms: Vec<Vec<Vec<u8>>> = phrases.iter().map(|phrase| encodings(phrase)).collect();
-    let mut result = Search { hits: vec![0; phrases.len()], ..Search::default() };
+    let mut result = Search {
+        hits: vec![0; phrases.len()],
+        ..Search::default()
+    };
     visit(dir, &mut |bytes| {
         result.files += 1;
         result.bytes += bytes.len() as u64;

@@ -36,11 +36,20 @@ pub(crate) async fn run(global: &Global, demo: Demo) -> Result<(), Failure> {
     let mut answer = String::new();
     let played = play(global, &demo, &mut timeline, &mut answer).await;
     let error = played.err().map(|failure| failure.to_string());
-    if timeline.finish(&answer, error.as_deref()) { Ok(()) } else { Err(Failure::shown(Code::Failed)) }
+    if timeline.finish(&answer, error.as_deref()) {
+        Ok(())
+    } else {
+        Err(Failure::shown(Code::Failed))
+    }
 }
 
 /// The acts in their order. The temporary home is deleted at the end, whatever happens.
-async fn play(global: &Global, demo: &Demo, timeline: &mut Timeline, answer: &mut String) -> Result<(), Failure> {
+async fn play(
+    global: &Global,
+    demo: &Demo,
+    timeline: &mut Timeline,
+    answer: &mut String,
+) -> Result<(), Failure> {
     let mut scene = Scene::set(demo.live, demo.r#break).await?;
     scene.create_vault(timeline).await?;
     scene.start_core(timeline).await?;

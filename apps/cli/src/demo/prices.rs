@@ -11,7 +11,11 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Symbol, the recorded price in cents, and the day it was recorded on.
-const RECORDED: &[(&str, u64, &str)] = &[("BTC", 6_412_350, "2025-03-14"), ("ETH", 318_420, "2025-03-14"), ("SOL", 14_208, "2025-03-14")];
+const RECORDED: &[(&str, u64, &str)] = &[
+    ("BTC", 6_412_350, "2025-03-14"),
+    ("ETH", 318_420, "2025-03-14"),
+    ("SOL", 14_208, "2025-03-14"),
+];
 
 /// The running service. It ends when this is dropped.
 pub(crate) struct PriceServer {
@@ -26,17 +30,26 @@ struct Prices(Vec<(&'static str, u64, &'static str)>);
 impl PriceServer {
     /// Starts on a free port. `variation` moves every price by -10 % to +10 %.
     pub(crate) async fn start(variation: u32) -> std::io::Result<Self> {
-        let moved = RECORDED.iter().map(|&(symbol, cents, day)| (symbol, vary(cents, variation), day)).collect();
+        let moved = RECORDED
+            .iter()
+            .map(|&(symbol, cents, day)| (symbol, vary(cents, variation), day))
+            .collect();
         let cents = Prices(moved);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let router = Router::new().route("/prices/{symbol}", get(price)).with_state(cents.clone());
+        let router = Router::new()
+            .route("/prices/{symbol}", get(price))
+            .with_state(cents.clone());
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the demo's price service ended");
             }
         });
-        Ok(Self { address, cents, _task: AbortOnDropHandle::new(task) })
+        Ok(Self {
+            address,
+            cents,
+            _task: AbortOnDropHandle::new(task),
+        })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -49,12 +62,20 @@ impl PriceServer {
 
     /// The price of this run as the service writes it, such as `3184.21`.
     pub(crate) fn price(&self, symbol: &str) -> Option<String> {
-        self.cents.0.iter().find(|(known, ..)| *known == symbol).map(|(_, cents, _)| decimal(*cents))
+        self.cents
+            .0
+            .iter()
+            .find(|(known, ..)| *known == symbol)
+            .map(|(_, cents, _)| decimal(*cents))
     }
 }
 
 async fn price(State(prices): State<Prices>, Path(symbol): Path<String>) -> (StatusCode, Json<Value>) {
-    match prices.0.iter().find(|(known, ..)| known.eq_ignore_ascii_case(&symbol)) {
+    match prices
+        .0
+        .iter()
+        .find(|(known, ..)| known.eq_ignore_ascii_case(&symbol))
+    {
         Some((symbol, cents, day)) => (
             StatusCode::OK,
             Json(json!({
@@ -65,7 +86,10 @@ async fn price(State(prices): State<Prices>, Path(symbol): Path<String>) -> (Sta
                 "as_of": day,
             })),
         ),
-        None => (StatusCode::NOT_FOUND, Json(json!({ "error": format!("no price is recorded for {symbol}") }))),
+        None => (
+            StatusCode::NOT_FOUND,
+            Json(json!({ "error": format!("no price is recorded for {symbol}") })),
+        ),
     }
 }
 

@@ -9,11 +9,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use openhuman::agent::mock::{MockServer, Script};
 use openhuman::agent::openai::OpenAiModel;
-use openhuman::memory::Document;
 use openhuman::mcp::Origin;
+use openhuman::memory::Document;
 use openhuman::skills::{Clock, Grant, SkillPackage};
 use openhuman::vault::{Password, Vault, VaultOptions};
-use openhuman::{CancellationToken, ChatEvent, Core, Credential, Home, ModelConfig, Route, SocketState, model_from_env};
+use openhuman::{
+    CancellationToken, ChatEvent, Core, Credential, Home, ModelConfig, Route, SocketState, model_from_env,
+};
 use openhuman_backend::{Backend, RunningBackend, SqliteTokenStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -39,11 +41,16 @@ struct MovedClock {
 
 impl MovedClock {
     fn standing_still() -> Self {
-        Self { now_ms: AtomicI64::new(jiff::Timestamp::now().as_millisecond()) }
+        Self {
+            now_ms: AtomicI64::new(jiff::Timestamp::now().as_millisecond()),
+        }
     }
 
     fn advance(&self, by: Duration) {
-        self.now_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.now_ms.fetch_add(
+            i64::try_from(by.as_millis()).unwrap_or(i64::MAX),
+            Ordering::SeqCst,
+        );
     }
 }
 
@@ -63,18 +70,25 @@ impl Model {
     pub(crate) async fn start(live: bool) -> Result<Self, Failure> {
         if live {
             return model_from_env().map(Self::Live).ok_or_else(|| {
-                Failure::new(Code::Usage, "--live needs a model: set OPENAI_API_KEY, or OPENAI_BASE_URL and OPENAI_MODEL")
+                Failure::new(
+                    Code::Usage,
+                    "--live needs a model: set OPENAI_API_KEY, or OPENAI_BASE_URL and OPENAI_MODEL",
+                )
             });
         }
         let server = MockServer::try_start(Script::demo()).await;
-        Ok(Self::Scripted(server.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?))
+        Ok(Self::Scripted(server.map_err(|error| {
+            Failure::new(Code::Unavailable, error.to_string())
+        })?))
     }
 
     pub(crate) fn config(&self) -> ModelConfig {
         match self {
-            Self::Scripted(server) => {
-                ModelConfig { base_url: server.base_url(), model: "scripted-demo".into(), ..ModelConfig::default() }
-            }
+            Self::Scripted(server) => ModelConfig {
+                base_url: server.base_url(),
+                model: "scripted-demo".into(),
+                ..ModelConfig::default()
+            },
             Self::Live(config) => config.clone(),
         }
     }
@@ -90,7 +104,9 @@ impl Skilled {
     pub(crate) async fn prepare(broken: Option<Breakable>) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("openhuman-demo-").tempdir()?;
         let prices = PriceServer::start(random()?).await?;
-        assets::write_skills(&Home::at(dir.path().join("home")).skills_dir(), |skill, code| spoiled(broken, skill, code))?;
+        assets::write_skills(&Home::at(dir.path().join("home")).skills_dir(), |skill, code| {
+            spoiled(broken, skill, code)
+        })?;
         Ok(Self { dir, prices })
     }
 
@@ -101,7 +117,8 @@ impl Skilled {
     /// A core with the example skills. The one private address it grants is the price service's.
     pub(crate) async fn core(&self, vault: Vault, clock: Arc<dyn Clock>) -> Result<Core, Failure> {
         let home = self.home();
-        let package = |id: &str| SkillPackage::load(&home.skills_dir().join(id)).map_err(openhuman::CoreError::from);
+        let package =
+            |id: &str| SkillPackage::load(&home.skills_dir().join(id)).map_err(openhuman::CoreError::from);
         let mut prices = Grant::from_manifest(package("prices")?.manifest());
         prices.allow_private("127.0.0.1", self.prices.port());
         let core = Core::builder(home.clone(), vault)
@@ -176,7 +193,9 @@ impl Scene {
 
     pub(crate) async fn create_vault(&mut self, timeline: &mut Timeline) -> Result<(), Failure> {
         let (home, password) = (self.skilled.home(), Password::from(self.secrets.password.clone()));
-        let vault = tokio::task::spawn_blocking(move || home.create_vault(&password, &VaultOptions::default())).await??;
+        let vault =
+            tokio::task::spawn_blocking(move || home.create_vault(&password, &VaultOptions::default()))
+                .await??;
         timeline.step("vault", "created: a random key under Argon2id and AES-256-GCM");
         self.vault = Some(vault);
         Ok(())
@@ -188,7 +207,10 @@ impl Scene {
         let skills = core.skill_snapshots();
         let tools: usize = skills.iter().map(|skill| skill.tools.len()).sum();
         let names: Vec<&str> = skills.iter().map(|skill| skill.skill_id.as_str()).collect();
-        timeline.step("core", format!("memory open, skills {} with {tools} tools", names.join(", ")));
+        timeline.step(
+            "core",
+            format!("memory open, skills {} with {tools} tools", names.join(", ")),
+        );
         self.core = Some(core);
         Ok(())
     }
@@ -198,17 +220,29 @@ impl Scene {
         let documents = self.skilled.dir.path().join("documents");
         assets::write_documents(&documents)?;
         let report = core.import(&documents).await?;
-        let text = format!("The word of this run is {}. It was made up a moment ago.", self.secrets.marker);
+        let text = format!(
+            "The word of this run is {}. It was made up a moment ago.",
+            self.secrets.marker
+        );
         let note = Document::new("note-of-this-run", "Note of this run", text);
         let chunks = report.chunks + core.with_memory(move |memory| memory.ingest(&note)).await?.chunks;
 
-        let text = format!("Stake in two parts through {}, and keep a third liquid.", self.secrets.plan);
+        let text = format!(
+            "Stake in two parts through {}, and keep a third liquid.",
+            self.secrets.plan
+        );
         let arguments = json!({ "title": "My staking plan", "text": text });
         let added = core.call_tool("notes__add_note", arguments, Origin::Cli).await;
         if added.is_error {
-            return Err(Failure::new(Code::Failed, format!("the notes skill did not take the note: {}", added.to_text())));
+            return Err(Failure::new(
+                Code::Failed,
+                format!("the notes skill did not take the note: {}", added.to_text()),
+            ));
         }
-        let detail = format!("{} documents in {chunks} passages, one note in the notes skill", report.files + 1);
+        let detail = format!(
+            "{} documents in {chunks} passages, one note in the notes skill",
+            report.files + 1
+        );
         timeline.step("memory", detail);
         Ok(())
     }
@@ -218,9 +252,20 @@ impl Scene {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Code::Failed, error.to_string());
         let model = OpenAiModel::new(config.clone()).map_err(|error| failed(&error))?;
         let tokens = SqliteTokenStore::in_memory().map_err(|error| failed(&error))?;
-        let backend =
-            Backend::builder().model(Arc::new(model)).token_store(tokens).start("127.0.0.1:0").await?;
-        timeline.step("backend", format!("Socket.IO at {}, model {} at {}", backend.url(), config.model, config.base_url));
+        let backend = Backend::builder()
+            .model(Arc::new(model))
+            .token_store(tokens)
+            .start("127.0.0.1:0")
+            .await?;
+        timeline.step(
+            "backend",
+            format!(
+                "Socket.IO at {}, model {} at {}",
+                backend.url(),
+                config.model,
+                config.base_url
+            ),
+        );
         self.backend = Some(backend);
         Ok(())
     }
@@ -233,17 +278,31 @@ impl Scene {
             .expose()
             .to_owned();
         let core = self.core()?;
-        core.connect(&backend.url(), &Credential::LoginToken(token.clone())).await?;
+        core.connect(&backend.url(), &Credential::LoginToken(token.clone()))
+            .await?;
         let connected = core.socket().borrow().status == SocketState::Connected;
         let offered = wait_for(|| synced_tools(backend, "demo")).await;
-        timeline.step("connect", format!("login token exchanged, ready, tool:sync with {} tools", offered.unwrap_or(0)));
-        timeline.check("the desktop is connected and the backend knows its tools", connected && offered.is_some(), "");
+        timeline.step(
+            "connect",
+            format!(
+                "login token exchanged, ready, tool:sync with {} tools",
+                offered.unwrap_or(0)
+            ),
+        );
+        timeline.check(
+            "the desktop is connected and the backend knows its tools",
+            connected && offered.is_some(),
+            "",
+        );
 
         let again = core.connect(&backend.url(), &Credential::LoginToken(token)).await;
         timeline.check("the login token does not work twice", again.is_err(), "");
         // The refused attempt replaced the link: connect with a fresh token.
-        let token = backend.issue_login_token("demo").map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
-        core.connect(&backend.url(), &Credential::LoginToken(token.expose().to_owned())).await?;
+        let token = backend
+            .issue_login_token("demo")
+            .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+        core.connect(&backend.url(), &Credential::LoginToken(token.expose().to_owned()))
+            .await?;
         wait_for(|| synced_tools(backend, "demo")).await.ok_or_else(|| {
             Failure::new(Code::Timeout, "the backend did not receive the tools within 10 s")
         })?;
@@ -274,16 +333,30 @@ impl Scene {
         if !as_json {
             println!("\n");
         }
-        timeline.step("ask", format!("{} tool calls over the socket, answer in {pieces} pieces", called.len()));
+        timeline.step(
+            "ask",
+            format!(
+                "{} tool calls over the socket, answer in {pieces} pieces",
+                called.len()
+            ),
+        );
 
         let price = self.skilled.prices.price("ETH").unwrap_or_default();
         let both = ["prices__get_price", "notes__find_notes"]
             .iter()
             .all(|tool| called.iter().any(|(name, success)| name == tool && *success));
         timeline.check("both tools answered through mcp:toolCall", both, names(&called));
-        timeline.check("the answer has this run's price", has_number(&answer, &price), format!("{price} USD"));
+        timeline.check(
+            "the answer has this run's price",
+            has_number(&answer, &price),
+            format!("{price} USD"),
+        );
         let plan = &self.secrets.plan;
-        timeline.check("the answer has this run's note", answer.contains(plan.as_str()), plan.clone());
+        timeline.check(
+            "the answer has this run's note",
+            answer.contains(plan.as_str()),
+            plan.clone(),
+        );
         Ok(answer)
     }
 
@@ -291,23 +364,41 @@ impl Scene {
         let core = self.core()?;
         let before = alerts(core).await?;
         self.clock.advance(ONE_SCHEDULE);
-        let fired = core.skills().run_schedules().await.map_err(openhuman::CoreError::from)?;
+        let fired = core
+            .skills()
+            .run_schedules()
+            .await
+            .map_err(openhuman::CoreError::from)?;
         let after = wait_for_async(|| async {
             let now = alerts(core).await.unwrap_or(before);
             (now > before).then_some(now)
         })
         .await
         .unwrap_or(before);
-        timeline.step("cron", format!("clock advanced by {} s, {fired} schedule fired", ONE_SCHEDULE.as_secs()));
+        timeline.step(
+            "cron",
+            format!(
+                "clock advanced by {} s, {fired} schedule fired",
+                ONE_SCHEDULE.as_secs()
+            ),
+        );
         let written = after.saturating_sub(before);
-        timeline.check("the schedule fired once and its row is in that skill's database", written == 1, format!("{written} row"));
+        timeline.check(
+            "the schedule fired once and its row is in that skill's database",
+            written == 1,
+            format!("{written} row"),
+        );
         Ok(())
     }
 
     pub(crate) fn search_home_while_open(&self, timeline: &mut Timeline) -> Result<(), Failure> {
         let found = self.search(self.skilled.home().path())?;
         timeline.step("search", searched(&found));
-        timeline.check("no stored phrase is readable on disk while running", found.nothing_found(), searched(&found));
+        timeline.check(
+            "no stored phrase is readable on disk while running",
+            found.nothing_found(),
+            searched(&found),
+        );
         Ok(())
     }
 
@@ -316,8 +407,15 @@ impl Scene {
         let dir = self.skilled.dir.path().join("plain-export");
         self.core()?.export_plain(&dir).await?;
         let found = self.search(&dir)?;
-        timeline.step("export", format!("plain copies for comparison: {}", searched(&found)));
-        timeline.check("the same search finds all three phrases in a plain export", found.all_found(), searched(&found));
+        timeline.step(
+            "export",
+            format!("plain copies for comparison: {}", searched(&found)),
+        );
+        timeline.check(
+            "the same search finds all three phrases in a plain export",
+            found.all_found(),
+            searched(&found),
+        );
         Ok(())
     }
 
@@ -330,7 +428,11 @@ impl Scene {
         }
         let found = self.search(self.skilled.home().path())?;
         timeline.step("close", "vault, memory and skill databases closed");
-        timeline.check("no stored phrase is readable on disk after closing", found.nothing_found(), searched(&found));
+        timeline.check(
+            "no stored phrase is readable on disk after closing",
+            found.nothing_found(),
+            searched(&found),
+        );
         Ok(())
     }
 
@@ -371,7 +473,10 @@ impl Scene {
 
 /// How many tools the user's desktop has reported to the backend; `None` before it has.
 pub(crate) fn synced_tools(backend: &RunningBackend, user: &str) -> Option<usize> {
-    let desktop = backend.desktops().into_iter().find(|desktop| desktop.user == user)?;
+    let desktop = backend
+        .desktops()
+        .into_iter()
+        .find(|desktop| desktop.user == user)?;
     let tools = desktop.tools.tools.iter().map(|skill| skill.tools.len()).sum();
     (tools > 0).then_some(tools)
 }
@@ -381,16 +486,22 @@ fn out_of_order() -> Failure {
 }
 
 fn random() -> Result<u32, Failure> {
-    getrandom::u32().map_err(|error| Failure::new(Code::Failed, format!("the system has no randomness: {error}")))
+    getrandom::u32()
+        .map_err(|error| Failure::new(Code::Failed, format!("the system has no randomness: {error}")))
 }
 
 /// The rows that the schedule of the alerts skill has written.
 async fn alerts(core: &Core) -> Result<usize, Failure> {
-    let result = core.call_tool("alerts__list_alerts", json!({}), Origin::Cli).await;
+    let result = core
+        .call_tool("alerts__list_alerts", json!({}), Origin::Cli)
+        .await;
     let value: Value = serde_json::from_str(&result.to_text()).unwrap_or_default();
     match value["log"].as_array() {
         Some(rows) if !result.is_error => Ok(rows.len()),
-        _ => Err(Failure::new(Code::Failed, format!("the alerts skill did not list its rows: {}", result.to_text()))),
+        _ => Err(Failure::new(
+            Code::Failed,
+            format!("the alerts skill did not list its rows: {}", result.to_text()),
+        )),
     }
 }
 
@@ -413,7 +524,13 @@ async fn wait_for_async<T, F: Future<Output = Option<T>>>(probe: impl Fn() -> F)
 fn names(called: &[(String, bool)]) -> String {
     called
         .iter()
-        .map(|(name, success)| if *success { name.clone() } else { format!("{name} failed") })
+        .map(|(name, success)| {
+            if *success {
+                name.clone()
+            } else {
+                format!("{name} failed")
+            }
+        })
         .collect::<Vec<_>>()
         .join(", ")
 }
@@ -434,7 +551,9 @@ fn show(event: &ChatEvent) -> std::io::Result<()> {
             print!("{delta}");
             std::io::stdout().flush()?;
         }
-        ChatEvent::ToolCall { name, args, .. } => anstream::println!("  {TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}"),
+        ChatEvent::ToolCall { name, args, .. } => {
+            anstream::println!("  {TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}")
+        }
         ChatEvent::ToolResult { output, .. } => anstream::println!("  {DIM}{}{DIM:#}", preview(output)),
         _ => {}
     }

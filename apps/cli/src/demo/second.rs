@@ -34,7 +34,10 @@ pub(crate) async fn ask_again(scene: &Scene, timeline: &mut Timeline) -> Result<
     let output = child.wait_with_output().await?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::new(Code::Failed, format!("the second process failed: {}", said.trim())));
+        return Err(Failure::new(
+            Code::Failed,
+            format!("the second process failed: {}", said.trim()),
+        ));
     }
     let lines = String::from_utf8_lossy(&output.stdout);
     let answer = lines
@@ -43,7 +46,14 @@ pub(crate) async fn ask_again(scene: &Scene, timeline: &mut Timeline) -> Result<
         .find(|event| event["type"] == "chat.done")
         .and_then(|event| event["answer"].as_str().map(str::to_owned))
         .ok_or_else(|| Failure::new(Code::Failed, "the second process gave no answer"))?;
-    timeline.step("recall", format!("a new process opened the vault and was asked: {LATER}"));
-    timeline.check("a new process recalls the price and the note from the memory", scene.is_recalled_by(&answer), "");
+    timeline.step(
+        "recall",
+        format!("a new process opened the vault and was asked: {LATER}"),
+    );
+    timeline.check(
+        "a new process recalls the price and the note from the memory",
+        scene.is_recalled_by(&answer),
+        "",
+    );
     Ok(())
 }

@@ -31,17 +31,32 @@ pub(crate) struct Timeline {
 impl Timeline {
     pub(crate) fn new(as_json: bool) -> Self {
         let now = Instant::now();
-        Self { as_json, started: now, step_started: now, steps: Vec::new(), checks: Vec::new() }
+        Self {
+            as_json,
+            started: now,
+            step_started: now,
+            steps: Vec::new(),
+            checks: Vec::new(),
+        }
     }
 
     /// The step that began when the last one ended is done.
     pub(crate) fn step(&mut self, name: &'static str, detail: impl Into<String>) {
         let millis = millis(self.step_started.elapsed());
-        let step = Step { name, millis, detail: detail.into() };
+        let step = Step {
+            name,
+            millis,
+            detail: detail.into(),
+        };
         if self.as_json {
             println!("{}", step.as_json());
         } else {
-            anstream::println!("{GOOD}●{GOOD:#} {DIM}{:>9}{DIM:#}  {:<10} {}", duration(millis), step.name, step.detail);
+            anstream::println!(
+                "{GOOD}●{GOOD:#} {DIM}{:>9}{DIM:#}  {:<10} {}",
+                duration(millis),
+                step.name,
+                step.detail
+            );
         }
         self.steps.push(step);
         self.step_started = Instant::now();
@@ -50,9 +65,16 @@ impl Timeline {
     pub(crate) fn check(&mut self, question: &'static str, passed: bool, detail: impl Into<String>) {
         let detail = detail.into();
         if self.as_json {
-            println!("{}", json!({ "check": question, "passed": passed, "detail": detail }));
+            println!(
+                "{}",
+                json!({ "check": question, "passed": passed, "detail": detail })
+            );
         }
-        self.checks.push(Check { question, passed, detail });
+        self.checks.push(Check {
+            question,
+            passed,
+            detail,
+        });
     }
 
     /// Shows the answer and the checks; whether all passed.
@@ -62,7 +84,8 @@ impl Timeline {
         if self.as_json {
             let steps: Vec<Value> = self.steps.iter().map(Step::as_json).collect();
             let checks: Vec<Value> = self.checks.iter().map(Check::as_json).collect();
-            let mut last = json!({ "ok": ok, "steps": steps, "checks": checks, "answer": answer, "ms": total });
+            let mut last =
+                json!({ "ok": ok, "steps": steps, "checks": checks, "answer": answer, "ms": total });
             if let Some(error) = error {
                 last["error"] = Value::from(error);
             }
@@ -71,8 +94,16 @@ impl Timeline {
         }
         anstream::println!("\n{BOLD}Checks{BOLD:#}");
         for check in &self.checks {
-            let (style, mark) = if check.passed { (GOOD, "✔") } else { (ERROR, "✘") };
-            anstream::println!("  {style}{mark}{style:#} {:<66} {DIM}{}{DIM:#}", check.question, check.detail);
+            let (style, mark) = if check.passed {
+                (GOOD, "✔")
+            } else {
+                (ERROR, "✘")
+            };
+            anstream::println!(
+                "  {style}{mark}{style:#} {:<66} {DIM}{}{DIM:#}",
+                check.question,
+                check.detail
+            );
         }
         if let Some(error) = error {
             anstream::println!("  {ERROR}✘{ERROR:#} {error}");
@@ -80,7 +111,10 @@ impl Timeline {
         let passed = self.checks.iter().filter(|check| check.passed).count();
         let style = if ok { GOOD } else { ERROR };
         let total = duration(total);
-        anstream::println!("\n{style}{passed} of {} checks passed{style:#} in {total}.", self.checks.len());
+        anstream::println!(
+            "\n{style}{passed} of {} checks passed{style:#} in {total}.",
+            self.checks.len()
+        );
         ok
     }
 }
@@ -103,5 +137,9 @@ fn millis(duration: Duration) -> f64 {
 }
 
 fn duration(millis: f64) -> String {
-    if millis < 1000.0 { format!("{millis:.1} ms") } else { format!("{:.2} s", millis / 1000.0) }
+    if millis < 1000.0 {
+        format!("{millis:.1} ms")
+    } else {
+        format!("{:.2} s", millis / 1000.0)
+    }
 }

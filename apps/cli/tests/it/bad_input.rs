@@ -25,8 +25,12 @@ fn assert_memory_is_there(sandbox: &Sandbox) {
 fn an_unknown_command_or_flag() {
     let sandbox = Sandbox::new();
     sandbox.run(&["dance"]).fails(2, &["dance", "--help"]);
-    sandbox.run(&["ask", "--loudly", "hello"]).fails(2, &["--loudly", "--help"]);
-    sandbox.run(&["skills", "call", "notes", "find", "not json"]).fails(2, &["arguments", "JSON"]);
+    sandbox
+        .run(&["ask", "--loudly", "hello"])
+        .fails(2, &["--loudly", "--help"]);
+    sandbox
+        .run(&["skills", "call", "notes", "find", "not json"])
+        .fails(2, &["arguments", "JSON"]);
 }
 
 #[test]
@@ -41,14 +45,20 @@ fn an_unreadable_manifest() {
     sandbox.file("skills/bad/manifest.json", "{ \"id\": \"bad\", ");
     let ended = sandbox.run(&["skills", "list", "--skills-dir", skills.to_str().unwrap()]);
     ended.fails(1, &["bad", "manifest.json"]);
-    assert!(ended.stdout.contains("good"), "one bad package must not hide the others: {}", ended.stdout);
+    assert!(
+        ended.stdout.contains("good"),
+        "one bad package must not hide the others: {}",
+        ended.stdout
+    );
     assert_memory_is_there(&sandbox);
 }
 
 #[test]
 fn a_skills_directory_that_is_not_there() {
     let sandbox = Sandbox::new();
-    sandbox.run(&["skills", "list", "--skills-dir", "no/such/dir"]).fails(3, &["no/such/dir", "--skills-dir"]);
+    sandbox
+        .run(&["skills", "list", "--skills-dir", "no/such/dir"])
+        .fails(3, &["no/such/dir", "--skills-dir"]);
 }
 
 #[test]
@@ -72,7 +82,9 @@ fn a_locked_vault_and_nobody_to_ask() {
 #[test]
 fn a_password_that_is_too_short() {
     let sandbox = Sandbox::new();
-    sandbox.run_with("short", &["vault", "create"]).fails(2, &["at least 8", "nothing was created"]);
+    sandbox
+        .run_with("short", &["vault", "create"])
+        .fails(2, &["at least 8", "nothing was created"]);
     assert!(!sandbox.home().join("vault/vault.ohv").exists());
 }
 
@@ -82,12 +94,16 @@ fn a_busy_port() {
     sandbox.env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    sandbox.run(&["backend", "run", "--listen", &address]).fails(6, &[&address, "in use"]);
+    sandbox
+        .run(&["backend", "run", "--listen", &address])
+        .fails(6, &[&address, "in use"]);
 }
 
 #[test]
 fn a_backend_without_a_model() {
-    Sandbox::new().run(&["backend", "run", "--listen", "127.0.0.1:0"]).fails(2, &["OPENAI_BASE_URL"]);
+    Sandbox::new()
+        .run(&["backend", "run", "--listen", "127.0.0.1:0"])
+        .fails(2, &["OPENAI_BASE_URL"]);
 }
 
 #[test]
@@ -96,7 +112,14 @@ fn a_skill_that_throws() {
     let code = "globalThis.__skill = { default: { tools: [{ name: 'fail', description: 'Fails.', \
                 input_schema: { type: 'object' }, execute() { throw new Error('the tide is out'); } }] } };";
     let skills = sandbox.skill("moody", code);
-    let ended = sandbox.run(&["skills", "call", "--skills-dir", skills.to_str().unwrap(), "moody", "fail"]);
+    let ended = sandbox.run(&[
+        "skills",
+        "call",
+        "--skills-dir",
+        skills.to_str().unwrap(),
+        "moody",
+        "fail",
+    ]);
     ended.fails(1, &["moody", "fail", "the tide is out"]);
     assert_memory_is_there(&sandbox);
 }
@@ -117,17 +140,25 @@ fn a_tool_or_a_skill_that_does_not_exist() {
                 input_schema: { type: 'object' }, execute: () => '' }] } };";
     let skills = sandbox.skill("sums", code);
     let dir = skills.to_str().unwrap();
-    sandbox.run(&["skills", "call", "--skills-dir", dir, "sums", "divide"]).fails(3, &["sums", "divide", "it has: add"]);
-    sandbox.run(&["skills", "call", "--skills-dir", dir, "sines", "add"]).fails(3, &["sines", "there is: sums"]);
+    sandbox
+        .run(&["skills", "call", "--skills-dir", dir, "sums", "divide"])
+        .fails(3, &["sums", "divide", "it has: add"]);
+    sandbox
+        .run(&["skills", "call", "--skills-dir", dir, "sines", "add"])
+        .fails(3, &["sines", "there is: sums"]);
 }
 
 #[test]
 fn a_folder_that_is_not_there_or_has_no_text() {
     let sandbox = with_memory();
-    sandbox.run(&["memory", "add", "no/such/folder"]).fails(3, &["no/such/folder"]);
+    sandbox
+        .run(&["memory", "add", "no/such/folder"])
+        .fails(3, &["no/such/folder"]);
     std::fs::create_dir(sandbox.path().join("empty")).unwrap();
     let empty = sandbox.path().join("empty");
-    sandbox.run(&["memory", "add", empty.to_str().unwrap()]).fails(3, &[".md"]);
+    sandbox
+        .run(&["memory", "add", empty.to_str().unwrap()])
+        .fails(3, &[".md"]);
     assert_memory_is_there(&sandbox);
 }
 
@@ -148,14 +179,19 @@ fn a_model_that_is_not_there() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let base_url = format!("http://{closed}/v1");
     sandbox.env("OPENAI_BASE_URL", &base_url);
-    sandbox.run(&["ask", "What does the boat need?"]).fails(1, &[&base_url]);
+    sandbox
+        .run(&["ask", "What does the boat need?"])
+        .fails(1, &[&base_url]);
     assert_memory_is_there(&sandbox);
 }
 
 #[test]
 fn a_home_that_another_process_holds() {
     let sandbox = with_memory();
-    let lock = std::fs::File::options().write(true).open(sandbox.home().join("core.lock")).unwrap();
+    let lock = std::fs::File::options()
+        .write(true)
+        .open(sandbox.home().join("core.lock"))
+        .unwrap();
     lock.lock().unwrap();
     sandbox.run(&["memory", "list"]).fails(6, &["in use", "--home"]);
     drop(lock);
@@ -167,7 +203,8 @@ fn a_home_that_another_process_holds() {
 fn a_backend_that_is_not_there_or_hangs_up_in_the_middle_of_a_call() {
     let sandbox = with_memory();
     let absent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    ask_backend(&sandbox, &format!("http://{absent}"), "oht1_none").fails(6, &[&absent.to_string(), "check the address"]);
+    ask_backend(&sandbox, &format!("http://{absent}"), "oht1_none")
+        .fails(6, &[&absent.to_string(), "check the address"]);
 
     let backend = Backend::that_hangs_up(&sandbox);
     let ended = ask_backend(&sandbox, &backend.url, &backend.token);
@@ -189,7 +226,14 @@ fn ask_backend(sandbox: &Sandbox, url: &str, token: &str) -> crate::harness::End
         .arg("-c")
         .arg("exec \"$0\" \"$@\" --password-fd 3 --login-token-fd 4 3<\"$PASSWORD_FILE\" 4<\"$LOGIN_FILE\"")
         .arg(crate::harness::program())
-        .args(["ask", "--skills-dir", skills.to_str().unwrap(), "--backend", url, "What does the boat need?"])
+        .args([
+            "ask",
+            "--skills-dir",
+            skills.to_str().unwrap(),
+            "--backend",
+            url,
+            "What does the boat need?",
+        ])
         .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .env("PASSWORD_FILE", password)
         .env("LOGIN_FILE", login);
@@ -221,7 +265,9 @@ impl Backend {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let announced: serde_json::Value = serde_json::from_str(&line).unwrap();
         // The turn is under way once the model is asked: kill the backend then, without any good-bye.
         let killer = std::thread::spawn(move || {

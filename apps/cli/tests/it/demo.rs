@@ -9,13 +9,21 @@ fn demo(args: &[&str]) -> (i32, Vec<Value>) {
     let mut all = vec!["demo", "--json"];
     all.extend(args);
     let ended = end(&mut sandbox.command(&all), "");
-    let lines = ended.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let lines = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
     (ended.code, lines)
 }
 
 fn failed_checks(last: &Value) -> Vec<&str> {
     let checks = last["checks"].as_array().unwrap();
-    checks.iter().filter(|check| check["passed"] != true).map(|check| check["check"].as_str().unwrap()).collect()
+    checks
+        .iter()
+        .filter(|check| check["passed"] != true)
+        .map(|check| check["check"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -25,8 +33,16 @@ fn the_main_job_works_end_to_end() {
     assert_eq!((code, &last["ok"]), (0, &Value::Bool(true)), "{last:#}");
     assert!(last["steps"].as_array().unwrap().len() >= 10, "{last:#}");
     assert!(last["checks"].as_array().unwrap().len() >= 9, "{last:#}");
-    assert!(last["answer"].as_str().unwrap().contains("validator-"), "{last:#}");
-    assert!(lines.iter().filter(|line| line["step"].is_string()).all(|line| line["ms"].is_number()));
+    assert!(
+        last["answer"].as_str().unwrap().contains("validator-"),
+        "{last:#}"
+    );
+    assert!(
+        lines
+            .iter()
+            .filter(|line| line["step"].is_string())
+            .all(|line| line["ms"].is_number())
+    );
 }
 
 #[test]

@@ -28,7 +28,10 @@ pub(crate) struct Ended {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            env: Vec::new(),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -70,10 +73,20 @@ impl Sandbox {
             Command::new(program())
         };
         command.args(args).env("OPENHUMAN_HOME", self.home());
-        for name in ["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "OPENHUMAN_SKILLS_DIR", "DBUS_SESSION_BUS_ADDRESS"] {
+        for name in [
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "OPENAI_MODEL",
+            "OPENHUMAN_SKILLS_DIR",
+            "DBUS_SESSION_BUS_ADDRESS",
+        ] {
             command.env_remove(name);
         }
-        command.envs(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        command.envs(
+            self.env
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         command
     }
 
@@ -91,8 +104,12 @@ impl Sandbox {
 
 /// Runs a command with this standard input.
 pub(crate) fn end(command: &mut Command, stdin: &str) -> Ended {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
     // A command that does not read its input has closed it already.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     Ended::from(child.wait_with_output().unwrap())
@@ -119,7 +136,11 @@ impl Ended {
     /// Asserts an exit code and that standard error has every one of these texts.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, texts: &[&str]) {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout: {}\nstderr: {}",
+            self.stdout, self.stderr
+        );
         for text in texts {
             assert!(self.stderr.contains(text), "'{text}' is not in: {}", self.stderr);
         }

@@ -3,6 +3,6 @@
 mod bad_input;
 mod demo;
 mod harness;
-mod own_files;
 #[cfg(unix)]
 mod mcp_clients;
+mod own_files;

@@ -45,7 +45,9 @@ fn inspect(sandbox: &Sandbox, options: &[&str]) -> Value {
 /// The first object in the Inspector's output that has this member, however deep.
 fn find<'a>(value: &'a Value, member: &str) -> Option<&'a Value> {
     match value {
-        Value::Object(map) => map.get(member).or_else(|| map.values().find_map(|value| find(value, member))),
+        Value::Object(map) => map
+            .get(member)
+            .or_else(|| map.values().find_map(|value| find(value, member))),
         Value::Array(values) => values.iter().find_map(|value| find(value, member)),
         _ => None,
     }
@@ -57,9 +59,19 @@ fn the_official_inspector_lists_and_calls_the_tools() {
     let listed = inspect(&sandbox, &["--method", "tools/list"]);
     let tools = find(&listed, "tools").and_then(Value::as_array).unwrap();
     let names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
-    assert!(names.contains(&"sums__add") && names.contains(&"memory__search"), "{names:?}");
+    assert!(
+        names.contains(&"sums__add") && names.contains(&"memory__search"),
+        "{names:?}"
+    );
 
-    let call = ["--method", "tools/call", "--tool-name", "sums__add", "--tool-args-json", "{\"a\":40,\"b\":2}"];
+    let call = [
+        "--method",
+        "tools/call",
+        "--tool-name",
+        "sums__add",
+        "--tool-args-json",
+        "{\"a\":40,\"b\":2}",
+    ];
     let called = inspect(&sandbox, &call);
     assert_eq!(find(&called, "content").unwrap()[0]["text"], "42", "{called}");
 }

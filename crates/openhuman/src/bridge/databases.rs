@@ -18,7 +18,10 @@ pub(crate) struct SealedDatabases {
 
 impl SealedDatabases {
     pub(crate) fn new(root: PathBuf, vault: &Arc<Vault>) -> Self {
-        Self { root, key: vault.subkey("skill-databases") }
+        Self {
+            root,
+            key: vault.subkey("skill-databases"),
+        }
     }
 
     /// Copies a skill's database as plain SQLite to `target`; `None` when the skill has none yet.
@@ -26,7 +29,11 @@ impl SealedDatabases {
         if !self.path(skill).exists() {
             return Ok(None);
         }
-        let connection = openhuman_sqlite::open(&self.path(skill), &self.key(skill), &openhuman_sqlite::Options::default())?;
+        let connection = openhuman_sqlite::open(
+            &self.path(skill),
+            &self.key(skill),
+            &openhuman_sqlite::Options::default(),
+        )?;
         openhuman_sqlite::export_plain(&connection, target)?;
         Ok(Some(target.to_owned()))
     }
@@ -44,9 +51,11 @@ impl SealedDatabases {
 impl DbOpener for SealedDatabases {
     fn open(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
         let path = self.path(skill);
-        create_private_dir(&self.root.join(skill.as_str())).map_err(|error| DbError::Open(error.to_string()))?;
-        let connection = openhuman_sqlite::open(&path, &self.key(skill), &openhuman_sqlite::Options::default())
+        create_private_dir(&self.root.join(skill.as_str()))
             .map_err(|error| DbError::Open(error.to_string()))?;
+        let connection =
+            openhuman_sqlite::open(&path, &self.key(skill), &openhuman_sqlite::Options::default())
+                .map_err(|error| DbError::Open(error.to_string()))?;
         Ok(SqliteDatabase::new(connection, DbQuota::default()))
     }
 }

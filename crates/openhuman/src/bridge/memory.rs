@@ -30,21 +30,35 @@ impl MemoryRecall {
 impl Recall for MemoryRecall {
     fn recall<'a>(&'a self, prompt: &'a str) -> BoxFuture<'a, Result<Vec<Recalled>, String>> {
         let memory = self.memory.clone();
-        let query = Query { limit: RECALL_LIMIT, ..Query::new(prompt) };
+        let query = Query {
+            limit: RECALL_LIMIT,
+            ..Query::new(prompt)
+        };
         Box::pin(async move {
             let hits = tokio::task::spawn_blocking(move || memory.search(&query))
                 .await
                 .map_err(|error| error.to_string())?
                 .map_err(|error| error.to_string())?;
-            let relevant = hits.into_iter().filter(|hit| hit.signals.matched_terms > 0 || hit.signals.vector >= NEAR);
+            let relevant = hits
+                .into_iter()
+                .filter(|hit| hit.signals.matched_terms > 0 || hit.signals.vector >= NEAR);
             Ok(relevant.map(recalled).collect())
         })
     }
 }
 
 fn recalled(hit: Hit) -> Recalled {
-    let source = if hit.source.is_empty() { hit.key } else { hit.source };
-    Recalled { title: hit.title, source, text: hit.text, score: hit.score }
+    let source = if hit.source.is_empty() {
+        hit.key
+    } else {
+        hit.source
+    };
+    Recalled {
+        title: hit.title,
+        source,
+        text: hit.text,
+        score: hit.score,
+    }
 }
 
 pub(crate) struct MemoryTools {
@@ -54,17 +68,29 @@ pub(crate) struct MemoryTools {
 
 impl MemoryTools {
     pub(crate) fn new(memory: Memory) -> Self {
-        Self { memory, changes: watch::Sender::new(0) }
+        Self {
+            memory,
+            changes: watch::Sender::new(0),
+        }
     }
 
     async fn search(&self, args: Value) -> Result<ToolResult, CallError> {
         let text = required("search", &args, "query")?;
-        let limit = args.get("limit").and_then(Value::as_u64).unwrap_or(5).clamp(1, 50) as usize;
+        let limit = args
+            .get("limit")
+            .and_then(Value::as_u64)
+            .unwrap_or(5)
+            .clamp(1, 50) as usize;
         let memory = self.memory.clone();
-        let hits = tokio::task::spawn_blocking(move || memory.search(&Query { limit, ..Query::new(text) }))
-            .await
-            .map_err(|error| CallError::Failed(error.to_string()))?
-            .map_err(|error| CallError::Failed(error.to_string()))?;
+        let hits = tokio::task::spawn_blocking(move || {
+            memory.search(&Query {
+                limit,
+                ..Query::new(text)
+            })
+        })
+        .await
+        .map_err(|error| CallError::Failed(error.to_string()))?
+        .map_err(|error| CallError::Failed(error.to_string()))?;
         let hits: Vec<Value> = hits
             .into_iter()
             .map(recalled)
@@ -86,7 +112,9 @@ impl MemoryTools {
             .await
             .map_err(|error| CallError::Failed(error.to_string()))?
             .map_err(|error| CallError::Failed(error.to_string()))?;
-        Ok(ToolResult::text(json!({ "remembered": true, "chunks": report.chunks }).to_string()))
+        Ok(ToolResult::text(
+            json!({ "remembered": true, "chunks": report.chunks }).to_string(),
+        ))
     }
 }
 
@@ -149,7 +177,9 @@ impl ToolProvider for MemoryTools {
             match tool {
                 "search" => self.search(args).await,
                 "remember" => self.remember(args).await,
-                other => Err(CallError::ToolNotFound { tool: other.to_owned() }),
+                other => Err(CallError::ToolNotFound {
+                    tool: other.to_owned(),
+                }),
             }
         })
     }

@@ -33,10 +33,15 @@ impl ToolProvider for SkillTools {
         _context: CallContext,
     ) -> BoxFuture<'a, Result<ToolResult, CallError>> {
         Box::pin(async move {
-            let skill: SkillId =
-                toolset.parse().map_err(|_| CallError::ToolsetNotFound { id: toolset.to_owned() })?;
+            let skill: SkillId = toolset.parse().map_err(|_| CallError::ToolsetNotFound {
+                id: toolset.to_owned(),
+            })?;
             // The hub drops this future at its deadline or on cancellation, which cancels the call.
-            match self.engine.call_tool(&skill, tool, args, CallOptions::default()).await {
+            match self
+                .engine
+                .call_tool(&skill, tool, args, CallOptions::default())
+                .await
+            {
                 Ok(output) => Ok(ToolResult::text(output.text)),
                 // The engine's texts are the contract's already.
                 Err(error) => Ok(ToolResult::error(error.to_string())),
@@ -75,7 +80,13 @@ fn sync_status(snapshot: &SkillSnapshot) -> &'static str {
         SkillStatus::Stopping => return "disconnected",
         _ => {}
     }
-    let published = |key: &str| snapshot.state.get(key).and_then(Value::as_str).unwrap_or_default();
+    let published = |key: &str| {
+        snapshot
+            .state
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     match (published("connection_status"), published("auth_status")) {
         ("error", _) | (_, "error") => "error",
         ("connected", "authenticated") => "connected",

@@ -46,21 +46,36 @@ impl SocketLink {
         cancel: CancellationToken,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let pump = Pump { client: client.clone(), events, engine, report, hub: sender, ready_by: None, connected: false };
+        let pump = Pump {
+            client: client.clone(),
+            events,
+            engine,
+            report,
+            hub: sender,
+            ready_by: None,
+            connected: false,
+        };
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = pump.run() => {}
                 () = cancel.cancelled() => {}
             }
         });
-        Self { client, events: Mutex::new(receiver), _pump: AbortOnDropHandle::new(task) }
+        Self {
+            client,
+            events: Mutex::new(receiver),
+            _pump: AbortOnDropHandle::new(task),
+        }
     }
 }
 
 impl EventLink for SocketLink {
     fn emit<'a>(&'a self, event: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
         Box::pin(async move {
-            self.client.emit(event, &data).await.map_err(|error| LinkError::Failed(error.to_string()))
+            self.client
+                .emit(event, &data)
+                .await
+                .map_err(|error| LinkError::Failed(error.to_string()))
         })
     }
 
@@ -123,7 +138,10 @@ impl Pump {
             "ready" => self.ready().await,
             "error" => {
                 let reason = event.data();
-                let reason = reason.get("message").and_then(Value::as_str).unwrap_or("the backend reported an error");
+                let reason = reason
+                    .get("message")
+                    .and_then(Value::as_str)
+                    .unwrap_or("the backend reported an error");
                 self.report.status.send_modify(|status| {
                     status.status = SocketState::Error;
                     status.error = Some(reason.to_owned());
@@ -134,14 +152,19 @@ impl Pump {
                 let data = event.data();
                 let ack = event.take_ack().map(|ack| {
                     AckSender::new(move |answer: Value| {
-                        let sent = ack.send(&answer).map_err(|error| LinkError::Failed(error.to_string()));
+                        let sent = ack
+                            .send(&answer)
+                            .map_err(|error| LinkError::Failed(error.to_string()));
                         Box::pin(std::future::ready(sent))
                     })
                 });
                 self.hub.send(LinkEvent::Event { name, data, ack }).await.is_ok()
             }
             _ if name.starts_with("chat_") || name == "tool_call" || name == "tool_result" => {
-                let _ = self.report.chat.send(BackendEvent::Chat { name, data: event.data() });
+                let _ = self.report.chat.send(BackendEvent::Chat {
+                    name,
+                    data: event.data(),
+                });
                 true
             }
             _ => {
@@ -161,5 +184,79 @@ async fn wait_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::BoxFuture;
+    use openhuman_mcp::link::conformance::{ConformancePeer, check};
+    use serde_json::json;
+    use socketioxide::SocketIo;
+    use socketioxide::extract::{Data, Event as EventName, SocketRef};
+
+    use super::*;
+
+    /// The server's side of one connection.
+    struct Peer {
+        socket: SocketRef,
+        events: mpsc::UnboundedReceiver<(String, Value)>,
+    }
+
+    impl ConformancePeer for Peer {
+        fn receive(&mut self) -> BoxFuture<'_, Option<(String, Value)>> {
+            Box::pin(self.events.recv())
+        }
+
+        fn send<'a>(&'a mut self, event: &'a str, data: Value) -> BoxFuture<'a, ()> {
+            self.socket.emit(event, &data).unwrap();
+            Box::pin(std::future::ready(()))
+        }
+
+        fn send_with_ack<'a>(&'a mut self, event: &'a str, data: Value) -> BoxFuture<'a, Option<Value>> {
+            let answer = self.socket.emit_with_ack::<_, Value>(event, &data).unwrap();
+            Box::pin(async move { answer.await.ok() })
+        }
+    }
+
+    /// A real Socket.IO server that says `ready` to the first client and hands out its side.
+    async fn server() -> (String, tokio::sync::oneshot::Receiver<Peer>) {
+        // The default of 100 kB is less than the conformance test sends; our own backend allows more too.
+        let (layer, io) = SocketIo::builder().max_payload(1_000_000).build_layer();
+        let (connected, peer) = tokio::sync::oneshot::channel();
+        let connected = Arc::new(std::sync::Mutex::new(Some(connected)));
+        io.ns("/", move |socket: SocketRef| {
+            let (sender, events) = mpsc::unbounded_channel();
+            socket.on_fallback(move |EventName(name): EventName, Data(data): Data<Value>| {
+                let _ = sender.send((name, data));
+                std::future::ready(())
+            });
+            socket.emit("ready", &json!({})).unwrap();
+            if let Some(connected) = connected.lock().unwrap().take() {
+                let _ = connected.send(Peer { socket, events });
+            }
+            std::future::ready(())
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().layer(layer)).await });
+        (url, peer)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_socket_is_a_conforming_event_link() {
+        let (url, peer) = server().await;
+        let mut builder = Client::builder(&url);
+        let events = builder.subscribe_all();
+        let client = builder.connect().await.unwrap();
+        let engine = Engine::builder().build().unwrap();
+        let report = StatusReporter {
+            status: watch::Sender::default(),
+            chat: broadcast::channel(8).0,
+        };
+        let link = SocketLink::new(client, events, engine, report, CancellationToken::new());
+        check(Arc::new(link), peer.await.unwrap()).await.unwrap();
     }
 }

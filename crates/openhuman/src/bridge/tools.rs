@@ -34,9 +34,15 @@ impl Tools for HubTools {
 
     fn call<'a>(&'a self, call: &'a ToolCall, cancel: CancellationToken) -> BoxFuture<'a, ToolOutcome> {
         Box::pin(async move {
-            let context = CallContext { cancel, ..CallContext::new(Origin::Agent) };
+            let context = CallContext {
+                cancel,
+                ..CallContext::new(Origin::Agent)
+            };
             let result = self.hub.call(&call.name, call.arguments.clone(), context).await;
-            ToolOutcome { text: result.to_text(), is_error: result.is_error }
+            ToolOutcome {
+                text: result.to_text(),
+                is_error: result.is_error,
+            }
         })
     }
 }

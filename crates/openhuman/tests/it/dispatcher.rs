@@ -20,22 +20,44 @@ async fn a_new_user_makes_a_vault_and_gets_an_answer() {
     let dir = tempfile::tempdir().unwrap();
     let rpc = dispatcher(dir.path());
     let mut events = rpc.subscribe();
-    assert_eq!(rpc.call("openhuman.app_state_snapshot", Value::Null).await.unwrap()["vault"], "absent");
+    assert_eq!(
+        rpc.call("openhuman.app_state_snapshot", Value::Null)
+            .await
+            .unwrap()["vault"],
+        "absent"
+    );
 
-    let snapshot = rpc.call("openhuman.vault_create", json!({ "password": "long enough" })).await.unwrap();
+    let snapshot = rpc
+        .call("openhuman.vault_create", json!({ "password": "long enough" }))
+        .await
+        .unwrap();
     assert_eq!(snapshot["vault"], "unlocked");
     assert_eq!(snapshot["skills"][0]["skill_id"], "sums");
-    assert_eq!(snapshot["model"], json!({ "name": "extractive", "configured": false }));
+    assert_eq!(
+        snapshot["model"],
+        json!({ "name": "extractive", "configured": false })
+    );
     let event = events.next().await.unwrap();
     assert!(event["type"].as_str().unwrap().ends_with(".status"), "{event}");
 
     let added = json!({ "title": "Rope", "text": "The boat needs new rope before August." });
     rpc.call("openhuman.memory_add", added).await.unwrap();
-    let found = rpc.call("openhuman.memory_search", json!({ "query": "rope" })).await.unwrap();
-    assert!(found["hits"][0]["text"].as_str().unwrap().contains("new rope"), "{found}");
+    let found = rpc
+        .call("openhuman.memory_search", json!({ "query": "rope" }))
+        .await
+        .unwrap();
+    assert!(
+        found["hits"][0]["text"].as_str().unwrap().contains("new rope"),
+        "{found}"
+    );
 
     let params = json!({ "thread_id": "one", "message": "What does the boat need?" });
-    let turn: Vec<Value> = rpc.stream("openhuman.chat_start", params).await.unwrap().collect().await;
+    let turn: Vec<Value> = rpc
+        .stream("openhuman.chat_start", params)
+        .await
+        .unwrap()
+        .collect()
+        .await;
     assert!(turn.iter().all(|event| event["thread_id"] == "one"), "{turn:?}");
     assert_eq!(turn[0]["type"], "recall");
     let last = turn.last().unwrap();
@@ -48,14 +70,31 @@ async fn a_new_user_makes_a_vault_and_gets_an_answer() {
 async fn a_tool_answers_with_both_error_keys() {
     let dir = tempfile::tempdir().unwrap();
     let rpc = dispatcher(dir.path());
-    rpc.call("openhuman.vault_create", json!({ "password": "long enough" })).await.unwrap();
+    rpc.call("openhuman.vault_create", json!({ "password": "long enough" }))
+        .await
+        .unwrap();
     let call = |tool: &str| json!({ "skill_id": "sums", "tool_name": tool, "arguments": { "a": 2, "b": 3 } });
     let sum = rpc.call("openhuman.skills_call_tool", call("add")).await.unwrap();
     assert_eq!(sum["content"][0]["text"], "5");
-    assert_eq!((&sum["isError"], &sum["is_error"]), (&json!(false), &json!(false)));
-    let failed = rpc.call("openhuman.skills_call_tool", call("fail")).await.unwrap();
-    assert!(failed["content"][0]["text"].as_str().unwrap().contains("no sums today"), "{failed}");
-    assert_eq!((&failed["isError"], &failed["is_error"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&sum["isError"], &sum["is_error"]),
+        (&json!(false), &json!(false))
+    );
+    let failed = rpc
+        .call("openhuman.skills_call_tool", call("fail"))
+        .await
+        .unwrap();
+    assert!(
+        failed["content"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("no sums today"),
+        "{failed}"
+    );
+    assert_eq!(
+        (&failed["isError"], &failed["is_error"]),
+        (&json!(true), &json!(true))
+    );
     rpc.close().await;
 }
 
@@ -63,15 +102,29 @@ async fn a_tool_answers_with_both_error_keys() {
 async fn a_wrong_password_is_named_as_such_and_the_right_one_still_works() {
     let dir = tempfile::tempdir().unwrap();
     let rpc = dispatcher(dir.path());
-    rpc.call("openhuman.vault_create", json!({ "password": "long enough" })).await.unwrap();
+    rpc.call("openhuman.vault_create", json!({ "password": "long enough" }))
+        .await
+        .unwrap();
     rpc.close().await;
     drop(rpc);
 
     let rpc = dispatcher(dir.path());
-    assert_eq!(rpc.call("openhuman.app_state_snapshot", json!({})).await.unwrap()["vault"], "locked");
-    let refused = rpc.call("openhuman.vault_unlock", json!({ "password": "not this one" })).await.unwrap_err();
-    assert_eq!((refused.code, refused.data), (-32000, Some(json!({ "kind": "wrong_password" }))));
-    let snapshot = rpc.call("openhuman.vault_unlock", json!({ "password": "long enough" })).await.unwrap();
+    assert_eq!(
+        rpc.call("openhuman.app_state_snapshot", json!({})).await.unwrap()["vault"],
+        "locked"
+    );
+    let refused = rpc
+        .call("openhuman.vault_unlock", json!({ "password": "not this one" }))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code, refused.data),
+        (-32000, Some(json!({ "kind": "wrong_password" })))
+    );
+    let snapshot = rpc
+        .call("openhuman.vault_unlock", json!({ "password": "long enough" }))
+        .await
+        .unwrap();
     assert_eq!(snapshot["vault"], "unlocked");
     rpc.close().await;
 }
@@ -80,12 +133,21 @@ async fn a_wrong_password_is_named_as_such_and_the_right_one_still_works() {
 async fn nothing_but_the_state_is_answered_while_the_vault_is_locked() {
     let dir = tempfile::tempdir().unwrap();
     let rpc = dispatcher(dir.path());
-    for method in METHODS.iter().filter(|method| method.starts_with("openhuman.memory_")) {
+    for method in METHODS
+        .iter()
+        .filter(|method| method.starts_with("openhuman.memory_"))
+    {
         let params = json!({ "query": "x", "title": "x", "text": "x" });
         let refused = rpc.call(method, params).await.unwrap_err();
-        assert!(refused.code == -32602 || refused.data == Some(json!({ "kind": "locked" })), "{method}: {refused}");
+        assert!(
+            refused.code == -32602 || refused.data == Some(json!({ "kind": "locked" })),
+            "{method}: {refused}"
+        );
     }
-    let refused = rpc.call("openhuman.memory_search", json!({ "query": "x" })).await.unwrap_err();
+    let refused = rpc
+        .call("openhuman.memory_search", json!({ "query": "x" }))
+        .await
+        .unwrap_err();
     assert!(refused.message.contains("unlock"), "{refused}");
 }
 
@@ -93,13 +155,38 @@ async fn nothing_but_the_state_is_answered_while_the_vault_is_locked() {
 async fn mistakes_have_the_standard_codes() {
     let dir = tempfile::tempdir().unwrap();
     let rpc = dispatcher(dir.path());
-    assert_eq!(rpc.call("openhuman.dance", json!({})).await.unwrap_err().code, -32601);
-    assert_eq!(rpc.call("openhuman.vault_create", json!({})).await.unwrap_err().code, -32602);
-    assert_eq!(rpc.call("openhuman.vault_create", json!({ "password": "short" })).await.unwrap_err().code, -32602);
+    assert_eq!(
+        rpc.call("openhuman.dance", json!({})).await.unwrap_err().code,
+        -32601
+    );
+    assert_eq!(
+        rpc.call("openhuman.vault_create", json!({}))
+            .await
+            .unwrap_err()
+            .code,
+        -32602
+    );
+    assert_eq!(
+        rpc.call("openhuman.vault_create", json!({ "password": "short" }))
+            .await
+            .unwrap_err()
+            .code,
+        -32602
+    );
     let unknown = json!({ "password": "long enough", "admin": true });
-    assert_eq!(rpc.call("openhuman.vault_create", unknown).await.unwrap_err().code, -32602);
+    assert_eq!(
+        rpc.call("openhuman.vault_create", unknown)
+            .await
+            .unwrap_err()
+            .code,
+        -32602
+    );
     for method in METHODS {
         let answer = rpc.call(method, json!({ "nonsense": 1 })).await;
-        assert_ne!(answer.err().map(|error| error.code), Some(-32601), "{method} is in the table but not answered");
+        assert_ne!(
+            answer.err().map(|error| error.code),
+            Some(-32601),
+            "{method} is in the table but not answered"
+        );
     }
 }

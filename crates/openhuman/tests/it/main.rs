@@ -22,8 +22,14 @@ fn password() -> Password {
 /// A core in `dir/home` with the skill `sums`, in a new vault.
 async fn new_core(dir: &Path) -> Core {
     let home = Home::at(dir.join("home"));
-    let vault = home.create_vault(&password(), &VaultOptions::fast_for_tests()).unwrap();
-    Core::builder(home, vault).skills_dir(skills(dir)).build().await.unwrap()
+    let vault = home
+        .create_vault(&password(), &VaultOptions::fast_for_tests())
+        .unwrap();
+    Core::builder(home, vault)
+        .skills_dir(skills(dir))
+        .build()
+        .await
+        .unwrap()
 }
 
 fn skills(dir: &Path) -> std::path::PathBuf {
@@ -34,6 +40,10 @@ fn skills(dir: &Path) -> std::path::PathBuf {
 fn write_skill(dir: &Path, id: &str, code: &str) {
     let package = dir.join("skills").join(id);
     std::fs::create_dir_all(&package).unwrap();
-    std::fs::write(package.join("manifest.json"), format!(r#"{{ "id": "{id}", "name": "{id}" }}"#)).unwrap();
+    std::fs::write(
+        package.join("manifest.json"),
+        format!(r#"{{ "id": "{id}", "name": "{id}" }}"#),
+    )
+    .unwrap();
     std::fs::write(package.join("index.js"), code).unwrap();
 }

@@ -7,14 +7,19 @@ use crate::{new_core, password, skills, write_skill};
 async fn what_is_remembered_is_there_after_closing_and_opening() {
     let dir = tempfile::tempdir().unwrap();
     let core = new_core(dir.path()).await;
-    core.with_memory(|memory| memory.ingest(&Document::new("k", "Rope", "The boat needs new rope."))).await.unwrap();
+    core.with_memory(|memory| memory.ingest(&Document::new("k", "Rope", "The boat needs new rope.")))
+        .await
+        .unwrap();
     core.close().await;
     drop(core);
 
     let home = Home::at(dir.path().join("home"));
     let vault = home.open_vault(&password()).unwrap();
     let core = Core::builder(home, vault).build().await.unwrap();
-    let hits = core.with_memory(|memory| memory.search(&openhuman::memory::Query::new("rope"))).await.unwrap();
+    let hits = core
+        .with_memory(|memory| memory.search(&openhuman::memory::Query::new("rope")))
+        .await
+        .unwrap();
     assert_eq!(hits[0].title, "Rope");
     core.close().await;
 }
@@ -60,9 +65,15 @@ async fn one_bad_package_does_not_keep_the_others_from_running() {
     std::fs::write(package.join("manifest.json"), "{").unwrap();
     let core = new_core(dir.path()).await;
     let problems = core.problems();
-    let paths: Vec<_> = problems.iter().map(|problem| problem.path.file_name().unwrap().to_str().unwrap()).collect();
+    let paths: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.path.file_name().unwrap().to_str().unwrap())
+        .collect();
     assert_eq!(paths.len(), 2, "{problems:?}");
-    assert!(paths.contains(&"broken") && paths.contains(&"unreadable"), "{problems:?}");
+    assert!(
+        paths.contains(&"broken") && paths.contains(&"unreadable"),
+        "{problems:?}"
+    );
     assert!(core.skill("sums").is_ok());
     let missing = core.skill("sines").unwrap_err();
     assert!(missing.to_string().contains("sums"), "{missing}");
@@ -83,9 +94,17 @@ async fn consent_is_for_one_version_of_a_package() {
     home.create_vault(&password(), &options).unwrap();
     let flavour = async |allow: bool| {
         let vault = home.open_vault(&password()).unwrap();
-        let core = Core::builder(home.clone(), vault).skills_dir(skills(dir.path())).env("FLAVOUR", "lemon");
+        let core = Core::builder(home.clone(), vault)
+            .skills_dir(skills(dir.path()))
+            .env("FLAVOUR", "lemon");
         let core = core.build().await.unwrap();
-        let result = core.call_tool("asker__flavour", serde_json::json!({}), openhuman::mcp::Origin::Cli).await;
+        let result = core
+            .call_tool(
+                "asker__flavour",
+                serde_json::json!({}),
+                openhuman::mcp::Origin::Cli,
+            )
+            .await;
         if allow {
             let package = openhuman::skills::SkillPackage::load(manifest.parent().unwrap()).unwrap();
             core.allow_skill(&package, Vec::new()).unwrap();
@@ -93,8 +112,16 @@ async fn consent_is_for_one_version_of_a_package() {
         core.close().await;
         result.to_text()
     };
-    assert_eq!(flavour(true).await, "none", "nothing is allowed before the consent");
+    assert_eq!(
+        flavour(true).await,
+        "none",
+        "nothing is allowed before the consent"
+    );
     assert_eq!(flavour(false).await, "lemon");
     std::fs::write(&manifest, ASKS.replace("Asker", "Asker, changed")).unwrap();
-    assert_eq!(flavour(false).await, "none", "a changed package must be asked again");
+    assert_eq!(
+        flavour(false).await,
+        "none",
+        "a changed package must be asked again"
+    );
 }

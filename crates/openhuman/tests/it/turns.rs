@@ -8,15 +8,28 @@ use crate::{password, skills};
 
 async fn core_with(dir: &std::path::Path, script: Script) -> (Core, MockServer) {
     let server = MockServer::start(script).await;
-    let model = ModelConfig { base_url: server.base_url(), model: "scripted".into(), ..ModelConfig::default() };
+    let model = ModelConfig {
+        base_url: server.base_url(),
+        model: "scripted".into(),
+        ..ModelConfig::default()
+    };
     let home = Home::at(dir.join("home"));
-    let vault = home.create_vault(&password(), &VaultOptions::fast_for_tests()).unwrap();
-    let core = Core::builder(home, vault).skills_dir(skills(dir)).model(Some(model)).build().await.unwrap();
+    let vault = home
+        .create_vault(&password(), &VaultOptions::fast_for_tests())
+        .unwrap();
+    let core = Core::builder(home, vault)
+        .skills_dir(skills(dir))
+        .model(Some(model))
+        .build()
+        .await
+        .unwrap();
     (core, server)
 }
 
 async fn ask(core: &Core, thread: &str, prompt: &str) -> Vec<ChatEvent> {
-    core.chat(thread, prompt, Route::Local, CancellationToken::new()).collect().await
+    core.chat(thread, prompt, Route::Local, CancellationToken::new())
+        .collect()
+        .await
 }
 
 fn answer(events: &[ChatEvent]) -> &str {
@@ -30,8 +43,16 @@ fn answer(events: &[ChatEvent]) -> &str {
 async fn a_model_uses_a_skill_and_the_exchange_is_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new("scripted")
-        .rule(Rule::when_user_says(["sum"]).before_tools().call("sums__add", json!({ "a": 20, "b": 22 })))
-        .rule(Rule::when_user_says(["sum"]).after_tools().answer("The sum is {{tool:sums__add}}."));
+        .rule(
+            Rule::when_user_says(["sum"])
+                .before_tools()
+                .call("sums__add", json!({ "a": 20, "b": 22 })),
+        )
+        .rule(
+            Rule::when_user_says(["sum"])
+                .after_tools()
+                .answer("The sum is {{tool:sums__add}}."),
+        );
     let (core, server) = core_with(dir.path(), script).await;
     let events = ask(&core, "one", "What is the sum?").await;
     assert_eq!(answer(&events), "The sum is 42.");
@@ -40,7 +61,10 @@ async fn a_model_uses_a_skill_and_the_exchange_is_remembered() {
     });
     assert!(called, "{events:?}");
 
-    let hits = core.with_memory(|memory| memory.search(&openhuman::memory::Query::new("sum"))).await.unwrap();
+    let hits = core
+        .with_memory(|memory| memory.search(&openhuman::memory::Query::new("sum")))
+        .await
+        .unwrap();
     assert!(hits[0].text.contains("The sum is 42."), "{hits:?}");
     // The next turn of the thread shows the model what was said before.
     ask(&core, "one", "And the sum again?").await;
@@ -64,7 +88,10 @@ async fn a_turn_that_fails_keeps_the_prompt_and_the_memory() {
         }
         other => panic!("{other:?}"),
     }
-    let records = core.with_memory(|memory| memory.session("one")?.read()).await.unwrap();
+    let records = core
+        .with_memory(|memory| memory.session("one")?.read())
+        .await
+        .unwrap();
     assert!(format!("{records:?}").contains("Which rope?"), "{records:?}");
     assert_eq!(answer(&ask(&core, "one", "hello").await), "Hello.");
     core.close().await;
@@ -73,12 +100,17 @@ async fn a_turn_that_fails_keeps_the_prompt_and_the_memory() {
 #[tokio::test]
 async fn a_cancelled_turn_ends_with_one_event() {
     let dir = tempfile::tempdir().unwrap();
-    let script = Script::new("scripted")
-        .rule(Rule::when_user_says(["slow"]).answer("a b c d e f g h").fault(Fault::SlowDrip { millis: 60_000 }));
+    let script = Script::new("scripted").rule(
+        Rule::when_user_says(["slow"])
+            .answer("a b c d e f g h")
+            .fault(Fault::SlowDrip { millis: 60_000 }),
+    );
     let (core, _server) = core_with(dir.path(), script).await;
     // The recalled passage is the sign that the turn is under way.
     let known = openhuman::memory::Document::new("k", "Slow food", "Slow food takes its time.");
-    core.with_memory(move |memory| memory.ingest(&known)).await.unwrap();
+    core.with_memory(move |memory| memory.ingest(&known))
+        .await
+        .unwrap();
     let cancel = CancellationToken::new();
     let mut events = core.chat("one", "slow", Route::Local, cancel.clone());
     assert!(matches!(events.next().await, Some(ChatEvent::Recall { .. })));
