@@ -27,14 +27,24 @@ const MODEL = 'scripted-desktop';
  * @param {string} lot
  */
 function assertTurn(turn, lot) {
+  assertAnswer(turn, lot);
+  matches('the time in the card', turn.card.text, /\d m?s/);
+  contains('the sources', turn.sources, NOTE.title);
+}
+
+/**
+ * The part of it that does not depend on where the turn ran.
+ *
+ * @param {Turn} turn
+ * @param {string} lot
+ */
+function assertAnswer(turn, lot) {
   equal('the state of the answer', turn.status, 'done');
   contains('the answer', turn.answer, lot);
   equal('the tool of the card', turn.card.name, 'oracle__draw');
   equal('the state of the card', turn.card.status, 'succeeded');
   contains('the card', turn.card.text, lot);
   contains('the arguments in the card', turn.card.text, '"sides": 6');
-  matches('the time in the card', turn.card.text, /\d m?s/);
-  contains('the sources', turn.sources, NOTE.title);
 }
 
 /**
@@ -70,6 +80,7 @@ async function main() {
   let session;
   try {
     const env = environment(stage, await startModel(processes, cli, stage));
+    const backend = await startBackend(processes, cli, env);
     const driver = await startDriver(processes, env);
 
     session = await step('open the window', () => Session.open(driver, desktop));
@@ -77,6 +88,7 @@ async function main() {
     await remember(session);
     await chat(session);
     await stop(session);
+    await server(session, backend);
     await guards(session, trap);
     await step('take a picture', async (window) => writeFileSync(picture, await window.screenshot()), session);
     await reload(session);
@@ -156,7 +168,7 @@ async function chat(session) {
 /** @param {Session} session */
 async function stop(session) {
   await step('stop an answer', async () => {
-    await session.run(`[...document.querySelectorAll('button')].find((b) => b.textContent === 'New chat').click();`);
+    await newChat(session);
     await session.type('main textarea', SLOW_PROMPT + ENTER);
     await session.waitFor('the first words', `${READ_TURN}
       const turn = readTurn();
@@ -166,6 +178,47 @@ async function stop(session) {
     await session.run(`document.querySelector('nav[aria-label=Chats] li:last-child button').click();`);
     await session.waitFor('the first chat', `return document.body.innerText.includes(arguments[0])`, PROMPT);
   });
+}
+
+/**
+ * Logs in at a backend. Its model runs the turn there and reaches the skill here through the socket.
+ *
+ * @param {Session} session
+ * @param {{ url: string, login_token: string }} backend
+ */
+async function server(session, backend) {
+  const connection = (/** @type {string} */ state) =>
+    session.waitFor(`the connection state ${state}`, 'return !!document.querySelector(arguments[0])', `[data-connection=${state}]`);
+  await step('say why a login fails', async () => {
+    await session.run('document.querySelector("input[name=url]").closest("details").open = true;');
+    await session.type('input[name=url]', backend.url);
+    await session.type('input[name=token]', `oht1_wrong${ENTER}`);
+    await session.waitFor('the reason', `return !!document.querySelector('aside [role=alert]')`);
+  });
+  await step('connect to a server', async () => {
+    await session.clear('input[name=token]');
+    await session.type('input[name=token]', backend.login_token + ENTER);
+    await connection('connected');
+    const pill = await session.run('return document.querySelector("[data-connection]").textContent');
+    contains('the header', pill, 'Connected');
+  });
+  await step('answer through the server with a value from the tool here', async () => {
+    await newChat(session);
+    await session.type('main textarea', PROMPT + ENTER);
+    await session.waitFor('the answer', `${READ_TURN}
+      return !['', 'running'].includes(readTurn().status);`);
+    assertAnswer(await session.run(`${READ_TURN} return readTurn();`), LOT);
+    await accessible(session);
+  });
+  await step('disconnect', async () => {
+    await session.run(`[...document.querySelectorAll('aside button')].find((b) => b.textContent === 'Disconnect').click();`);
+    await connection('disconnected');
+  });
+}
+
+/** @param {Session} session */
+async function newChat(session) {
+  await session.run(`[...document.querySelectorAll('button')].find((b) => b.textContent === 'New chat').click();`);
 }
 
 /**
@@ -294,6 +347,18 @@ async function startModel(processes, cli, stage) {
   writeFileSync(file, JSON.stringify(script));
   const line = await processes.firstLine(cli, ['dev', 'llm', '--script', file], process.env);
   return JSON.parse(line).base_url;
+}
+
+/**
+ * Starts a backend with the scripted model and takes the login token that it hands out.
+ *
+ * @param {Processes} processes
+ * @param {string} cli
+ * @param {NodeJS.ProcessEnv} env
+ */
+async function startBackend(processes, cli, env) {
+  const line = await processes.firstLine(cli, ['backend', 'run', '--listen', '127.0.0.1:0', '--json'], env);
+  return JSON.parse(line);
 }
 
 /**

@@ -69,7 +69,8 @@ export function ServerSection({ socket }: { socket: SocketState }) {
   const [busy, setBusy] = useState(false);
   const urlId = useId();
   const tokenId = useId();
-  const offline = socket.status === 'disconnected' || socket.status === 'error';
+  // The form stays while its own attempt is under way, so that a refused login can be corrected.
+  const offline = busy || socket.status === 'disconnected' || socket.status === 'error';
 
   async function attempt(action: () => Promise<unknown>): Promise<boolean> {
     setBusy(true);

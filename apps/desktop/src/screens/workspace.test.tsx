@@ -5,6 +5,8 @@ import { formatMillis } from '../components/ToolCardView';
 import { violationsOf } from '../testing/axe';
 import { manualTurn, mockCore, playTurn, snapshotWith, sourceWith } from '../testing/mockCore';
 import { renderWindow } from '../testing/render';
+import type { MockTransport } from '../transport/mock';
+import { CoreError } from '../transport/types';
 
 describe('the chat', () => {
   it('streams an answer with a tool card and its sources', async () => {
@@ -214,6 +216,32 @@ describe('the side panel', () => {
     });
     expect(JSON.stringify(store.getState())).not.toContain('oht1_secret');
   });
+});
+
+it('keeps the server form while it connects, so that a refused login can be corrected', async () => {
+  let refuse: (reason: Error) => void = () => undefined;
+  const core: MockTransport = mockCore();
+  core.call = <T,>(method: string) =>
+    method === 'openhuman.socket_connect'
+      ? new Promise<T>((_, reject) => {
+          refuse = reject;
+        })
+      : Promise.resolve(snapshotWith() as T);
+  const { user } = await renderWindow(core);
+  const server = screen.getByRole('region', { name: 'Server' });
+  await user.click(within(server).getByText('Connect to a server'));
+  const address = within(server).getByLabelText('Server address');
+  await user.type(address, 'https://server.example');
+  await user.type(within(server).getByLabelText('Login token'), 'oht1_used{Enter}');
+  act(() => core.push({ type: 'socket.status', socket: { status: 'connecting' } }));
+  await act(async () => {
+    core.push({ type: 'socket.status', socket: { status: 'disconnected' } });
+    refuse(new CoreError(-32000, 'The login token was used already.'));
+    await Promise.resolve();
+  });
+  expect(within(server).getByRole('alert')).toHaveTextContent('The login token was used already.');
+  expect(address).toBeInTheDocument();
+  expect(address).toHaveValue('https://server.example');
 });
 
 describe('the header', () => {
