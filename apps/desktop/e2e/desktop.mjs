@@ -89,8 +89,9 @@ async function main() {
     await chat(session);
     await stop(session);
     await server(session, backend);
-    await guards(session, trap);
     await step('take a picture', async (window) => writeFileSync(picture, await window.screenshot()), session);
+    await disconnect(session);
+    await guards(session, trap);
     await reload(session);
     await step('close the window', (window) => window.close(), session);
 
@@ -187,8 +188,6 @@ async function stop(session) {
  * @param {{ url: string, login_token: string }} backend
  */
 async function server(session, backend) {
-  const connection = (/** @type {string} */ state) =>
-    session.waitFor(`the connection state ${state}`, 'return !!document.querySelector(arguments[0])', `[data-connection=${state}]`);
   await step('say why a login fails', async () => {
     await session.run('document.querySelector("input[name=url]").closest("details").open = true;');
     await session.type('input[name=url]', backend.url);
@@ -198,7 +197,7 @@ async function server(session, backend) {
   await step('connect to a server', async () => {
     await session.clear('input[name=token]');
     await session.type('input[name=token]', backend.login_token + ENTER);
-    await connection('connected');
+    await connection(session, 'connected');
     const pill = await session.run('return document.querySelector("[data-connection]").textContent');
     contains('the header', pill, 'Connected');
   });
@@ -210,10 +209,23 @@ async function server(session, backend) {
     assertAnswer(await session.run(`${READ_TURN} return readTurn();`), LOT);
     await accessible(session);
   });
+}
+
+/** @param {Session} session */
+async function disconnect(session) {
   await step('disconnect', async () => {
     await session.run(`[...document.querySelectorAll('aside button')].find((b) => b.textContent === 'Disconnect').click();`);
-    await connection('disconnected');
+    await connection(session, 'disconnected');
   });
+}
+
+/**
+ * @param {Session} session
+ * @param {string} state
+ */
+async function connection(session, state) {
+  const script = 'return !!document.querySelector(arguments[0])';
+  await session.waitFor(`the connection state ${state}`, script, `[data-connection=${state}]`);
 }
 
 /** @param {Session} session */
