@@ -30,7 +30,7 @@ impl Default for HubOptions {
 
 /// Every tool of this process in one place. Clones share the same hub.
 ///
-/// Reading the catalog takes no lock. It is rebuilt when a provider's counter moves, and a reader that is
+/// Reading the catalog never waits for a provider that has nothing new. It is rebuilt when a provider's counter moves, and a reader that is
 /// faster than the watching task rebuilds it itself, so nobody sees a list that is older than the counter.
 #[derive(Clone)]
 pub struct Hub {

@@ -99,6 +99,9 @@ pub enum LinkError {
 /// How long to wait before a refused `tool:sync` is sent again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Answers that may wait for a slow connection beside the calls; then nothing more is read from it.
+const MAX_ANSWERS: usize = 1024;
+
 /// How [`serve`] behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkOptions {
@@ -142,7 +145,7 @@ pub async fn serve(hub: Hub, link: Arc<dyn EventLink>, options: LinkOptions, can
             biased;
             () = cancel.cancelled() => break,
             Some(done) = server.tasks.join_next() => server.finished(done, &mut sync),
-            event = server.link.next() => match event {
+            event = server.link.next(), if server.has_room() => match event {
                 Some(LinkEvent::Ready) => sync.ready(),
                 Some(LinkEvent::Lost) => {
                     sync.lost();
@@ -255,6 +258,12 @@ struct Server {
 }
 
 impl Server {
+    /// Whether another event can be taken in. Refusals wait for the connection too, so that a peer which asks and
+    /// does not read the answers must be held back.
+    fn has_room(&self) -> bool {
+        self.tasks.len() < self.options.max_in_flight.saturating_add(MAX_ANSWERS)
+    }
+
     fn handle(&mut self, event: &str, data: &Value, ack: Option<AckSender>) {
         match decode(event, data) {
             Request::Ignore => {}

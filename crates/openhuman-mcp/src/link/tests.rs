@@ -289,3 +289,54 @@ async fn serving_ends_when_cancelled_or_when_the_link_closes() {
     drop(fixture.peer);
     fixture.server.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_peer_that_asks_and_does_not_read_cannot_fill_the_memory() {
+    /// Takes every event at once and never gets an answer out.
+    struct Stuck {
+        asked: std::sync::atomic::AtomicUsize,
+        full: tokio::sync::Notify,
+    }
+    const MOST: usize = 4 + MAX_ANSWERS;
+    impl EventLink for Stuck {
+        fn emit<'a>(&'a self, _event: &'a str, _data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
+            Box::pin(std::future::pending())
+        }
+        fn next(&self) -> BoxFuture<'_, Option<LinkEvent>> {
+            Box::pin(async {
+                let asked = self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+                if asked == MOST {
+                    self.full.notify_one();
+                }
+                Some(LinkEvent::Event {
+                    name: wire::LIST_TOOLS.to_owned(),
+                    data: json!({"requestId": asked}),
+                    ack: None,
+                })
+            })
+        }
+    }
+    let (hub, _bench) = Bench::hub(HubOptions::default());
+    let link = Arc::new(Stuck {
+        asked: std::sync::atomic::AtomicUsize::new(0),
+        full: tokio::sync::Notify::new(),
+    });
+    let cancel = CancellationToken::new();
+    let options = LinkOptions {
+        max_in_flight: 4,
+        ..LinkOptions::default()
+    };
+    let server = tokio::spawn(serve(
+        hub,
+        Arc::clone(&link) as Arc<dyn EventLink>,
+        options,
+        cancel.clone(),
+    ));
+    link.full.notified().await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(link.asked.load(std::sync::atomic::Ordering::SeqCst), MOST);
+    cancel.cancel();
+    server.await.unwrap();
+}
