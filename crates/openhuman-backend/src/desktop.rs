@@ -77,6 +77,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: SocketRef, arrival: Arriv
     let writer = tokio::spawn(write(socket.clone(), to_write));
     let calls = Arc::new(Calls::new(
         session.user.clone(),
+        shared.next_serial(),
         outbox,
         gone.clone(),
         shared.limits.tool_deadline,
@@ -159,7 +160,10 @@ impl Desktop {
                 }
             },
             chat::CANCEL => {
-                if let Some(thread) = data.get("thread_id").and_then(Value::as_str) {
+                let text = |key| data.get(key).and_then(Value::as_str);
+                if let Some(thread) = text("thread_id")
+                    && self.runs(thread, text("request_id"))
+                {
                     self.cancel(thread, CANCELLED);
                 }
             }
@@ -170,11 +174,12 @@ impl Desktop {
     async fn start(&mut self, start: Start) {
         let id = TurnId {
             thread_id: start.thread_id.clone(),
-            request_id: self.shared.next_request_id(),
+            request_id: self.shared.next_serial(),
         };
         self.cancel(&start.thread_id, NEWER);
         let limit = self.shared.limits.turns;
-        if self.running.len() >= limit {
+        // A cancelled turn still has last words to say; a desktop that does not read them must not pile them up.
+        if self.running.len() >= limit || self.turns.len() >= limit.saturating_mul(2) {
             let message = format!(
                 "Too many turns are running on this connection (limit {limit}); wait for an answer and try again"
             );
@@ -199,6 +204,13 @@ impl Desktop {
         self.running.insert(start.thread_id.clone(), running);
         let tools = Arc::clone(&self.tools);
         self.turns.spawn(turn.run(start, tools));
+    }
+
+    /// Whether the thread's running turn is meant: a request that names none means whichever runs, and one that
+    /// names another comes too late.
+    fn runs(&self, thread: &str, request: Option<&str>) -> bool {
+        let running = self.running.get(thread);
+        running.is_some_and(|running| request.is_none_or(|request| request == running.request_id))
     }
 
     fn cancel(&mut self, thread: &str, reason: &'static str) {
@@ -302,13 +314,15 @@ impl Turn {
                 (event, _) => event,
             };
             let last = matches!(event, TurnEvent::Done { .. } | TurnEvent::Failed { .. });
-            if let Some((name, payload)) = self.id.event(&event) {
-                self.calls.send(name, payload).await;
-            }
+            let payload = self.id.event(&event);
+            // Remembered before it is said: the next message may follow at once.
             if let TurnEvent::Done { messages, .. } = event {
                 self.shared
                     .conversations()
                     .append(&self.user, &self.id.thread_id, messages);
+            }
+            if let Some((name, payload)) = payload {
+                self.calls.send(name, payload).await;
             }
             if last {
                 return true;

@@ -387,7 +387,7 @@ impl Shared {
     }
 
     /// Unique within this backend, and very likely so across restarts.
-    pub(crate) fn next_request_id(&self) -> String {
+    pub(crate) fn next_serial(&self) -> String {
         format!(
             "{:x}-{:x}",
             self.started_ms,

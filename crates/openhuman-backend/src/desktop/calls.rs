@@ -16,6 +16,9 @@ pub(crate) type Outgoing = (&'static str, Value);
 /// The way to one desktop, shared by its task and its turns.
 pub(crate) struct Calls {
     pub(crate) user: String,
+    /// Begins every request id. A desktop may send what it could not say before it lost another connection; such
+    /// an answer must not meet a request of this one.
+    connection: String,
     outbox: mpsc::Sender<Outgoing>,
     gone: CancellationToken,
     deadline: Duration,
@@ -39,12 +42,14 @@ pub(crate) enum NoAnswer {
 impl Calls {
     pub(crate) fn new(
         user: String,
+        connection: String,
         outbox: mpsc::Sender<Outgoing>,
         gone: CancellationToken,
         deadline: Duration,
     ) -> Self {
         Self {
             user,
+            connection,
             outbox,
             gone,
             deadline,
@@ -73,7 +78,8 @@ impl Calls {
         build: impl FnOnce(RequestId) -> Value,
         cancel: &CancellationToken,
     ) -> Result<Value, NoAnswer> {
-        let id = RequestId::from(format!("b{}", self.serial.fetch_add(1, Ordering::Relaxed)));
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let id = RequestId::from(format!("{}-{serial:x}", self.connection));
         let (answer, answered) = oneshot::channel();
         self.pending().insert(id.clone(), answer);
         let _forget = Forget { calls: self, id: &id };
@@ -156,8 +162,22 @@ mod tests {
     fn calls() -> (Arc<Calls>, mpsc::Receiver<Outgoing>, CancellationToken) {
         let (outbox, out) = mpsc::channel(8);
         let gone = CancellationToken::new();
-        let calls = Calls::new("ada".into(), outbox, gone.clone(), Duration::from_secs(30));
-        (Arc::new(calls), out, gone)
+        (connected_as("1", outbox, &gone), out, gone)
+    }
+
+    fn connected_as(
+        connection: &str,
+        outbox: mpsc::Sender<Outgoing>,
+        gone: &CancellationToken,
+    ) -> Arc<Calls> {
+        let deadline = Duration::from_secs(30);
+        Arc::new(Calls::new(
+            "ada".into(),
+            connection.into(),
+            outbox,
+            gone.clone(),
+            deadline,
+        ))
     }
 
     fn ask(
@@ -185,6 +205,24 @@ mod tests {
         assert_eq!(first.await.unwrap().unwrap()["n"], 1);
         assert_eq!(second.await.unwrap().unwrap()["n"], 2);
         assert_eq!(calls.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_from_before_a_reconnect_does_not_answer_a_new_call() {
+        let (old, mut old_out, gone) = calls();
+        let cancel = CancellationToken::new();
+        let lost = ask(&old, &cancel);
+        let (_, late) = old_out.recv().await.unwrap();
+        gone.cancel();
+        assert_eq!(lost.await.unwrap(), Err(NoAnswer::Gone));
+
+        let (outbox, mut out) = mpsc::channel(8);
+        let new = connected_as("2", outbox, &CancellationToken::new());
+        let asked = ask(&new, &cancel);
+        let (_, request) = out.recv().await.unwrap();
+        new.answered(json!({"requestId": late["requestId"], "of": "the old call"}));
+        new.answered(json!({"requestId": request["requestId"], "of": "the new call"}));
+        assert_eq!(asked.await.unwrap().unwrap()["of"], "the new call");
     }
 
     #[tokio::test(start_paused = true)]

@@ -174,6 +174,7 @@ mod tests {
         let (outbox, out) = mpsc::channel(8);
         let calls = Arc::new(Calls::new(
             "ada".into(),
+            "1".into(),
             outbox,
             CancellationToken::new(),
             Duration::from_secs(30),

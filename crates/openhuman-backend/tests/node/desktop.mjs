@@ -106,7 +106,11 @@ const scenarios = {
     const done = once(socket, "chat_done");
     for (const stop of [
       () => socket.emit("chat:cancel", { thread_id: "t1" }),
-      () => ask(socket, "t1", "thanks"),
+      () => {
+        // A cancellation that is late, of a turn that is over, stops nothing.
+        socket.emit("chat:cancel", { thread_id: "t1", request_id: "over" });
+        ask(socket, "t1", "thanks");
+      },
     ]) {
       const called = once(socket, "mcp:toolCall");
       const ended = once(socket, "chat_error");
