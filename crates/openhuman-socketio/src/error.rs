@@ -186,7 +186,7 @@ pub enum ConnectError {
     /// The server refused the namespace with CONNECT_ERROR.
     #[error("the server refused the connection: {message}")]
     Rejected {
-        /// The server's message; can be empty.
+        /// The server's message, at most about 1 KiB of it; can be empty.
         message: String,
         /// The server's `data`, when it sent any.
         data: Option<Value>,

@@ -146,7 +146,8 @@ impl<'a> Link<'a> {
             return;
         }
         if self.session.is_connected() {
-            self.closing = Some((Closing::Draining, Instant::now() + CLOSE_WAIT));
+            let now = tokio::time::Instant::now().into_std();
+            self.closing = Some((Closing::Draining, now + CLOSE_WAIT));
         } else {
             self.over(End::NotConnected(ConnectError::Closed));
         }
@@ -266,11 +267,7 @@ impl<'a> Link<'a> {
                 Output::Unsupported(what) => {
                     self.over(End::NotConnected(ConnectError::UnsupportedServer { what }));
                 }
-                Output::TimedOut => {
-                    self.over(End::NotConnected(ConnectError::Timeout {
-                        after: Duration::ZERO,
-                    }));
-                }
+                Output::TimedOut => self.over(End::NotConnected(self.driver.timed_out())),
                 Output::Closed(disconnect) => self.over_by(disconnect),
             }
         }

@@ -46,8 +46,10 @@ struct Inner {
     queue: VecDeque<Group>,
     /// Number of the last packet accepted.
     accepted: u64,
-    /// Number of the last packet known to be written.
+    /// Number of the last packet known to be written, or to need no writing.
     flushed: u64,
+    /// Number of the last packet given to the driver.
+    popped: u64,
     waiters: Vec<(u64, oneshot::Sender<Result<(), EmitError>>)>,
     /// The connected link.
     link: Option<u64>,
@@ -69,6 +71,14 @@ impl Inner {
         for (_, waiter) in self.waiters.extract_if(.., |(target, _)| *target <= seq) {
             // A caller that no longer waits needs no answer.
             let _ = waiter.send(result());
+        }
+    }
+
+    /// Nobody has to wait for packets that were removed unwritten; nothing else would report them.
+    fn settle(&mut self) {
+        if self.popped <= self.flushed {
+            let taken = self.taken();
+            self.answer(taken, || Ok(()));
         }
     }
 }
@@ -233,9 +243,16 @@ impl Outbox {
 
     /// Takes the oldest packet. `Err` is one that the server would answer by closing the connection.
     pub(crate) fn pop(&self) -> Option<Result<Group, (Group, EmitError)>> {
-        let group = self.lock().queue.pop_front()?;
+        let mut inner = self.lock();
+        let group = inner.queue.pop_front()?;
+        let checked = self.check_payload(&group.encoded);
+        match checked {
+            Ok(()) => inner.popped = group.seq,
+            Err(_) => inner.settle(),
+        }
+        drop(inner);
         self.release(&group);
-        Some(match self.check_payload(&group.encoded) {
+        Some(match checked {
             Ok(()) => Ok(group),
             Err(error) => Err((group, error)),
         })
@@ -250,6 +267,7 @@ impl Outbox {
         let mut inner = self.lock();
         let found = inner.queue.iter().position(|group| group.ack == Some(ack));
         if let Some(group) = found.and_then(|at| inner.queue.remove(at)) {
+            inner.settle();
             drop(inner);
             self.release(&group);
         }
@@ -294,14 +312,14 @@ impl Outbox {
     pub(crate) fn link_down(&self) {
         let mut inner = self.lock();
         inner.link = None;
-        let taken = inner.taken();
-        if inner.flushed < taken {
-            inner.answer(taken, || Err(EmitError::Lost));
-        }
         let (stale, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut inner.queue)
             .into_iter()
             .partition(|group| group.link.is_some());
         inner.queue = kept;
+        let taken = inner.taken();
+        if inner.flushed < taken {
+            inner.answer(taken, || Err(EmitError::Lost));
+        }
         drop(inner);
         for group in &stale {
             self.release(group);
@@ -342,6 +360,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn outbox(policy: SendPolicy, packets: usize, bytes: usize) -> Outbox {
@@ -463,6 +483,44 @@ mod tests {
         assert_eq!(pop_text(&outbox).as_deref(), Some("b"));
         outbox.link_down();
         assert!(matches!(second.await, Err(EmitError::Lost)));
+    }
+
+    #[tokio::test]
+    async fn flush_does_not_wait_for_packets_that_are_never_written() {
+        let outbox = outbox(SendPolicy::Wait, 10, 1000);
+        // An acknowledgement that nobody waits for any more.
+        outbox.send(packet("a"), Some(1)).await.unwrap();
+        let mut waiting = Box::pin(outbox.flush());
+        assert!(is_pending(&mut waiting));
+        outbox.cancel(1);
+        assert!(matches!(waiting.now_or_never(), Some(Ok(()))));
+        assert!(matches!(outbox.flush().now_or_never(), Some(Ok(()))));
+
+        // A reply to a connection that is gone.
+        let link = outbox.link_up();
+        outbox.send_reply(packet("r"), link).unwrap();
+        let mut waiting = Box::pin(outbox.flush());
+        assert!(is_pending(&mut waiting));
+        outbox.link_down();
+        assert!(matches!(waiting.now_or_never(), Some(Err(EmitError::Lost))));
+        assert!(matches!(outbox.flush().now_or_never(), Some(Ok(()))));
+
+        // A packet that the server would not accept.
+        outbox.link_up();
+        outbox.send(packet("too long"), None).await.unwrap();
+        outbox.set_max_payload(Some(5));
+        assert!(outbox.pop().unwrap().is_err());
+        assert!(matches!(outbox.flush().now_or_never(), Some(Ok(()))));
+
+        // What was taken before is still waited for.
+        outbox.send(packet("b"), None).await.unwrap();
+        outbox.send(packet("c"), Some(2)).await.unwrap();
+        assert_eq!(pop_text(&outbox).as_deref(), Some("b"));
+        outbox.cancel(2);
+        let mut waiting = Box::pin(outbox.flush());
+        assert!(is_pending(&mut waiting));
+        outbox.mark_flushed();
+        assert!(matches!(waiting.now_or_never(), Some(Ok(()))));
     }
 
     #[tokio::test]

@@ -19,6 +19,9 @@ use crate::payload::Payload;
 /// The greatest acknowledgement id: 2^53 - 1, the greatest integer that every peer can represent.
 const MAX_ID: u64 = (1 << 53) - 1;
 
+/// How much of the text of a refusal is kept.
+const MAX_MESSAGE_BYTES: usize = 1024;
+
 /// Names that Socket.IO uses for its own events.
 const RESERVED: [&str; 6] = [
     "connect",
@@ -317,7 +320,10 @@ fn decode_rejection(text: &str) -> Result<Rejection, ProtocolError> {
     }
     let malformed = || invalid("CONNECT_ERROR with a payload that is not an object or a text");
     match serde_json::from_str(text).map_err(|_| malformed())? {
-        Value::String(message) if text.starts_with('"') => Ok(Rejection { message, data: None }),
+        Value::String(message) if text.starts_with('"') => Ok(Rejection {
+            message: shorten(message),
+            data: None,
+        }),
         Value::Object(mut fields) if text.starts_with('{') => {
             let message = match fields.remove("message") {
                 Some(Value::String(message)) => message,
@@ -325,12 +331,21 @@ fn decode_rejection(text: &str) -> Result<Rejection, ProtocolError> {
                 None => String::new(),
             };
             Ok(Rejection {
-                message,
+                message: shorten(message),
                 data: fields.remove("data"),
             })
         }
         _ => Err(malformed()),
     }
+}
+
+/// The message goes into errors and states, which are copied and shown.
+fn shorten(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        message.push_str(" ...");
+    }
+    message
 }
 
 /// A packet ready to be written: one text frame, then its attachments, with nothing between.

@@ -130,6 +130,17 @@ fn further_seeds_of_the_differential_fuzzer() {
 }
 
 #[test]
+fn a_refusal_of_a_megabyte_is_shown_short() {
+    let long = "é".repeat(500_000);
+    for text in [format!(r#"4"{long}""#), format!(r#"4{{"message":"{long}"}}"#)] {
+        let Body::ConnectError(rejection) = read(&text, &Limits::default()).unwrap().body else {
+            panic!("another packet")
+        };
+        assert!(rejection.message.len() < 1100 && rejection.message.ends_with("é ..."));
+    }
+}
+
+#[test]
 fn headers_are_read_without_the_body() {
     let text = r#"51-/admin,456["project:delete",{"_placeholder":true,"num":0}]"#;
     let header = header(text);
