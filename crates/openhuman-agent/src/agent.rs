@@ -175,10 +175,20 @@ impl Agent {
         let (events, mut received) = mpsc::channel(EVENT_BUFFER);
         let driver = Driver {
             parts: Arc::clone(&self.parts),
-            events,
+            events: events.clone(),
             cancel,
         };
-        let mut work: Option<BoxFuture<'static, ()>> = Some(driver.run(start).boxed());
+        let work = async move {
+            let ran = AssertUnwindSafe(driver.run(start)).catch_unwind().await;
+            if ran.is_err() {
+                let message =
+                    "A part of the turn crashed, and the turn with it; this is a bug. Try again.".to_owned();
+                let kind = FailureKind::Model;
+                // The receiver lives in the same stream as this future.
+                let _ = events.send(TurnEvent::Failed { kind, message }).await;
+            }
+        };
+        let mut work: Option<BoxFuture<'static, ()>> = Some(work.boxed());
         stream::poll_fn(move |cx| {
             if let Some(future) = &mut work
                 && future.poll_unpin(cx).is_ready()

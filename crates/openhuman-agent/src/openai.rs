@@ -48,7 +48,8 @@ pub struct OpenAiConfig {
     pub model: String,
     /// How long connecting may take. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long the server may take until it starts to answer; local models read long prompts slowly. Default 300 s.
+    /// How long the server may take until the headers of its answer, and after them until the first byte; local models
+    /// read long prompts slowly. Default 300 s.
     pub first_byte_timeout: Duration,
     /// How long the server may pause within an answer. Default 90 s.
     pub idle_timeout: Duration,
@@ -149,11 +150,7 @@ impl OpenAiModel {
     pub fn new(config: OpenAiConfig) -> Result<OpenAiModel, ModelError> {
         let shown = without_credentials(&config.base_url);
         let wrong = |reason: String| ModelError::Config { reason };
-        let url = format!(
-            "{}/chat/completions",
-            config.base_url.trim().trim_end_matches('/')
-        );
-        let url = reqwest::Url::parse(&url).map_err(|error| {
+        let mut url = reqwest::Url::parse(config.base_url.trim()).map_err(|error| {
             wrong(format!(
                 "the base URL `{shown}` is not a URL ({error}); it looks like http://127.0.0.1:11434/v1"
             ))
@@ -163,6 +160,9 @@ impl OpenAiModel {
                 "the base URL `{shown}` must begin with http:// or https:// and name a host"
             )));
         }
+        // A query stays behind the path: some servers want their API version there.
+        url.set_path(&format!("{}/chat/completions", url.path().trim_end_matches('/')));
+        url.set_fragment(None);
         if config.model.trim().is_empty() {
             return Err(wrong("the model name is empty; set OPENAI_MODEL".to_owned()));
         }
@@ -281,7 +281,7 @@ impl Inner {
                     after: limit,
                 }));
             }
-            Ok(Err(error)) => return Err(Failure::again(self.transport_error(&error), None)),
+            Ok(Err(error)) => return Err(Failure::again(self.transport_error(error), None)),
             Ok(Ok(response)) => response,
         };
         if response.status().is_success() {
@@ -317,6 +317,7 @@ impl Inner {
             }
         }
         let wire::ServerError { message, code } = wire::server_error(&body);
+        let message = self.without_key(message);
         let endpoint = self.endpoint.clone();
         match status {
             401 | 403 => Failure::last(ModelError::Unauthorized {
@@ -361,8 +362,10 @@ impl Inner {
         }
     }
 
-    fn transport_error(&self, error: &reqwest::Error) -> ModelError {
+    fn transport_error(&self, error: reqwest::Error) -> ModelError {
         let endpoint = self.endpoint.clone();
+        // The query of the URL can hold a key.
+        let error = error.without_url();
         if error.is_timeout() {
             return ModelError::Timeout {
                 endpoint,
@@ -371,7 +374,7 @@ impl Inner {
             };
         }
         // The innermost cause says most, for example "Connection refused".
-        let mut cause: &dyn std::error::Error = error;
+        let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {
             cause = source;
         }
@@ -384,7 +387,10 @@ impl Inner {
     fn fault(&self, fault: Fault) -> ModelError {
         let endpoint = self.endpoint.clone();
         match fault {
-            Fault::Garbage(reason) => ModelError::Garbage { endpoint, reason },
+            Fault::Garbage(reason) => ModelError::Garbage {
+                endpoint,
+                reason: self.without_key(reason),
+            },
             Fault::Cut(reason) => ModelError::Cut { endpoint, reason },
             Fault::TooLarge { limit, what } => ModelError::TooLarge {
                 endpoint,
@@ -395,8 +401,18 @@ impl Inner {
                 endpoint,
                 status: None,
                 attempts: 1,
-                message,
+                message: self.without_key(message),
             },
+        }
+    }
+
+    /// What the server says, without our key: a proxy's error page may repeat the request.
+    fn without_key(&self, text: String) -> String {
+        match &self.config.api_key {
+            Some(key) if !key.expose().is_empty() && text.contains(key.expose()) => {
+                text.replace(key.expose(), "[the API key]")
+            }
+            _ => text,
         }
     }
 }
@@ -476,7 +492,12 @@ async fn next_chunk(
     grace: Option<Instant>,
 ) -> Result<Option<Bytes>, ModelError> {
     let endpoint = || inner.endpoint.clone();
-    let idle = inner.config.idle_timeout;
+    // Some servers send the headers at once and read the prompt then.
+    let (idle, phase) = if *bytes == 0 {
+        (inner.config.first_byte_timeout, "waiting for the answer to begin")
+    } else {
+        (inner.config.idle_timeout, "in the middle of the answer")
+    };
     let complete = grace.is_some();
     let until = grace.unwrap_or_else(|| Instant::now() + idle);
     match timeout_at(until, body.next()).await {
@@ -496,11 +517,11 @@ async fn next_chunk(
         Ok(Some(Err(_))) | Err(_) if complete => Ok(None),
         Ok(Some(Err(error))) => Err(ModelError::Cut {
             endpoint: endpoint(),
-            reason: inner.transport_error(&error).to_cause(),
+            reason: inner.transport_error(error).to_cause(),
         }),
         Err(_) => Err(ModelError::Timeout {
             endpoint: endpoint(),
-            phase: "in the middle of the answer",
+            phase,
             after: idle,
         }),
     }
@@ -540,6 +561,8 @@ impl Reply {
                 start.extend_from_slice(bytes);
                 let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
                 let Some(first) = text.iter().find(|byte| !byte.is_ascii_whitespace()) else {
+                    // Blank so far: keeping it would mean to search it again and again.
+                    start.clear();
                     return Ok(Vec::new());
                 };
                 if BYTE_ORDER_MARK.starts_with(text) {
@@ -620,6 +643,22 @@ mod tests {
         let text = format!("{model:?} {}", model.endpoint());
         assert!(!text.contains("private") && !text.contains("hidden"), "{text}");
         assert!(text.contains("http://127.0.0.1:1/v1"), "{text}");
+    }
+
+    #[test]
+    fn a_query_in_the_base_url_stays_behind_the_path() {
+        let url = |base_url: &str| {
+            let config = OpenAiConfig {
+                base_url: base_url.to_owned(),
+                ..OpenAiConfig::default()
+            };
+            OpenAiModel::new(config).unwrap().inner.url.to_string()
+        };
+        assert_eq!(
+            url("http://127.0.0.1:1/v1/?api-version=3#top"),
+            "http://127.0.0.1:1/v1/chat/completions?api-version=3"
+        );
+        assert_eq!(url("http://127.0.0.1:1"), "http://127.0.0.1:1/chat/completions");
     }
 
     #[test]

@@ -25,6 +25,8 @@ const MAX_CALLS_PER_REPLY: usize = 128;
 /// Bytes of recalled text in one turn, and of one snippet.
 const MAX_CONTEXT_BYTES: usize = 32 * 1024;
 const MAX_SNIPPET_BYTES: usize = 8 * 1024;
+/// Snippets in one turn: each costs a title and tags as well, also an empty one.
+const MAX_SNIPPETS: usize = 64;
 
 /// What a turn starts from.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,7 @@ pub struct TurnSetup {
     pub history: Vec<Message>,
     /// What the person says.
     pub prompt: String,
-    /// What was recalled for it, best first; capped at 32 KiB.
+    /// What was recalled for it, best first; capped at 64 snippets and 32 KiB.
     pub context: Vec<Recalled>,
     /// The tools on offer; of several with one name the first counts.
     pub tools: Vec<ToolSpec>,
@@ -603,7 +605,7 @@ fn fit_context(context: Vec<Recalled>) -> (Vec<Recalled>, Vec<Provenance>) {
     let mut left = MAX_CONTEXT_BYTES;
     let mut kept = Vec::new();
     let mut provenance = Vec::new();
-    for mut snippet in context {
+    for mut snippet in context.into_iter().take(MAX_SNIPPETS) {
         let bytes = snippet.text.len();
         let limit = left.min(MAX_SNIPPET_BYTES);
         let capped = cap(&snippet.text, limit);

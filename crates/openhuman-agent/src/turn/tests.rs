@@ -310,6 +310,22 @@ fn time_between_crash_and_resumption_does_not_count() {
 }
 
 #[test]
+fn a_hundred_thousand_empty_snippets_do_not_fill_the_prompt() {
+    let snippet = Recalled {
+        title: "t".to_owned(),
+        source: String::new(),
+        text: String::new(),
+        score: 1.0,
+    };
+    let setup = TurnSetup {
+        prompt: "p".to_owned(),
+        context: vec![snippet; 100_000],
+        ..TurnSetup::default()
+    };
+    assert_eq!(Turn::new(setup, 0).context().len(), 64);
+}
+
+#[test]
 fn results_are_capped_and_their_origin_is_kept() {
     let recalled = Recalled {
         title: "t".to_owned(),

@@ -349,6 +349,27 @@ async fn a_model_that_never_answers_runs_into_the_call_budget() {
 }
 
 #[tokio::test]
+async fn a_model_that_crashes_is_a_failed_turn_and_not_a_stream_that_just_stops() {
+    struct Crashing;
+    impl Model for Crashing {
+        fn name(&self) -> String {
+            "crashing".to_owned()
+        }
+        fn stream(
+            &self,
+            _: ModelRequest,
+        ) -> BoxFuture<'_, Result<BoxStream<'static, Result<ModelEvent, ModelError>>, ModelError>> {
+            panic!("asked to crash");
+        }
+    }
+    let agent = Agent::builder(Arc::new(Crashing)).build();
+    let events = run(&agent, prompt("hello")).await;
+    let (_, message) = failure(&events);
+    assert!(message.contains("crashed"), "{message}");
+    assert_eq!(events.len(), 1);
+}
+
+#[tokio::test]
 async fn a_stream_that_just_ends_is_a_failure() {
     let model = FakeModel(|_: &ModelRequest| {
         vec![ModelEvent::TextDelta {

@@ -133,6 +133,76 @@ async fn chatter_after_the_end_does_not_hold_the_answer_back() {
         .unwrap();
 }
 
+/// A server that reads one request and answers with `head`; `body` follows when it is told to go on.
+async fn by_hand(
+    head: &'static str,
+    body: &'static str,
+) -> (
+    String,
+    tokio::sync::oneshot::Sender<()>,
+    tokio::task::JoinHandle<()>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (go_on, told) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            socket.read_buf(&mut request).await.unwrap();
+        }
+        socket.write_all(head.as_bytes()).await.unwrap();
+        told.await.unwrap();
+        socket.write_all(body.as_bytes()).await.unwrap();
+    });
+    (base_url, go_on, server)
+}
+
+#[tokio::test]
+async fn a_model_that_sends_headers_at_once_may_still_read_a_long_prompt() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let body = "data: {\"choices\":[{\"delta\":{\"content\":\"read\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let (base_url, go_on, server) = by_hand(head, body).await;
+    let model = open_ai(base_url, "m");
+    let mut stream = model.stream(plain("x")).await.unwrap();
+    tokio::time::pause();
+    let mut next = stream.next();
+    assert!(futures_util::poll!(&mut next).is_pending());
+    tokio::time::advance(Duration::from_secs(200)).await;
+    assert!(
+        futures_util::poll!(&mut next).is_pending(),
+        "longer than a pause within an answer, not longer than the first byte may take"
+    );
+    tokio::time::resume();
+    go_on.send(()).unwrap();
+    assert_eq!(
+        next.await.unwrap().unwrap(),
+        ModelEvent::TextDelta {
+            text: "read".to_owned()
+        }
+    );
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_page_that_repeats_the_request_does_not_show_the_key() {
+    let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+    let body = "bad header authorization: Bearer sk-very-secret in the request";
+    let (base_url, go_on, server) = by_hand(head, body).await;
+    go_on.send(()).unwrap();
+    let mut config = config(base_url, "m");
+    config.api_key = Some("sk-very-secret".into());
+    let error = ask(&OpenAiModel::new(config).unwrap(), plain("x"))
+        .await
+        .unwrap_err();
+    let text = format!("{error} {error:?}");
+    assert!(
+        text.contains("bad header") && !text.contains("sk-very-secret"),
+        "{text}"
+    );
+    server.await.unwrap();
+}
+
 fn plain(text: &str) -> ModelRequest {
     ModelRequest {
         messages: vec![Message::user(text)],
