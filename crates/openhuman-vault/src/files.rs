@@ -1,6 +1,8 @@
 //! Files that are written whole or not at all.
 
-use std::fs::{File, OpenOptions};
+#[cfg(any(unix, feature = "vault"))]
+use std::fs::File;
+use std::fs::OpenOptions;
 #[cfg(feature = "vault")]
 use std::io::Read;
 use std::io::{self, Write};

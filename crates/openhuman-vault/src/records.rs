@@ -56,6 +56,9 @@ pub struct RecordFile {
     count: u64,
     end: u64,
     last_tag: [u8; TAG_LEN],
+    /// The disk refuses to confirm anything.
+    #[cfg(test)]
+    sync_fails: bool,
 }
 
 impl RecordFile {
@@ -104,6 +107,8 @@ impl RecordFile {
             count: 0,
             end: START,
             last_tag: [0; TAG_LEN],
+            #[cfg(test)]
+            sync_fails: false,
         };
         let scanned = opened.and_then(|()| records.advance(None));
         records.unlocked(scanned)?;
@@ -111,7 +116,7 @@ impl RecordFile {
     }
 
     /// Appends one record and returns its index, counted from 0. When it returns `Ok`, the record is on disk
-    /// (fsync). After an error the record may or may not be there; the file stays readable.
+    /// (fsync). After an error the record may or may not be there, like after a crash; the file stays readable.
     ///
     /// # Errors
     /// [`RecordError::TooLong`] above [`MAX_RECORD`]; otherwise as [`RecordFile::open`].
@@ -157,9 +162,12 @@ impl RecordFile {
         let io = at(&self.path);
         // Drops what a crash left unfinished; nobody else writes while the lock is held.
         self.file.set_len(self.end).map_err(&io)?;
-        self.file.seek(SeekFrom::Start(self.end)).map_err(&io)?;
-        self.file.write_all(&bytes).map_err(&io)?;
-        self.file.sync_data().map_err(&io)?;
+        if let Err(error) = self.write_at_end(&bytes) {
+            // What is in the system's cache but perhaps not on the disk must not be taken for a record by the
+            // next append. The first error is the one to report.
+            let _ = self.file.set_len(self.end);
+            return Err(io(error));
+        }
         self.end += bytes.len() as u64;
         self.count += 1;
         self.last_tag.copy_from_slice(&sealed[sealed.len() - TAG_LEN..]);
@@ -171,10 +179,24 @@ impl RecordFile {
         Ok(index)
     }
 
+    fn write_at_end(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(bytes)?;
+        #[cfg(test)]
+        if self.sync_fails {
+            return Err(io::ErrorKind::Other.into());
+        }
+        self.file.sync_data()
+    }
+
     /// Authenticates from `self.end` on and moves it behind the last good record.
     fn advance(&mut self, mut out: Option<&mut Vec<Vec<u8>>>) -> Result<(), RecordError> {
         let (anchored, anchor_tag) = self.newest_anchor()?;
         let size = self.file.metadata().map_err(at(&self.path))?.len();
+        if size < self.end {
+            // Cut off while it was open, by something that does not take the lock.
+            return Err(self.tampered(self.count.saturating_sub(1)));
+        }
         while self.end < size {
             match self.next_record(size)? {
                 Step::Record { record, tag, end } => {
@@ -186,11 +208,12 @@ impl RecordFile {
                         return Err(self.tampered(self.count - 1));
                     }
                 }
-                Step::Bad { reaches_the_end } if reaches_the_end && self.count >= anchored => {
+                // What a crash left: the sync that confirms a record brings the anchor of the one before along.
+                Step::Bad if self.count >= anchored => {
                     tracing::warn!(path = %self.path.display(), "dropped an unfinished record at the end");
                     break;
                 }
-                Step::Bad { .. } => return Err(self.tampered(self.count)),
+                Step::Bad => return Err(self.tampered(self.count)),
             }
         }
         if self.count < anchored {
@@ -200,23 +223,19 @@ impl RecordFile {
     }
 
     fn next_record(&mut self, size: u64) -> Result<Step, RecordError> {
-        let path = self.path.clone();
-        let io = at(&path);
-        let torn = Step::Bad {
-            reaches_the_end: true,
-        };
+        let io = at(&self.path);
         let mut length = [0; LENGTH as usize];
         if !read_exact_at(&mut self.file, self.end, &mut length).map_err(&io)? {
-            return Ok(torn);
+            return Ok(Step::Bad);
         }
         let length = u32::from_be_bytes(length) as usize;
         let end = self.end + LENGTH + length as u64 + OVERHEAD as u64;
         if length > MAX_RECORD || end > size {
-            return Ok(torn);
+            return Ok(Step::Bad);
         }
         let mut sealed = vec![0; length + OVERHEAD];
         if !read_exact_at(&mut self.file, self.end + LENGTH, &mut sealed).map_err(&io)? {
-            return Ok(torn);
+            return Ok(Step::Bad);
         }
         match self.sealer.open(&self.record_aad(self.count, length), &sealed) {
             Ok(record) => {
@@ -224,29 +243,7 @@ impl RecordFile {
                 tag.copy_from_slice(&sealed[length + NONCE_LEN..]);
                 Ok(Step::Record { record, tag, end })
             }
-            // A power cut can leave zeros where a record should be: then its length reads as zero as well.
-            Err(_) if length == 0 => Ok(Step::Bad {
-                reaches_the_end: self.only_zeros(size)?,
-            }),
-            Err(_) => Ok(Step::Bad {
-                reaches_the_end: end == size,
-            }),
-        }
-    }
-
-    fn only_zeros(&mut self, size: u64) -> Result<bool, RecordError> {
-        let io = at(&self.path);
-        self.file.seek(SeekFrom::Start(self.end)).map_err(&io)?;
-        let mut rest = (&self.file).take(size - self.end);
-        let mut chunk = [0; 8192];
-        loop {
-            let n = rest.read(&mut chunk).map_err(&io)?;
-            if n == 0 {
-                return Ok(true);
-            }
-            if chunk.iter().take(n).any(|byte| *byte != 0) {
-                return Ok(false);
-            }
+            Err(_) => Ok(Step::Bad),
         }
     }
 
@@ -319,9 +316,8 @@ enum Step {
         tag: [u8; TAG_LEN],
         end: u64,
     },
-    Bad {
-        reaches_the_end: bool,
-    },
+    /// Not authentic, or not whole.
+    Bad,
 }
 
 fn sealer(key: &Key, id: &[u8; 16]) -> Sealer {
@@ -392,7 +388,7 @@ fn read_exact_at(file: &mut File, offset: u64, buf: &mut [u8]) -> io::Result<boo
     }
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> RecordError {
+fn at(path: &Path) -> impl Fn(io::Error) -> RecordError + use<> {
     let path = path.to_owned();
     move |source| RecordError::Io {
         path: path.clone(),

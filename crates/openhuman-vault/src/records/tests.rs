@@ -136,6 +136,59 @@ fn an_unfinished_record_at_the_end_is_dropped_and_written_over() {
     assert_eq!(read(&path).unwrap().last().unwrap(), b"never confirmed");
 }
 
+/// The disk may write the later parts of a long record before its first one.
+#[test]
+fn a_power_cut_that_leaves_only_the_end_of_an_unconfirmed_record_does_not_lock_the_file() {
+    let (_dir, path) = filled(&RECORDS[..2]);
+    let before = std::fs::read(&path).unwrap();
+    let mut file = RecordFile::open(&path, &key()).unwrap();
+    file.append(&[7; 20_000]).unwrap();
+    let after = std::fs::read(&path).unwrap();
+    for written_from in [before.len() + 3, before.len() + 4, 4096, 8192] {
+        let mut torn = after.clone();
+        torn[..before.len()].copy_from_slice(&before);
+        torn[before.len()..written_from].fill(0);
+        std::fs::write(&path, torn).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2, "written from {written_from}");
+        let mut file = RecordFile::open(&path, &key()).unwrap();
+        assert_eq!(file.append(b"next").unwrap(), 2);
+        assert_eq!(read(&path).unwrap().len(), 3);
+    }
+}
+
+/// After a failed sync the system may drop the data and still show it: a record appended behind it would be
+/// confirmed, and unreadable after a power cut.
+#[test]
+fn a_record_that_did_not_reach_the_disk_is_not_built_upon() {
+    let (_dir, path) = filled(&RECORDS[..1]);
+    let before = std::fs::read(&path).unwrap();
+    let mut file = RecordFile::open(&path, &key()).unwrap();
+    file.sync_fails = true;
+    assert!(matches!(file.append(b"refused"), Err(RecordError::Io { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    file.sync_fails = false;
+    assert_eq!(file.append(b"next").unwrap(), 1);
+    assert_eq!(read(&path).unwrap(), [RECORDS[0], b"next"]);
+}
+
+#[test]
+fn appending_to_a_file_that_was_cut_off_while_open_is_an_error() {
+    let (_dir, path) = filled(&RECORDS);
+    let mut file = RecordFile::open(&path, &key()).unwrap();
+    let cut = bounds(&RECORDS)[2] as u64;
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(cut)
+        .unwrap();
+    assert!(matches!(
+        file.append(b"lost"),
+        Err(RecordError::Tampered { index: 2, .. })
+    ));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), cut);
+}
+
 #[test]
 fn two_handles_see_each_others_records() {
     let (_dir, path) = filled(&[]);

@@ -14,7 +14,10 @@ pub enum VaultError {
     #[error("the password is wrong; try again, or unlock with the key store if it was remembered there")]
     WrongPassword,
     /// The key is right, but the header is not the one that was written.
-    #[error("the vault header was changed since it was written; restore vault.ohv from a copy")]
+    #[error(
+        "the vault header was changed since it was written; restore vault.ohv from a copy, for instance from \
+         vault.ohv.bak beside it"
+    )]
     HeaderTampered,
     /// There is no vault here.
     #[error("there is no vault in {}; create one first", path.display())]
@@ -46,9 +49,11 @@ pub enum VaultError {
     },
     /// The header asks for more or less work than is safe.
     #[error(
-        "the password parameters ({} KiB, {} passes, {} lanes) are outside what is accepted; the header was \
-         changed, restore vault.ohv from a copy",
-        params.memory_kib, params.passes, params.lanes
+        "the password parameters ({} KiB, {} passes, {} lanes) are outside what is accepted ({} to {} KiB, at most \
+         {} passes and {} lanes); choose others, or, if they came from a vault, its header was changed: restore \
+         vault.ohv from a copy",
+        params.memory_kib, params.passes, params.lanes, Argon2Params::FLOOR.memory_kib,
+        Argon2Params::CEILING.memory_kib, Argon2Params::CEILING.passes, Argon2Params::CEILING.lanes
     )]
     UnsafeParameters {
         /// The parameters found.
@@ -91,12 +96,12 @@ pub enum VaultError {
         /// Most bytes allowed.
         limit: usize,
     },
-    /// A limit of the secrets file.
-    #[error("the secret does not fit: {what} is limited to {limit}; store large data in a database")]
+    /// A limit of the secrets file or the header.
+    #[error("{what} would be too large, the limit is {limit}; store large data in a database")]
     TooLarge {
         /// What was too large.
         what: &'static str,
-        /// The limit, in bytes or in secrets.
+        /// The limit, in bytes, secrets or databases.
         limit: usize,
     },
     /// The secrets file does not authenticate.

@@ -13,8 +13,8 @@ use super::password::{Argon2Params, Password, key_from_password};
 use crate::key::{Key, random};
 use crate::seal::{Backend, OVERHEAD, Sealer};
 
-/// No header comes near this size; anything longer is not one.
-pub(super) const MAX_HEADER: u64 = 16 * 1024;
+/// Twice what the longest names of all databases need; anything longer is not a header.
+pub(super) const MAX_HEADER: u64 = 32 * 1024;
 const MAX_SLOTS: usize = 16;
 const MAX_PASSWORD_SLOTS: usize = 4;
 const VERSION: u8 = 1;

@@ -83,8 +83,13 @@ impl Vault {
         options.argon2.check()?;
         create_dir(dir).map_err(io_at(dir))?;
         let lock = lock(dir)?;
-        if Vault::exists(dir) {
-            return Err(VaultError::AlreadyExists { path: dir.to_owned() });
+        let header = dir.join(HEADER_FILE);
+        let files = [backup(&header), header];
+        for path in &files {
+            // An error is not an answer: what cannot be looked at now must not be replaced.
+            if path.try_exists().map_err(io_at(path))? {
+                return Err(VaultError::AlreadyExists { path: dir.to_owned() });
+            }
         }
         let key = Key::generate()?;
         let id = random()?;
@@ -96,7 +101,13 @@ impl Vault {
             slots: vec![slot],
         };
         let mut vault = Vault::assemble(dir, key, header);
-        vault.write_header(&lock)?;
+        if let Err(error) = vault.write_header(&lock) {
+            // Nothing is sealed under this key yet. The first error is the one to report.
+            for path in &files {
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(error);
+        }
         Ok(vault)
     }
 
@@ -108,10 +119,15 @@ impl Vault {
     /// work is done), [`VaultError::OutOfMemory`] and [`VaultError::Io`].
     pub fn open(dir: &Path, password: &Password) -> Result<Vault, VaultError> {
         let (header, bytes) = read_header(dir)?;
-        for slot in &header.slots {
-            if let Some(key) = slot.open_with_password(&header.id, password)? {
-                header.verify(&key, &bytes)?;
-                return Ok(Vault::assemble(dir, key, header));
+        let copy = backup(&dir.join(HEADER_FILE));
+        // A bit that rotted in a key slot looks like a wrong password; the copy can tell the two apart.
+        let other = read_header_file(&copy).ok().filter(|(_, other)| *other != bytes);
+        for (header, bytes) in std::iter::once((header, bytes)).chain(other) {
+            for slot in &header.slots {
+                if let Some(key) = slot.open_with_password(&header.id, password)? {
+                    header.verify(&key, &bytes)?;
+                    return Ok(Vault::assemble(dir, key, header));
+                }
             }
         }
         Err(VaultError::WrongPassword)
@@ -383,15 +399,23 @@ impl Vault {
         written
     }
 
-    /// Writes the header and then its copy, so that a lost or unreadable header can be replaced. The copy is
-    /// never older than one interrupted write: a removed slot must not survive in it.
+    /// Writes the copy of the header and then the header, so that one of them can always be read. The copy is
+    /// never the older one: a removed slot must not survive in it. And the header is what counts, so a change
+    /// that fails half-way has not happened.
     fn write_header(&mut self, _lock: &File) -> Result<(), VaultError> {
         self.header.generation += 1;
         let bytes = self.header.encode(&self.key);
         let path = self.dir.join(HEADER_FILE);
-        files::write_atomic(&path, &bytes).map_err(io_at(&path))?;
+        if bytes.len() as u64 > MAX_HEADER || Header::decode(&path, &bytes).is_err() {
+            // Never write what could not be read again.
+            return Err(VaultError::TooLarge {
+                what: "the vault header",
+                limit: MAX_HEADER as usize,
+            });
+        }
         let copy = backup(&path);
-        files::write_atomic(&copy, &bytes).map_err(io_at(&copy))
+        files::write_atomic(&copy, &bytes).map_err(io_at(&copy))?;
+        files::write_atomic(&path, &bytes).map_err(io_at(&path))
     }
 }
 

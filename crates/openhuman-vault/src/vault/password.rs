@@ -116,8 +116,9 @@ pub struct VaultOptions {
 }
 
 impl VaultOptions {
-    /// Measures this machine and picks the memory for which one unlock takes 400 to 700 ms, never less than the
-    /// default and never more than the ceiling. Takes about as long as one unlock.
+    /// Measures this machine and picks the memory for which one unlock takes 400 to 800 ms, never less than the
+    /// default and never more than the ceiling: a slow machine takes longer, a fast one may take less. Runs
+    /// Argon2id once, with the default's cost.
     pub fn calibrated() -> VaultOptions {
         const TARGET: Duration = Duration::from_millis(400);
         let mut params = Argon2Params::DEFAULT;

@@ -176,6 +176,97 @@ fn a_lost_or_unreadable_header_is_replaced_by_its_copy() {
 }
 
 #[test]
+fn a_rotten_bit_in_the_key_slot_does_not_make_the_password_wrong() {
+    let (dir, vault) = created();
+    let path = dir.path().join(HEADER_FILE);
+    let good = std::fs::read(&path).unwrap();
+    let salt = 8 + 3 + 16 + 3 + 8 + 3 + 1;
+    let wrapped = salt + 16 + 12 + 30;
+    for at in [salt, wrapped] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&path, &bad).unwrap();
+        let opened = Vault::open(dir.path(), &password("pass")).unwrap();
+        assert_eq!(opened.subkey("x").expose(), vault.subkey("x").expose());
+        assert!(matches!(
+            Vault::open(dir.path(), &password("wrong")),
+            Err(VaultError::WrongPassword)
+        ));
+    }
+}
+
+/// Makes the next write of this file fail.
+fn block(file: &Path) -> PathBuf {
+    let in_the_way = files::with_suffix(file, ".tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    in_the_way
+}
+
+#[test]
+fn a_change_that_fails_half_way_has_not_happened() {
+    let (dir, mut vault) = created();
+    let store = MemoryKeyStore::new();
+    vault.remember_in(&store).unwrap();
+    let header = dir.path().join(HEADER_FILE);
+    for file in [header.clone(), backup(&header)] {
+        let blocked = block(&file);
+        let changed = vault.change_password(&password("new"), &fast());
+        assert!(matches!(changed, Err(VaultError::Io { .. })));
+        assert!(matches!(vault.remember_in(&store), Err(VaultError::Io { .. })));
+        assert!(matches!(vault.note_database("x"), Err(VaultError::Io { .. })));
+        assert!(!vault.has_database("x"));
+        Vault::open(dir.path(), &password("pass")).unwrap();
+        Vault::open_from_key_store(dir.path(), &store).unwrap();
+        std::fs::remove_dir(blocked).unwrap();
+    }
+    vault.change_password(&password("new"), &fast()).unwrap();
+    Vault::open(dir.path(), &password("new")).unwrap();
+}
+
+#[test]
+fn a_vault_that_could_not_be_created_can_be_created_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = dir.path().join(HEADER_FILE);
+    let create = || Vault::create(dir.path(), &password("pass"), &fast());
+    for file in [header.clone(), backup(&header)] {
+        let blocked = block(&file);
+        assert!(matches!(create(), Err(VaultError::Io { .. })));
+        assert!(!Vault::exists(dir.path()));
+        std::fs::remove_dir(blocked).unwrap();
+    }
+    create().unwrap();
+}
+
+#[test]
+fn a_vault_with_many_long_database_names_still_opens() {
+    let (dir, mut vault) = created();
+    for n in 0..64 {
+        vault.note_database(&format!("{n:0>256}")).unwrap();
+    }
+    assert!(matches!(
+        vault.note_database("one more"),
+        Err(VaultError::TooLarge { .. })
+    ));
+    let vault = Vault::open(dir.path(), &password("pass")).unwrap();
+    assert!(vault.has_database(&format!("{:0>256}", 63)));
+}
+
+#[test]
+fn a_header_that_could_not_be_read_again_is_not_written() {
+    let (dir, mut vault) = created();
+    let body = vec![0; 4];
+    let added = vault.update(|header| {
+        header.slots.extend((0..16).map(|_| Slot::Other {
+            kind: 3,
+            body: body.clone(),
+        }));
+        Ok(())
+    });
+    assert!(matches!(added, Err(VaultError::TooLarge { .. })));
+    Vault::open(dir.path(), &password("pass")).unwrap();
+}
+
+#[test]
 fn two_handles_do_not_undo_each_others_changes() {
     let (dir, mut a) = created();
     let mut b = Vault::open(dir.path(), &password("pass")).unwrap();
