@@ -80,10 +80,11 @@ pub(crate) fn find(path: &Path) -> Option<Arc<Database>> {
 
 /// The database at `path`, created, locked and checked as `options` say; and its full path.
 pub(crate) fn acquire(path: &Path, key: &Key, options: &Options) -> Result<(Arc<Database>, PathBuf), Error> {
-    let deadline = Instant::now() + options.busy_timeout.max(LEAST_WAIT);
+    let started = Instant::now();
+    let patience = options.busy_timeout.max(LEAST_WAIT);
     loop {
         match try_acquire(path, key, options) {
-            Err(Error::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(POLL),
+            Err(Error::InUse { .. }) if started.elapsed() < patience => std::thread::sleep(POLL),
             other => return other,
         }
     }
@@ -157,8 +158,12 @@ fn lock(path: &Path) -> Result<File, Error> {
 }
 
 /// Writes an empty database in one step (temporary file, fsync, rename, fsync of the directory), so that a file
-/// of this format is never shorter than one page and never needs a rollback journal.
+/// of this format is never shorter than one page and never needs a rollback journal. Called with the lock held;
+/// another process may have created the database, and written to it, just before it gave the lock away.
 fn create(path: &Path, key: &Key) -> Result<(), Error> {
+    if path.try_exists().map_err(io_at(path))? {
+        return Ok(());
+    }
     let codec = Codec::new(key, format::new_file_id(key)?);
     let mut page = format::empty_database(u32::try_from(rusqlite::version_number()).unwrap_or_default());
     codec.seal_page(1, &mut page)?;
@@ -231,4 +236,20 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_another_process_created_meanwhile_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("test.db");
+        let key = Key::from_bytes([1; 32]);
+        create(&path, &key).unwrap();
+        let theirs = std::fs::read(&path).unwrap();
+        create(&path, &key).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), theirs);
+    }
 }

@@ -36,7 +36,7 @@ impl Default for Options {
 /// What a committed transaction survives. The database is consistent in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A power cut: every commit waits for the disk (`synchronous=FULL`).
+    /// A power cut: every commit waits for the disk (`synchronous=FULL`, and `fullfsync` where there is one).
     PowerLoss,
     /// The end of the process, but after a power cut the last commits may be missing (`synchronous=NORMAL`).
     /// Much faster for many small commits.
@@ -52,7 +52,7 @@ pub enum Durability {
 /// # Errors
 /// [`Error::WrongKey`], [`Error::NotSealed`], [`Error::Missing`], [`Error::Truncated`], [`Error::PageCorrupt`],
 /// [`Error::LogCorrupt`], [`Error::InUse`], [`Error::BadPath`], [`Error::Io`], [`Error::Random`] and
-/// [`Error::Sqlite`]. The file is never changed by an `open` that fails.
+/// [`Error::Sqlite`]. An `open` that fails does not change what is in the database.
 pub fn open(path: &Path, key: &Key, options: &Options) -> Result<Connection, Error> {
     vfs::register()?;
     let (database, path) = database::acquire(path, key, options)?;
@@ -73,12 +73,16 @@ pub fn open(path: &Path, key: &Key, options: &Options) -> Result<Connection, Err
 }
 
 fn configure(connection: Connection, options: &Options) -> rusqlite::Result<Connection> {
-    connection.busy_timeout(options.busy_timeout)?;
+    // SQLite counts milliseconds in 32 bits: more than 24 days are for ever.
+    let longest = Duration::from_millis(i32::MAX as u64);
+    connection.busy_timeout(options.busy_timeout.min(longest))?;
     let synchronous = match options.durability {
         Durability::PowerLoss => "FULL",
         Durability::ProcessCrash => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
+    // On macOS a plain fsync leaves the data in the drive's own cache; elsewhere this changes nothing.
+    connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Reads page 1 and, if there is a log, recovers it: errors belong to `open`, not to the first query.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -116,10 +120,7 @@ fn uri(path: &Path, ticket: &str) -> Result<String, Error> {
         path: path.to_owned(),
     })?;
     #[cfg(windows)]
-    let text = &format!(
-        "/{}",
-        text.strip_prefix(r"\\?\").unwrap_or(text).replace('\\', "/")
-    );
+    let text = &windows_path(text);
     let mut uri = String::from("file:");
     for byte in text.bytes() {
         match byte {
@@ -132,4 +133,34 @@ fn uri(path: &Path, ticket: &str) -> Result<String, Error> {
     uri.push_str("?openhuman=");
     uri.push_str(ticket);
     Ok(uri)
+}
+
+/// The path part of a URI for a full Windows path: `/C:/dir/file`, or `////server/share/file` with the empty
+/// authority that SQLite wants in front of the name of a server.
+#[cfg(any(windows, test))]
+fn windows_path(full: &str) -> String {
+    let path = full.strip_prefix(r"\\?\").unwrap_or(full);
+    let server = path.strip_prefix(r"UNC\").or(path.strip_prefix(r"\\"));
+    match server {
+        Some(server) => format!("////{server}"),
+        None => format!("/{path}"),
+    }
+    .replace('\\', "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_paths_with_a_drive_or_a_server_become_uris() {
+        for (full, path) in [
+            (r"\\?\C:\notes\a.db", "/C:/notes/a.db"),
+            (r"C:\notes\a.db", "/C:/notes/a.db"),
+            (r"\\?\UNC\server\share\a.db", "////server/share/a.db"),
+            (r"\\server\share\a.db", "////server/share/a.db"),
+        ] {
+            assert_eq!(windows_path(full), path, "{full}");
+        }
+    }
 }

@@ -119,7 +119,9 @@ impl<R: RawFile> LogFile<R> {
                 let mut header = [0; FRAME_HEADER];
                 header.copy_from_slice(buf);
                 match self.read_whole.take() {
-                    Some((read, mut frame)) if read == index => {
+                    // Only the checksums differ then. Another page, size or generation of the log is a new frame
+                    // in the place of an old one, and its page follows.
+                    Some((read, mut frame)) if read == index && frame[..16] == header[..16] => {
                         frame[..FRAME_HEADER].copy_from_slice(&header);
                         self.write_frame(index, &mut frame)
                     }

@@ -114,6 +114,7 @@ struct Outcome {
     corrupt: u32,
     lost: u32,
     torn_page_1: u32,
+    not_writable: u32,
 }
 
 /// Rebuilds the disk at many points and opens it. `honest` disks keep what was synced.
@@ -162,8 +163,23 @@ fn check(disk: &Disk, acknowledged: u64, outcome: &mut Outcome) {
         return;
     };
     match read(&connection) {
-        Ok(Some(last)) => outcome.lost += u32::from(last < acknowledged),
+        Ok(Some(last)) => {
+            outcome.lost += u32::from(last < acknowledged);
+            let written = write_on(connection, &path, last);
+            outcome.not_writable += u32::from(!matches!(written, Ok(Some(now)) if now == last + 1));
+        }
         Ok(None) | Err(_) => outcome.corrupt += 1,
+    }
+}
+
+/// Goes on as if nothing had happened, with a row that makes the database grow, and reads it all again.
+fn write_on(connection: Connection, path: &Path, last: u64) -> rusqlite::Result<Option<u64>> {
+    let text = format!("{} {}", last + 1, "y".repeat(20_000));
+    connection.execute("INSERT INTO t VALUES (?1, ?2)", (last as i64 + 1, text))?;
+    connection.close().map_err(|(_, error)| error)?;
+    match open(path, &key(), &Options::default()) {
+        Ok(connection) => read(&connection),
+        Err(_) => Ok(None),
     }
 }
 
@@ -197,8 +213,13 @@ fn a_power_cut_loses_no_acknowledged_commit() {
     let outcome = simulate(&before, &ops, true, 1);
     assert!(outcome.images > 100, "{outcome:?}");
     assert_eq!(
-        (outcome.not_opened, outcome.corrupt, outcome.lost),
-        (0, 0, 0),
+        (
+            outcome.not_opened,
+            outcome.corrupt,
+            outcome.lost,
+            outcome.not_writable
+        ),
+        (0, 0, 0, 0),
         "{outcome:?}"
     );
     assert!(
@@ -212,7 +233,11 @@ fn a_power_cut_loses_no_acknowledged_commit() {
 fn a_power_cut_leaves_a_consistent_database_in_the_faster_mode() {
     let (before, ops) = record(Durability::ProcessCrash);
     let outcome = simulate(&before, &ops, true, 2);
-    assert_eq!((outcome.not_opened, outcome.corrupt), (0, 0), "{outcome:?}");
+    assert_eq!(
+        (outcome.not_opened, outcome.corrupt, outcome.not_writable),
+        (0, 0, 0),
+        "{outcome:?}"
+    );
     println!("power cuts with synchronous=NORMAL: {outcome:?}");
 }
 

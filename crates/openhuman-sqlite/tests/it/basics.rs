@@ -76,6 +76,7 @@ fn a_new_database_is_what_sqlite_expects() {
     assert_eq!(pragma("page_size").unwrap(), 4096.into());
     assert_eq!(pragma("encoding").unwrap(), "UTF-8".to_owned().into());
     assert_eq!(pragma("synchronous").unwrap(), 2.into());
+    assert_eq!(pragma("fullfsync").unwrap(), 1.into());
     assert_eq!(integrity(&connection), "ok");
     let relaxed = Options {
         durability: Durability::ProcessCrash,
@@ -198,4 +199,17 @@ fn awkward_names_reach_the_file_system_unchanged() {
             "ok"
         );
     }
+}
+
+#[test]
+fn a_wait_for_ever_is_a_wait_and_not_a_panic() {
+    let home = Home::new();
+    let patient = Options {
+        busy_timeout: std::time::Duration::MAX,
+        ..Options::default()
+    };
+    open(&home.path(), &key(), &patient)
+        .unwrap()
+        .execute_batch("CREATE TABLE t (x)")
+        .unwrap();
 }

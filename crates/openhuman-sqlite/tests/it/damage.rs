@@ -1,5 +1,5 @@
 use openhuman_sqlite::rusqlite::Connection;
-use openhuman_sqlite::{Error, diagnose, open};
+use openhuman_sqlite::{Error, diagnose, export_plain, open};
 
 use crate::{Home, at_once, key};
 
@@ -188,6 +188,20 @@ fn a_torn_page_1_is_recovered_from_the_log() {
         std::fs::write(copy.path(), torn).unwrap();
         std::fs::write(copy.dir().join("test.db-wal"), &log).unwrap();
         assert_eq!(ids(&copy.open()), rows, "{kept} bytes of the old page 1");
+    }
+}
+
+#[test]
+fn a_failed_export_leaves_nothing_readable_behind() {
+    let home = closed_database(400);
+    let mut bytes = std::fs::read(home.path()).unwrap();
+    let last = bytes.len() - PAGE;
+    bytes[last] ^= 1;
+    std::fs::write(home.path(), bytes).unwrap();
+    let connection = home.open();
+    export_plain(&connection, &home.dir().join("plain.db")).expect_err("a page is damaged");
+    for (name, _) in home.files() {
+        assert!(!name.starts_with("plain.db"), "{name} is left");
     }
 }
 

@@ -73,6 +73,24 @@ fn a_header_after_a_whole_read_is_on_disk_at_once() {
     assert_eq!(frame(&mut log, 0), [&header(77)[..], &page(0)].concat());
 }
 
+/// What recovery leaves when the log was begun anew and then the power failed: the last frame it looked at is one
+/// of the older generation, and the first frame written afterwards takes its place.
+#[test]
+fn the_first_write_after_a_crash_replaces_a_frame_that_recovery_read() {
+    let mut log = log(2);
+    let old = frame(&mut log, 1);
+    let mut first = header(0);
+    first[3] = 1;
+    first[8..16].fill(0x5a);
+    let content = format::empty_database(1);
+    log.write(&first, frame_offset(1)).unwrap();
+    log.write(&content, frame_offset(1) + FRAME_HEADER as u64)
+        .unwrap();
+    let new = frame(&mut log, 1);
+    assert_ne!(new, old);
+    assert_eq!(new, [&first[..], &content].concat());
+}
+
 #[test]
 fn a_waiting_header_is_written_by_whatever_comes_next() {
     let next: [fn(&mut LogFile<MemoryFile>); 5] = [
