@@ -91,7 +91,7 @@ impl Database {
         }
         let path = dir.join(FILE_NAME);
         let mut writer = connect(&path, key)?;
-        prepare(&mut writer, space)?;
+        prepare(&mut writer, space).map_err(|error| diagnosed(&writer, error))?;
         let readers = (0..READERS)
             .map(|_| connect(&path, key))
             .collect::<Result<_, _>>()?;

@@ -311,15 +311,17 @@ impl Sessions {
 
     pub(crate) fn forget(&self, id: &str) -> Result<bool, MemoryError> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = open.get(id).and_then(Weak::upgrade) {
-            *file.lock() = None;
+        let file = open.get(id).and_then(Weak::upgrade);
+        // Held to the end: what is appended meanwhile would go into a file that has no name any more.
+        let mut handle = file.as_ref().map(|file| file.lock());
+        if let Some(handle) = &mut handle {
+            **handle = None;
         }
         let path = self.path(id);
         match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(MemoryError::Io { path, source });
-            }
-            _ => {}
+            Ok(()) => sync_dir(&self.dir)?,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(MemoryError::Io { path, source }),
         }
         let sql = "DELETE FROM sessions WHERE id = ?1";
         let removed = self
@@ -334,6 +336,20 @@ impl Sessions {
             .derive(id.as_bytes(), "openhuman-memory session file name");
         self.dir.join(format!("{}.records", hex(&name.expose()[..16])))
     }
+}
+
+/// Makes the removal of a file survive a power cut.
+fn sync_dir(dir: &Path) -> Result<(), MemoryError> {
+    #[cfg(unix)]
+    fs::File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|source| MemoryError::Io {
+            path: dir.to_owned(),
+            source,
+        })?;
+    #[cfg(not(unix))]
+    let _ = dir;
+    Ok(())
 }
 
 /// Creates a directory, and its parents, that only this user may enter.

@@ -137,6 +137,20 @@ fn what_was_stored_survives_a_crash() {
 }
 
 #[test]
+fn a_damaged_database_is_named_with_its_page_when_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), &key()).unwrap());
+    let path = dir.path().join("memory.db");
+    let mut bytes = fs::read(&path).unwrap();
+    for page in bytes.chunks_exact_mut(4096).skip(1) {
+        page[100] ^= 1;
+    }
+    fs::write(&path, bytes).unwrap();
+    let error = open(dir.path(), &key()).unwrap_err();
+    assert!(error.to_string().contains("is damaged"), "{error}");
+}
+
+#[test]
 fn an_unusable_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");

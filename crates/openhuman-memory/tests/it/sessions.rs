@@ -139,6 +139,33 @@ fn threads_share_one_session() {
     assert_eq!((records.len(), headers), (21, 1));
 }
 
+/// Whatever the order in which the two get through: what is appended after both is there, and is listed.
+#[test]
+fn a_session_forgotten_while_it_is_written_keeps_what_comes_later() {
+    let fixture = Fixture::new();
+    for n in 0..60 {
+        let id = format!("session {n}");
+        let session = fixture.memory.session(&id).unwrap();
+        session.append(&message(1)).unwrap();
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                session.append(&message(2)).unwrap();
+            });
+            scope.spawn(|| {
+                start.wait();
+                fixture.memory.forget_session(&id).unwrap();
+            });
+        });
+        session.append(&message(3)).unwrap();
+        drop(session);
+        let again = fixture.memory.session(&id).unwrap();
+        assert_eq!(messages(&again).last(), Some(&message(3)), "{id}");
+        assert!(fixture.memory.session_ids().unwrap().contains(&id), "{id}");
+    }
+}
+
 #[test]
 fn session_limits_are_typed_errors() {
     let fixture = Fixture::new();
