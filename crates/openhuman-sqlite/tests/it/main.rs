@@ -36,8 +36,13 @@ impl Home {
         self.dir.path().join("test.db")
     }
 
+    /// Waits long for other connections: the disk of a test machine can be slow.
     pub(crate) fn open(&self) -> Connection {
-        open(&self.path(), &key(), &Options::default()).unwrap()
+        let patient = Options {
+            busy_timeout: std::time::Duration::from_secs(60),
+            ..Options::default()
+        };
+        open(&self.path(), &key(), &patient).unwrap()
     }
 
     /// Every file in the directory with its content.
