@@ -51,6 +51,21 @@ fn typed_questions_that_used_to_fail_find_their_document() {
 }
 
 #[test]
+fn a_name_with_an_apostrophe_is_found_by_its_word() {
+    let fixture = Fixture::new();
+    fixture.ingest("call", "Mr O\u{2019}Brien called about the boiler.");
+    fixture.ingest("garden", "Tomatoes need water in July.");
+    for text in ["o'brien", "O\u{2019}Brien's"] {
+        let hits = fixture.memory.search(&Query::new(text)).unwrap();
+        assert_eq!(
+            (hits[0].key.as_str(), hits[0].signals.matched_terms),
+            ("call", 1),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn namespaces_limits_and_thresholds_filter() {
     let fixture = Fixture::new();
     for namespace in ["home", "work"] {
