@@ -176,8 +176,14 @@ impl Session {
     /// dropped; anything else that is missing or changed is an error.
     pub fn read(&self) -> Result<Vec<SessionRecord>, MemoryError> {
         let mut handle = self.file.lock();
-        if handle.is_none() && !self.file.path.exists() {
-            return Ok(Vec::new());
+        if handle.is_none() {
+            let exists = self.file.path.try_exists();
+            if !exists.map_err(|source| MemoryError::Io {
+                path: self.file.path.clone(),
+                source,
+            })? {
+                return Ok(Vec::new());
+            }
         }
         let records = self.file.opened(&mut handle)?;
         let lines = records.read_all().map_err(|source| self.file.failed(source))?;

@@ -139,6 +139,20 @@ fn threads_share_one_session() {
     assert_eq!((records.len(), headers), (21, 1));
 }
 
+/// Windows does not tell a missing file from a file in the place of its directory.
+#[cfg(unix)]
+#[test]
+fn a_session_that_cannot_be_reached_is_not_an_empty_one() {
+    let fixture = Fixture::new();
+    let session = fixture.memory.session("s").unwrap();
+    session.append(&message(1)).unwrap();
+    drop(session);
+    let sessions = fixture.dir.path().join("sessions");
+    fs::rename(&sessions, fixture.dir.path().join("elsewhere")).unwrap();
+    fs::write(&sessions, "in the way").unwrap();
+    assert!(fixture.memory.session("s").unwrap().read().is_err());
+}
+
 /// Whatever the order in which the two get through: what is appended after both is there, and is listed.
 #[test]
 fn a_session_forgotten_while_it_is_written_keeps_what_comes_later() {
