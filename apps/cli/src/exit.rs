@@ -120,6 +120,10 @@ impl From<CoreError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        // Whoever read our output has had enough, as `head` does: that is no news to anybody.
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::shown(Code::Failed);
+        }
         Self::new(Code::Failed, format!("cannot read or write: {error}"))
     }
 }

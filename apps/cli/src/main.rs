@@ -11,6 +11,7 @@ mod dev;
 mod exit;
 mod mcp;
 mod memory;
+mod output;
 mod session;
 mod skills;
 mod style;

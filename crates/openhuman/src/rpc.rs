@@ -2,8 +2,10 @@
 //!
 //! Methods are in one table. Nothing they return is a secret: passwords and tokens go in, never out.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -127,6 +129,9 @@ impl DispatcherOptions {
     }
 }
 
+/// The running turn of each thread, by the number it was started with.
+type Turns = std::sync::Mutex<HashMap<String, (u64, CancellationToken)>>;
+
 /// Answers the methods of [`METHODS`] and [`STREAMS`]. Clones share one core.
 #[derive(Clone)]
 pub struct Dispatcher {
@@ -137,9 +142,24 @@ struct Shared {
     options: DispatcherOptions,
     core: Mutex<Option<Core>>,
     events: broadcast::Sender<Value>,
-    turns: std::sync::Mutex<std::collections::HashMap<String, CancellationToken>>,
+    turns: Turns,
+    started: AtomicU64,
     stop: CancellationToken,
     watchers: TaskTracker,
+}
+
+impl Shared {
+    fn turns(&self) -> MutexGuard<'_, HashMap<String, (u64, CancellationToken)>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets a turn that ended, unless a newer one of the thread has taken its place.
+    fn ended(&self, thread: &str, number: u64) {
+        let mut turns = self.turns();
+        if turns.get(thread).is_some_and(|(running, _)| *running == number) {
+            turns.remove(thread);
+        }
+    }
 }
 
 impl Dispatcher {
@@ -152,7 +172,8 @@ impl Dispatcher {
                 options,
                 core: Mutex::new(None),
                 events,
-                turns: std::sync::Mutex::default(),
+                turns: Turns::default(),
+                started: AtomicU64::new(0),
                 stop: CancellationToken::new(),
                 watchers: TaskTracker::new(),
             }),
@@ -350,13 +371,21 @@ impl Dispatcher {
     async fn chat_start(&self, params: ChatParams) -> Result<BoxStream<'static, Value>, RpcError> {
         let core = self.core().await?;
         let cancel = self.shared.stop.child_token();
-        let earlier = self.turns().insert(params.thread_id.clone(), cancel.clone());
-        if let Some(earlier) = earlier {
+        let thread = params.thread_id;
+        let number = self.shared.started.fetch_add(1, Ordering::Relaxed);
+        if let Some((_, earlier)) = self
+            .shared
+            .turns()
+            .insert(thread.clone(), (number, cancel.clone()))
+        {
             earlier.cancel();
         }
-        let thread = params.thread_id;
+        let shared = self.shared.clone();
         let events = core.chat(thread.clone(), params.message, Route::Auto, cancel);
         Ok(Box::pin(events.map(move |event| {
+            if event.is_last() {
+                shared.ended(&thread, number);
+            }
             let mut event = serde_json::to_value(event).unwrap_or_else(|error| {
                 json!({ "type": "chat.error", "message": error.to_string(), "error_type": "inference" })
             });
@@ -366,18 +395,11 @@ impl Dispatcher {
     }
 
     fn chat_cancel(&self, params: &CancelParams) -> Result<Value, RpcError> {
-        let turn = self.turns().remove(&params.thread_id);
-        if let Some(turn) = &turn {
+        let turn = self.shared.turns().remove(&params.thread_id);
+        if let Some((_, turn)) = &turn {
             turn.cancel();
         }
         Ok(json!({ "cancelled": turn.is_some() }))
-    }
-
-    fn turns(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, CancellationToken>> {
-        self.shared
-            .turns
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn publish(&self, event: Value) {

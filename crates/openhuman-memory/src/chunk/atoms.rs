@@ -1,7 +1,8 @@
 //! The places where a text may be cut, with the number of tokens before each.
 
-use bpe_openai::cl100k_base;
 use unicode_segmentation::UnicodeSegmentation;
+
+use super::tokenizer::{LONGEST_TOKEN, cl100k};
 
 /// A word of the tokenizer with more tokens than this is offered in parts.
 const LONG_WORD_TOKENS: usize = 32;
@@ -10,7 +11,7 @@ const LONG_WORD_TOKENS: usize = 32;
 const PART_BYTES: usize = 32;
 
 pub(super) fn count(text: &str) -> usize {
-    cl100k_base().count(text)
+    cl100k().count(text)
 }
 
 /// Boundary `i` lies at byte `offsets[i]` and has `totals[i]` tokens before it; boundary 0 is the start.
@@ -28,7 +29,7 @@ pub(super) struct Atoms {
 
 impl Atoms {
     pub(super) fn new(text: &str) -> Self {
-        let tokenizer = cl100k_base();
+        let tokenizer = cl100k();
         let mut atoms = Self {
             offsets: vec![0],
             totals: vec![0],
@@ -37,20 +38,23 @@ impl Atoms {
         let (mut held_bytes, mut held_tokens) = (0, 0);
         let mut after_space = false;
         for word in tokenizer.split(text) {
-            let tokens = tokenizer.bpe.count(word.as_bytes());
             let is_space = word.chars().all(char::is_whitespace);
             if is_space && after_space {
-                (held_bytes, held_tokens) = (held_bytes + word.len(), held_tokens + tokens);
+                held_bytes += word.len();
+                held_tokens += tokenizer.count_word(word.as_bytes());
                 continue;
             }
             after_space = is_space && !word.ends_with(['\r', '\n']);
-            if tokens <= LONG_WORD_TOKENS {
+            // A word of very many bytes has more tokens than that: they need not be counted.
+            let countable = word.len() <= LONG_WORD_TOKENS * LONGEST_TOKEN;
+            let tokens = countable.then(|| tokenizer.count_word(word.as_bytes()));
+            if let Some(tokens) = tokens.filter(|tokens| *tokens <= LONG_WORD_TOKENS) {
                 atoms.push(held_bytes + word.len(), held_tokens + tokens);
             } else {
                 for part in parts(word) {
                     atoms.push(
                         held_bytes + part.len(),
-                        held_tokens + tokenizer.bpe.count(part.as_bytes()),
+                        held_tokens + tokenizer.count_word(part.as_bytes()),
                     );
                     atoms.inner.push(atoms.last());
                     (held_bytes, held_tokens) = (0, 0);

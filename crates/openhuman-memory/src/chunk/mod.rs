@@ -20,6 +20,7 @@
 
 mod atoms;
 mod blocks;
+mod tokenizer;
 
 use std::ops::Range;
 
