@@ -1,6 +1,6 @@
 //! `openhuman ask`: one question, one answer.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 
 use futures_util::StreamExt;
 use openhuman::CancellationToken;
@@ -8,6 +8,7 @@ use openhuman::{ChatEvent, Core, Route};
 
 use crate::args::{Ask, Global};
 use crate::exit::{Code, Failure};
+use crate::output;
 use crate::session;
 use crate::style::{DIM, ERROR, TOOL};
 
@@ -96,7 +97,7 @@ pub(crate) async fn answer(
         if as_json {
             // A failure is an error object on standard error, like every other command's.
             if !matches!(event, ChatEvent::Error { .. }) {
-                println!("{}", serde_json::to_string(&event)?);
+                output::json(&event)?;
             }
         } else {
             show(&event, &mut printed)?;
@@ -111,16 +112,14 @@ pub(crate) async fn answer(
     }
 }
 
-fn show(event: &ChatEvent, printed: &mut String) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn show(event: &ChatEvent, printed: &mut String) -> Result<(), Failure> {
     match event {
         ChatEvent::Delta { delta } => {
             printed.push_str(delta);
-            out.write_all(delta.as_bytes())?;
-            out.flush()?;
+            output::piece(&output::clean(delta))?;
         }
         ChatEvent::ToolCall { name, args, .. } => {
-            anstream::eprintln!("{TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}")
+            anstream::eprintln!("{TOOL}{name}{TOOL:#} {DIM}{}{DIM:#}", preview(&args.to_string()));
         }
         ChatEvent::ToolResult {
             name,
@@ -133,15 +132,13 @@ fn show(event: &ChatEvent, printed: &mut String) -> io::Result<()> {
             let style = if *success { DIM } else { ERROR };
             anstream::eprintln!("{style}{name}{time}: {}{style:#}", preview(output));
         }
-        ChatEvent::Done { answer } => {
-            // A model that does not stream has printed nothing yet.
-            if printed.is_empty() {
-                out.write_all(answer.as_bytes())?;
-            }
-            out.write_all(b"\n")?;
-            out.flush()?;
+        ChatEvent::Notice { message } => anstream::eprintln!("{ERROR}note:{ERROR:#} {message}"),
+        // A model that does not stream has printed nothing yet.
+        ChatEvent::Done { answer } if printed.is_empty() => {
+            output::piece(&format!("{}\n", output::clean(answer)))?
         }
-        ChatEvent::Error { .. } if !printed.is_empty() => out.write_all(b"\n")?,
+        ChatEvent::Done { .. } => output::piece("\n")?,
+        ChatEvent::Error { .. } if !printed.is_empty() => output::piece("\n")?,
         _ => {}
     }
     Ok(())
@@ -149,7 +146,10 @@ fn show(event: &ChatEvent, printed: &mut String) -> io::Result<()> {
 
 /// The first part of a text, on one line.
 pub(crate) fn preview(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = output::clean_line(text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     match line.char_indices().nth(PREVIEW) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_preview_is_one_line_and_cuts_between_characters() {
-        assert_eq!(preview("a\n  b"), "a b");
+        assert_eq!(preview("a\n  b\u{1b}[2J"), "a b [2J");
         let long = "é".repeat(PREVIEW + 5);
         assert_eq!(preview(&long), format!("{}…", "é".repeat(PREVIEW)));
     }

@@ -9,6 +9,7 @@ use rustyline::{Config, Editor};
 use crate::args::{Chat, Global};
 use crate::ask::{answer, preview};
 use crate::exit::{Code, Failure};
+use crate::output;
 use crate::session;
 use crate::style::{BOLD, DIM, TOOL};
 
@@ -82,14 +83,14 @@ async fn talk(core: &Core, thread: &str, route: Route, as_json: bool) -> Result<
         match line.trim() {
             "" => {}
             "/quit" | "/exit" => return Ok(()),
-            "/help" => println!("{HELP}"),
-            "/model" => println!("{}", core.model().0),
-            "/tools" => list_tools(core),
-            command if command.starts_with("/memory") => {
-                search(core, command.trim_start_matches("/memory")).await
+            "/help" => output::line(HELP)?,
+            "/model" => output::line(model_line(core, route))?,
+            "/tools" => list_tools(core)?,
+            command if command == "/memory" || command.starts_with("/memory ") => {
+                search(core, command.trim_start_matches("/memory")).await?;
             }
             command if command.starts_with('/') => {
-                println!("There is no command {command}. /help lists them.")
+                output::line(format_args!("There is no command {command}. /help lists them."))?;
             }
             prompt => {
                 // One failed answer does not end the conversation.
@@ -101,26 +102,37 @@ async fn talk(core: &Core, thread: &str, route: Route, as_json: bool) -> Result<
     }
 }
 
-fn list_tools(core: &Core) {
-    for tool in &core.hub().catalog().tools {
-        anstream::println!(
-            "{TOOL}{}{TOOL:#}  {DIM}{}{DIM:#}",
-            tool.name,
-            preview(&tool.description)
-        );
+/// Which model answers, in words.
+fn model_line(core: &Core, route: Route) -> String {
+    match (route, core.model()) {
+        (Route::Backend, _) => "the model of the backend".to_owned(),
+        (_, (model, true)) => model.to_owned(),
+        (_, (_, false)) => "none: the memory is quoted, and tools run by name".to_owned(),
     }
 }
 
-async fn search(core: &Core, words: &str) {
+fn list_tools(core: &Core) -> Result<(), Failure> {
+    core.hub().catalog().tools.iter().try_for_each(|tool| {
+        let description = preview(&tool.description);
+        output::line(format_args!(
+            "{TOOL}{}{TOOL:#}  {DIM}{description}{DIM:#}",
+            tool.name
+        ))
+    })
+}
+
+async fn search(core: &Core, words: &str) -> Result<(), Failure> {
     let words = words.trim();
     if words.is_empty() {
-        println!("What should be looked for? Write /memory WORDS.");
-        return;
+        return output::line("What should be looked for? Write /memory WORDS.");
     }
     let query = Query::new(words);
     match core.with_memory(move |memory| memory.search(&query)).await {
-        Ok(hits) if hits.is_empty() => println!("Nothing in the memory fits."),
-        Ok(hits) => hits.iter().for_each(crate::memory::show_hit),
-        Err(error) => Failure::from(error).report(false),
+        Ok(hits) if hits.is_empty() => output::line("Nothing in the memory fits."),
+        Ok(hits) => hits.iter().try_for_each(crate::memory::show_hit),
+        Err(error) => {
+            Failure::from(error).report(false);
+            Ok(())
+        }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use openhuman::mcp::Origin;
+use openhuman::mcp::{CallContext, CallError, Origin};
 use openhuman::skills::{Manifest, SkillPackage, SkillSnapshot};
-use openhuman::{Core, SkillProblem};
+use openhuman::{Core, CoreBuilder, SkillProblem};
 use serde_json::{Value, json};
 
 use crate::args::{Global, Skills};
 use crate::ask::preview;
 use crate::exit::{Code, Failure};
+use crate::output::{self, clean, clean_line, line};
 use crate::session;
 use crate::style::{BOLD, DIM, ERROR, GOOD, TOOL};
 
@@ -17,7 +18,7 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
     match command {
         Skills::List => {
             let core = session::core_quietly(global).await?;
-            let outcome = list(&core, global.json);
+            let outcome = list(&core, global);
             core.close().await;
             outcome
         }
@@ -33,30 +34,35 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
             outcome
         }
         Skills::Allow { skill, private, yes } => {
-            let hosts = private
-                .iter()
-                .map(|address| host_and_port(address))
-                .collect::<Result<Vec<_>, _>>()?;
-            let core = session::core(global).await?;
-            let outcome = allow(global, &core, &skill, hosts, yes);
+            let hosts: Result<Vec<_>, _> = private.iter().map(|address| host_and_port(address)).collect();
+            let core = loaded(global).await?;
+            let outcome = allow(global, &core, &skill, &hosts?, yes);
             core.close().await;
             outcome
         }
         Skills::Revoke { skill } => {
-            let core = session::core(global).await?;
+            let core = loaded(global).await?;
             let revoked = core.revoke_skill(&skill);
             core.close().await;
-            if revoked? {
-                println!("{skill} has no permission any more.");
-                Ok(())
-            } else {
-                Err(Failure::new(
-                    Code::NotFound,
-                    format!("the skill '{skill}' was not allowed anything"),
-                ))
+            match revoked? {
+                false => {
+                    let message = format!("the skill '{skill}' was not allowed anything");
+                    Err(Failure::new(Code::NotFound, message))
+                }
+                true if global.json => output::json(&json!({ "revoked": skill })),
+                true => line(format_args!("{skill} has no permission any more.")),
             }
         }
     }
+}
+
+/// A core whose skills are known but not started: consent needs no running skill.
+async fn loaded(global: &Global) -> Result<Core, Failure> {
+    let home = session::home(global)?;
+    let vault = session::vault(global, &home).await?;
+    let builder = Core::builder(home, vault).start_skills(false);
+    let builder = global.skills_dir.iter().fold(builder, CoreBuilder::skills_dir);
+    Ok(builder.build().await?)
 }
 
 fn object(text: &str) -> Result<Value, Failure> {
@@ -85,26 +91,28 @@ fn host_and_port(address: &str) -> Result<(String, u16), Failure> {
     })
 }
 
-fn list(core: &Core, as_json: bool) -> Result<(), Failure> {
+fn list(core: &Core, global: &Global) -> Result<(), Failure> {
     let snapshots = core.skill_snapshots();
     let problems = core.problems();
-    if as_json {
-        let problems: Vec<Value> = problems
+    if global.json {
+        let failed: Vec<Value> = problems
             .iter()
             .map(|problem| json!({ "path": problem.path, "error": problem.error.to_string() }))
             .collect();
-        println!(
-            "{}",
-            serde_json::to_string(&json!({ "skills": snapshots, "problems": problems }))?
-        );
+        output::json(&json!({ "skills": snapshots, "problems": failed }))?;
     } else {
-        snapshots.iter().for_each(show);
-        problems.iter().for_each(show_problem);
+        for skill in &snapshots {
+            show(global, core, skill)?;
+        }
+        // A skill that is in the list has told its error there.
+        let unlisted = |problem: &&SkillProblem| !snapshots.iter().any(|skill| is_of(problem, skill));
+        problems.iter().filter(unlisted).for_each(show_problem);
         if snapshots.is_empty() && problems.is_empty() {
-            println!(
+            let folder = core.home().skills_dir();
+            line(format_args!(
                 "No skills. Put packages into {} or name a folder with --skills-dir.",
-                core.home().skills_dir().display()
-            );
+                folder.display()
+            ))?;
         }
     }
     if problems.is_empty() {
@@ -114,29 +122,42 @@ fn list(core: &Core, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-fn show(skill: &SkillSnapshot) {
-    anstream::println!(
-        "{BOLD}{}{BOLD:#}  {GOOD}{}{GOOD:#}  {}",
-        skill.skill_id,
-        skill.connection_status,
-        skill.name
-    );
+/// Whether a problem is one of a skill that is listed with an error of its own.
+fn is_of(problem: &SkillProblem, skill: &SkillSnapshot) -> bool {
+    let package = SkillPackage::load(&problem.path);
+    skill.error.is_some() && package.is_ok_and(|package| package.manifest().id.as_str() == skill.skill_id)
+}
+
+fn show(global: &Global, core: &Core, skill: &SkillSnapshot) -> Result<(), Failure> {
+    let style = if skill.error.is_some() { ERROR } else { GOOD };
+    let (id, status, name) = (&skill.skill_id, &skill.connection_status, clean_line(&skill.name));
+    line(format_args!(
+        "{BOLD}{id}{BOLD:#}  {style}{status}{style:#}  {name}"
+    ))?;
     if let Some(error) = &skill.error {
-        anstream::println!("  {ERROR}{error}{ERROR:#}");
+        line(format_args!("  {ERROR}{}{ERROR:#}", clean(error)))?;
     }
     for tool in &skill.tools {
-        anstream::println!(
-            "  {TOOL}{}{TOOL:#}  {DIM}{}{DIM:#}",
-            tool.name,
-            preview(&tool.description)
-        );
+        let description = preview(&tool.description);
+        line(format_args!(
+            "  {TOOL}{}{TOOL:#}  {DIM}{description}{DIM:#}",
+            tool.name
+        ))?;
     }
+    let package = package(global, core, id)?;
+    if !asked(package.manifest()).is_empty() && !core.is_allowed(&package)? {
+        let wishes = asked(package.manifest()).join("; ");
+        line(format_args!(
+            "  {DIM}not allowed yet: {wishes}. `openhuman skills allow {id}`{DIM:#}"
+        ))?;
+    }
+    Ok(())
 }
 
 fn show_problem(problem: &SkillProblem) {
+    let path = problem.path.display();
     anstream::eprintln!(
-        "{ERROR}error:{ERROR:#} the skill in {} is not available: {}",
-        problem.path.display(),
+        "{ERROR}error:{ERROR:#} the skill in {path} is not available: {}",
         problem.error
     );
 }
@@ -147,71 +168,94 @@ async fn call(core: &Core, skill: &str, tool: &str, arguments: Value, as_json: b
         .skill_snapshots()
         .into_iter()
         .find(|snapshot| snapshot.skill_id == skill);
-    let tools: Vec<String> = snapshot
-        .into_iter()
-        .flat_map(|skill| skill.tools)
-        .map(|tool| tool.name)
-        .collect();
-    if !tools.iter().any(|name| name == tool) {
+    let snapshot =
+        snapshot.ok_or_else(|| Failure::new(Code::NotFound, format!("the skill '{skill}' is gone")))?;
+    if let Some(error) = &snapshot.error {
+        return Err(Failure::new(
+            Code::Failed,
+            format!("the skill {skill} is not running: {}", clean(error)),
+        ));
+    }
+    if !snapshot.tools.iter().any(|known| known.name == tool) {
+        let tools: Vec<&str> = snapshot.tools.iter().map(|tool| tool.name.as_str()).collect();
         let message = format!(
             "the skill '{skill}' has no tool '{tool}'; it has: {}",
             tools.join(", ")
         );
         return Err(Failure::new(Code::NotFound, message));
     }
+    let context = CallContext::new(Origin::Cli);
     let result = core
-        .call_tool(&format!("{skill}__{tool}"), arguments, Origin::Cli)
+        .hub()
+        .try_call(&format!("{skill}__{tool}"), arguments, context)
         .await;
-    if result.is_error {
-        return Err(Failure::new(
-            Code::Failed,
-            format!(
-                "the tool {tool} of the skill {skill} failed: {}",
-                result.to_text()
-            ),
-        ));
+    let failed = |code, reason: &str| {
+        Failure::new(
+            code,
+            format!("the tool {tool} of the skill {skill} failed: {}", clean(reason)),
+        )
+    };
+    match result {
+        Ok(result) if result.is_error => Err(failed(Code::Failed, &result.to_text())),
+        Ok(result) if as_json => output::json(&json!({ "content": result.content, "isError": false })),
+        Ok(result) => line(clean(&result.to_text())),
+        Err(error @ CallError::DeadlineExceeded { .. }) => Err(failed(Code::Timeout, &error.to_string())),
+        Err(error) => Err(failed(Code::Failed, &error.to_string())),
     }
-    if as_json {
-        println!(
-            "{}",
-            serde_json::to_string(&json!({ "content": result.content, "isError": false }))?
-        );
-    } else {
-        println!("{}", result.to_text());
-    }
-    Ok(())
 }
 
 fn allow(
     global: &Global,
     core: &Core,
     skill: &str,
-    private: Vec<(String, u16)>,
+    private: &[(String, u16)],
     yes: bool,
 ) -> Result<(), Failure> {
     core.skill(skill)?;
     let package = package(global, core, skill)?;
-    println!("{} asks for:", package.manifest().name);
-    let asked = asked(package.manifest());
-    for line in &asked {
-        println!("  - {line}");
+    let mut private = private.to_vec();
+    let kept: Vec<_> = core
+        .private_hosts(skill)?
+        .into_iter()
+        .filter(|host| !private.contains(host))
+        .collect();
+    let mut asked = asked(package.manifest());
+    asked.extend(
+        private
+            .iter()
+            .map(|(host, port)| format!("the private address {host}:{port} (your own wish)")),
+    );
+    asked.extend(
+        kept.iter()
+            .map(|(host, port)| format!("the private address {host}:{port} (allowed before)")),
+    );
+    private.extend(kept);
+    // Under --json only the outcome is for standard output.
+    let say = |text: String| {
+        if global.json {
+            anstream::eprintln!("{text}");
+            Ok(())
+        } else {
+            line(text)
+        }
+    };
+    say(format!("{} asks for:", clean_line(&package.manifest().name)))?;
+    for wish in &asked {
+        say(format!("  - {wish}"))?;
     }
-    for (host, port) in &private {
-        println!("  - the private address {host}:{port} (your own wish)");
-    }
-    if asked.is_empty() && private.is_empty() {
-        println!("  nothing");
-        return Ok(());
+    if asked.is_empty() {
+        return say("  nothing, and needs no consent".to_owned());
     }
     if !yes && !confirmed("Allow this? [y/N] ")? {
-        return Err(Failure::new(
-            Code::Denied,
-            format!("nothing was allowed; {skill} runs without these"),
-        ));
+        let message = format!("nothing was allowed; {skill} runs without these");
+        return Err(Failure::new(Code::Denied, message));
     }
     core.allow_skill(&package, private)?;
-    println!("Allowed, for this version of the package. It takes effect at the next start.");
-    Ok(())
+    if global.json {
+        output::json(&json!({ "allowed": skill, "permissions": asked }))
+    } else {
+        line("Allowed, for this version of the package. `openhuman skills revoke` takes it back.")
+    }
 }
 
 /// What a manifest asks for, a line each. A package from before permissions existed asks through its set-up.

@@ -122,7 +122,12 @@ impl Hub {
             .unwrap_or_else(ToolResult::from)
     }
 
-    async fn try_call(&self, name: &str, args: Value, ctx: CallContext) -> Result<ToolResult, CallError> {
+    /// As [`call`](Self::call), with a typed reason when there is no result. A tool that fails by itself is a result.
+    ///
+    /// # Errors
+    ///
+    /// When the name is wrong, the tool is not there, or it did not answer in time.
+    pub async fn try_call(&self, name: &str, args: Value, ctx: CallContext) -> Result<ToolResult, CallError> {
         let snapshot = self.inner.current();
         if snapshot.providers.is_empty() {
             return Err(CallError::RuntimeUnavailable);

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::bridge::recall;
 use crate::core::Inner;
 use crate::link::{BackendEvent, Link};
-use crate::{Core, CoreError};
+use crate::{Core, CoreError, ErrorKind};
 
 /// Messages of the thread that the model sees again.
 const HISTORY: usize = 24;
@@ -59,6 +60,12 @@ pub enum ChatEvent {
     Recall {
         /// The passages, best first.
         sources: Vec<Source>,
+    },
+    /// Something the user should know that does not end the turn.
+    #[serde(rename = "chat.notice")]
+    Notice {
+        /// What happened, and what it means for the answer.
+        message: String,
     },
     /// A piece of the answer.
     #[serde(rename = "chat.delta")]
@@ -164,6 +171,9 @@ impl Conversation {
     async fn run(self, route: Route) {
         let last = match self.turn(route).await {
             Ok(last) => last,
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                ChatEvent::error(error.to_string(), "network")
+            }
             Err(error) => ChatEvent::error(error.to_string(), "inference"),
         };
         let _ = self.events.send(last).await;
@@ -175,17 +185,22 @@ impl Conversation {
         let link = match route {
             Route::Local => None,
             Route::Auto => inner.connected_link().await,
-            Route::Backend => Some(inner.connected_link().await.ok_or_else(|| CoreError::Backend {
-                url: "of this session".into(),
-                reason: "there is no connection".into(),
-            })?),
+            Route::Backend => Some(
+                inner
+                    .connected_link()
+                    .await
+                    .ok_or_else(|| inner.not_connected())?,
+            ),
         };
-        let (last, worth_recalling) = match link {
-            Some(link) => (self.at_backend(&link).await?, true),
-            None => (self.locally(inner, history).await, inner.model_is_configured),
+        let has_model = link.is_some() || inner.model_is_configured;
+        let context = self.recall(has_model).await?;
+        let last = match link {
+            Some(link) => self.at_backend(&link, context).await?,
+            None => self.locally(inner, history, context).await,
         };
         if let ChatEvent::Done { answer } = &last {
-            self.remember(answer, worth_recalling).await?;
+            // An extractive answer only quotes what is known already.
+            self.remember(answer, has_model).await?;
         }
         Ok(last)
     }
@@ -212,18 +227,16 @@ impl Conversation {
         Ok(messages)
     }
 
-    async fn locally(&self, inner: &Inner, history: Vec<Message>) -> ChatEvent {
+    async fn locally(&self, inner: &Inner, history: Vec<Message>, context: Vec<Recalled>) -> ChatEvent {
         let input = TurnInput {
             history,
             prompt: self.prompt.clone(),
-            context: Vec::new(),
+            context,
         };
         let mut turn = inner.agent.run(input, self.cancel.clone());
         while let Some(event) = turn.next().await {
             let event = match event {
-                TurnEvent::Recalled { sources } => ChatEvent::Recall {
-                    sources: sources.into_iter().map(Source::from).collect(),
-                },
+                TurnEvent::Notice { message } => ChatEvent::Notice { message },
                 TurnEvent::TextDelta { text } => ChatEvent::Delta { delta: text },
                 TurnEvent::ToolCall { call } => ChatEvent::ToolCall {
                     id: call.id,
@@ -258,14 +271,8 @@ impl Conversation {
     }
 
     /// Sends the prompt with what the memory recalls, and follows the backend's turn until its end.
-    async fn at_backend(&self, link: &Link) -> Result<ChatEvent, CoreError> {
-        let context = self.recall().await?;
-        let _ = self
-            .events
-            .send(ChatEvent::Recall {
-                sources: context.clone(),
-            })
-            .await;
+    async fn at_backend(&self, link: &Link, context: Vec<Recalled>) -> Result<ChatEvent, CoreError> {
+        let context: Vec<Source> = context.into_iter().map(Source::from).collect();
         let mut backend = link.chat_events();
         let start = json!({ "thread_id": self.thread, "message": self.prompt, "context": context });
         link.emit("chat:start", &start).await?;
@@ -322,15 +329,26 @@ impl Conversation {
         }
     }
 
-    async fn recall(&self) -> Result<Vec<Source>, CoreError> {
-        let recalled = self
-            .core
-            .inner()
-            .recall
-            .recall(&self.prompt)
-            .await
-            .map_err(CoreError::Task)?;
-        Ok(recalled.into_iter().map(Source::from).collect())
+    /// Asks the memory and reports what it offers. A model can do without a memory that fails, and the user is told;
+    /// the extractive assistant has nothing else.
+    async fn recall(&self, has_model: bool) -> Result<Vec<Recalled>, CoreError> {
+        let (memory, prompt) = (self.core.memory().clone(), self.prompt.clone());
+        match tokio::task::spawn_blocking(move || recall(&memory, &prompt)).await? {
+            Ok(recalled) => {
+                if !recalled.is_empty() {
+                    let sources = recalled.iter().cloned().map(Source::from).collect();
+                    let _ = self.events.send(ChatEvent::Recall { sources }).await;
+                }
+                Ok(recalled)
+            }
+            Err(error) if has_model => {
+                let message =
+                    format!("the memory could not be searched, so the answer goes without it: {error}");
+                let _ = self.events.send(ChatEvent::Notice { message }).await;
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Keeps the answer in the thread and, when it says something new, in the searchable memory.

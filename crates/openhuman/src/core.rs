@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use openhuman_agent::{Agent, Recall};
+use openhuman_agent::Agent;
 use openhuman_mcp::{CallContext, Hub, HubOptions, Origin, ToolResult};
 use openhuman_memory::{Memory, MemoryOptions};
 use openhuman_skills::{Clock, Engine, Grant, SkillId, SkillPackage, SkillSnapshot, SystemClock};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::CoreError;
-use crate::bridge::{HubTools, MemoryRecall, MemoryTools, SealedDatabases, SkillTools};
+use crate::bridge::{HubTools, MemoryTools, SealedDatabases, SkillTools};
 use crate::grants::Grants;
 use crate::home::Home;
 use crate::link::{Credential, Link, SocketState, SocketStatus};
@@ -37,6 +37,7 @@ pub struct CoreBuilder {
     clock: Arc<dyn Clock>,
     grants: BTreeMap<String, Grant>,
     env: BTreeMap<String, String>,
+    start_skills: bool,
 }
 
 impl CoreBuilder {
@@ -76,6 +77,14 @@ impl CoreBuilder {
         self
     }
 
+    /// Whether skills are started, which is the default. Otherwise they are loaded only, for work that needs none of
+    /// them and should not wait for a slow one.
+    #[must_use]
+    pub fn start_skills(mut self, start: bool) -> Self {
+        self.start_skills = start;
+        self
+    }
+
     /// Opens the memory, starts the skills engine and every skill, and connects them through the hub.
     ///
     /// A package that cannot be read and a skill that does not start are reported by [`Core::problems`]; they do not
@@ -102,13 +111,11 @@ impl CoreBuilder {
         hub.add_provider(Arc::new(SkillTools::new(engine.clone())));
         hub.add_provider(Arc::new(MemoryTools::new(memory.clone())));
 
-        let recall: Arc<dyn Recall> = Arc::new(MemoryRecall::new(memory.clone()));
         let model_is_configured = self.model.is_some();
         let adapter = model::adapter(self.model)?;
         let model_name = adapter.name();
         let agent = Agent::builder(adapter)
             .tools(Arc::new(HubTools::new(hub.clone())))
-            .recall(recall.clone())
             .system(SYSTEM.to_owned())
             .build();
 
@@ -120,7 +127,6 @@ impl CoreBuilder {
                 engine,
                 hub,
                 agent,
-                recall,
                 model_name,
                 model_is_configured,
                 link: tokio::sync::Mutex::new(None),
@@ -129,7 +135,8 @@ impl CoreBuilder {
                 _lock: lock,
             }),
         };
-        core.load_skills(&self.skills_dirs, &self.grants).await?;
+        core.load_skills(&self.skills_dirs, &self.grants, self.start_skills)
+            .await?;
         Ok(core)
     }
 }
@@ -147,7 +154,6 @@ pub(crate) struct Inner {
     engine: Engine,
     hub: Hub,
     pub(crate) agent: Agent,
-    pub(crate) recall: Arc<dyn Recall>,
     model_name: String,
     pub(crate) model_is_configured: bool,
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
@@ -160,6 +166,19 @@ impl Inner {
     pub(crate) async fn connected_link(&self) -> Option<Arc<Link>> {
         let link = self.link.lock().await.clone();
         link.filter(|_| self.socket.borrow().status == SocketState::Connected)
+    }
+
+    /// Why there is no link, and what to do about it.
+    pub(crate) fn not_connected(&self) -> CoreError {
+        let status = self.socket.borrow();
+        let reason = status.error.as_deref().unwrap_or("none was opened");
+        CoreError::NotConnected(match status.status {
+            SocketState::Reconnecting | SocketState::Connecting => {
+                format!("it was lost ({reason}) and is being restored; ask again in a moment")
+            }
+            SocketState::Error => format!("{reason}; log in again with a new login token"),
+            _ => format!("{reason}; connect to one first"),
+        })
     }
 }
 
@@ -184,6 +203,7 @@ impl Core {
             clock: Arc::new(SystemClock),
             grants: BTreeMap::new(),
             env: BTreeMap::new(),
+            start_skills: true,
         }
     }
 
@@ -260,6 +280,22 @@ impl Core {
         let mut grants = Grants::load(&self.inner.vault)?;
         grants.allow(package, hosts);
         grants.store(&self.inner.vault)
+    }
+
+    /// Whether the user consented to this very package.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn is_allowed(&self, package: &SkillPackage) -> Result<bool, CoreError> {
+        Ok(Grants::load(&self.inner.vault)?.covers(package))
+    }
+
+    /// The private and loopback addresses that the user granted a skill, with whatever version of its package.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn private_hosts(&self, skill: &str) -> Result<Vec<(String, u16)>, CoreError> {
+        Ok(Grants::load(&self.inner.vault)?.private_hosts(skill))
     }
 
     /// Takes a consent back; whether there was one.
@@ -360,6 +396,7 @@ impl Core {
         &self,
         dirs: &[PathBuf],
         overrides: &BTreeMap<String, Grant>,
+        start: bool,
     ) -> Result<(), CoreError> {
         let stored = Grants::load(&self.inner.vault)?;
         let installed = self.inner.home.skills_dir();
@@ -370,8 +407,8 @@ impl Core {
             .flat_map(|dir| package_dirs(dir))
         {
             match self.load_skill(&path, &stored, overrides).await {
-                Ok(Some(id)) => starts.push((path, id)),
-                Ok(None) => {}
+                Ok(Some(id)) if start => starts.push((path, id)),
+                Ok(_) => {}
                 Err(error) => self.report(path, error),
             }
         }

@@ -76,12 +76,37 @@ pub enum CoreError {
         source: std::io::Error,
     },
     /// The login token was not accepted by the backend.
-    #[error("the backend {url} refused the login: {reason}; ask it for a new login token")]
+    #[error("the backend {url} refused the login: {reason}")]
     Login {
         /// The backend's address.
         url: String,
         /// What the backend said.
         reason: String,
+    },
+    /// A turn was asked for at a backend, and there is no link to one.
+    #[error("there is no link to a backend: {0}")]
+    NotConnected(String),
+    /// A folder was remembered in part.
+    #[error(
+        "remembering stopped at {}, after {done} files, which stay remembered: {source}; run it again when that is \
+         mended", file.display()
+    )]
+    ImportStopped {
+        /// The file that could not be written into the memory.
+        file: PathBuf,
+        /// How many files were remembered before.
+        done: usize,
+        /// Why.
+        source: Box<CoreError>,
+    },
+    /// A home has sealed data, and the vault that sealed it is gone.
+    #[error(
+        "the vault in {} is missing although there is data that it sealed; put vault.ohv back from a backup, or start \
+         over in another directory with --home", path.display()
+    )]
+    VaultMissing {
+        /// The directory that should hold the vault.
+        path: PathBuf,
     },
     /// The backend cannot be reached.
     #[error("cannot reach the backend {url}: {reason}; check the address and that it is running")]
@@ -125,8 +150,12 @@ impl CoreError {
         use openhuman_vault::VaultError;
         match self {
             Self::Vault(VaultError::WrongPassword | VaultError::KeyStore(_)) => ErrorKind::Locked,
-            Self::Vault(VaultError::NotFound { .. }) | Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Busy { .. } | Self::Backend { .. } => ErrorKind::Unavailable,
+            Self::Vault(VaultError::NotFound { .. })
+            | Self::NotFound { .. }
+            | Self::VaultMissing { .. }
+            | Self::MemoryMissing { .. } => ErrorKind::NotFound,
+            Self::Io { source, .. } if is_about_access(source) => ErrorKind::Unavailable,
+            Self::Busy { .. } | Self::Backend { .. } | Self::NotConnected(_) => ErrorKind::Unavailable,
             Self::Login { .. } => ErrorKind::Locked,
             _ => ErrorKind::Failed,
         }
@@ -145,6 +174,15 @@ impl CoreError {
             source,
         }
     }
+}
+
+/// Whether the place itself is the problem: not ours to write, read-only, or full.
+fn is_about_access(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Io;
+    matches!(
+        error.kind(),
+        Io::PermissionDenied | Io::ReadOnlyFilesystem | Io::StorageFull | Io::QuotaExceeded
+    )
 }
 
 impl From<tokio::task::JoinError> for CoreError {

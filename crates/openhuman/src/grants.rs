@@ -52,6 +52,20 @@ impl Grants {
         self.0.remove(skill).is_some()
     }
 
+    /// Whether there is a consent to this very package.
+    pub(crate) fn covers(&self, package: &SkillPackage) -> bool {
+        let consent = self.0.get(package.manifest().id.as_str());
+        consent.is_some_and(|consent| consent.digest == package.digest())
+    }
+
+    /// The private hosts granted to a skill.
+    pub(crate) fn private_hosts(&self, skill: &str) -> Vec<(String, u16)> {
+        self.0
+            .get(skill)
+            .map(|consent| consent.private.clone())
+            .unwrap_or_default()
+    }
+
     /// What the package may do now. A package that changed since the consent has nothing until it is asked again.
     pub(crate) fn of(&self, package: &SkillPackage) -> Grant {
         match self.0.get(package.manifest().id.as_str()) {

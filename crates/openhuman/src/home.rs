@@ -99,12 +99,24 @@ impl Home {
     /// Creates the vault. Takes as long as Argon2id does (300 to 700 ms by default) and blocks the thread.
     ///
     /// # Errors
-    /// When a vault exists already or the directory cannot be written.
+    /// When a vault exists already, when there is data of one that is gone, or the directory cannot be written.
     pub fn create_vault(&self, password: &Password, options: &VaultOptions) -> Result<Vault, CoreError> {
         let dir = self.vault_dir();
+        if !self.has_vault() && self.has_sealed_data() {
+            return Err(CoreError::VaultMissing { path: dir });
+        }
         create_private_dir(&self.root)?;
         create_private_dir(&dir)?;
         Ok(Vault::create(&dir, password, options)?)
+    }
+
+    /// Whether there is anything here that only an earlier vault can open.
+    fn has_sealed_data(&self) -> bool {
+        let databases =
+            std::fs::read_dir(self.skills_data_dir()).is_ok_and(|mut entries| entries.next().is_some());
+        databases
+            || self.memory_dir().join("memory.db").exists()
+            || self.vault_dir().join("secrets.ohv").exists()
     }
 
     /// Opens the vault with the password. Takes as long as Argon2id does and blocks the thread.
@@ -160,6 +172,23 @@ pub(crate) fn create_private_dir(path: &Path) -> Result<(), CoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_vault_is_not_replaced_while_its_data_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        fs::create_dir_all(home.memory_dir()).unwrap();
+        fs::write(home.memory_dir().join("memory.db"), b"sealed").unwrap();
+        let refused = home.create_vault(
+            &Password::from("long enough".to_owned()),
+            &VaultOptions::fast_for_tests(),
+        );
+        assert!(matches!(refused, Err(CoreError::VaultMissing { .. })));
+        assert!(
+            !home.vault_dir().exists(),
+            "nothing may stand where the real vault has to be put back"
+        );
+    }
 
     #[test]
     fn a_home_is_held_by_one_core_at_a_time() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use openhuman_memory::Document;
+use openhuman_memory::{Document, MemoryError};
 
 use crate::{Core, CoreError};
 
@@ -30,16 +30,17 @@ impl Core {
     /// again replaces what has changed and leaves the rest. Links are not followed, hidden folders not entered.
     ///
     /// # Errors
-    /// When `path` cannot be read, or the memory cannot be written. A file that cannot be used is reported as skipped.
+    /// When `path` cannot be read, or the memory cannot be written; then what was remembered so far stays. A file that
+    /// cannot be used is reported as skipped.
     pub async fn import(&self, path: &Path) -> Result<ImportReport, CoreError> {
         let root = path
             .canonicalize()
             .map_err(|error| CoreError::io("read", path, error))?;
         let mut report = ImportReport::default();
-        let files = if root.is_file() {
-            vec![root]
-        } else {
+        let files = if root.is_dir() {
             text_files(&root, &mut report.skipped)?
+        } else {
+            vec![root]
         };
         for file in files {
             let document = match read(&file) {
@@ -55,7 +56,16 @@ impl Core {
                     report.chunks += ingested.chunks;
                     report.embedded += ingested.embedded;
                 }
-                Err(error) => report.skipped.push((file, error.to_string())),
+                Err(CoreError::Memory(error @ (MemoryError::TooLong { .. } | MemoryError::Empty { .. }))) => {
+                    report.skipped.push((file, error.to_string()));
+                }
+                Err(error) => {
+                    return Err(CoreError::ImportStopped {
+                        file,
+                        done: report.files,
+                        source: Box::new(error),
+                    });
+                }
             }
         }
         Ok(report)
@@ -100,6 +110,9 @@ fn text_files(root: &Path, skipped: &mut Vec<(PathBuf, String)>) -> Result<Vec<P
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && !hidden && depth < DEEPEST => folders.push((path, depth + 1)),
                 Ok(kind) if kind.is_file() && is_text(&path) => found.push(path),
+                Ok(kind) if kind.is_symlink() && is_text(&path) => {
+                    skipped.push((path, "it is a link, and links are not followed".to_owned()));
+                }
                 _ => {}
             }
         }
@@ -117,7 +130,11 @@ fn is_text(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<Document, String> {
-    let size = path.metadata().map_err(|error| error.to_string())?.len();
+    let metadata = path.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is neither a file nor a folder".to_owned());
+    }
+    let size = metadata.len();
     if size > LARGEST_FILE {
         return Err(format!(
             "it has {size} bytes; the limit is {LARGEST_FILE}: split it"
@@ -128,6 +145,10 @@ fn read(path: &Path) -> Result<Document, String> {
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
+    // A mark that some editors put at the start of a file is no part of the text.
+    let text = text
+        .strip_prefix('\u{feff}')
+        .map_or_else(|| text.clone(), str::to_owned);
     let shown = path.display().to_string();
     let title = text
         .lines()
@@ -186,6 +207,12 @@ mod tests {
         assert_eq!(read(&path).unwrap().title, "The plan");
         std::fs::write(&path, "no heading").unwrap();
         assert_eq!(read(&path).unwrap().title, "plan");
+        std::fs::write(&path, "\u{feff}# Marked\n").unwrap();
+        let marked = read(&path).unwrap();
+        assert_eq!(
+            (marked.title.as_str(), marked.text.as_str()),
+            ("Marked", "# Marked\n")
+        );
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(read(&path).unwrap_err().contains("UTF-8"));
     }

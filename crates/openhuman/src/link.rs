@@ -272,14 +272,17 @@ async fn exchange(base: &Url, token: &str) -> Result<String, CoreError> {
     })?;
     match body.pointer("/data/jwtToken").and_then(Value::as_str) {
         Some(session) if status.is_success() => Ok(session.to_owned()),
+        _ if body.get("success").is_none() => Err(unreachable(format!(
+            "it answered {status}, but not as an OpenHuman backend does"
+        ))),
         _ => {
             let message = body
                 .get("message")
                 .or_else(|| body.get("error"))
                 .and_then(Value::as_str);
-            Err(refused(
-                message.unwrap_or("the login token is unknown, used or expired"),
-            ))
+            Err(refused(message.unwrap_or(
+                "the login token is unknown, used or expired; ask for a new one",
+            )))
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The memory as the agent's recall, and as two tools for any model.
+//! What the memory knows about a prompt, and the memory as two tools for any model.
 
 use futures_util::future::BoxFuture;
-use openhuman_agent::{Recall, Recalled};
+use openhuman_agent::Recalled;
 use openhuman_mcp::{Annotations, CallContext, CallError, ToolDefinition, ToolProvider, ToolResult, Toolset};
-use openhuman_memory::{Document, Hit, Memory, Query};
+use openhuman_memory::{Document, Hit, Memory, MemoryError, Query};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -17,34 +17,16 @@ const NEAR: f32 = 0.3;
 /// The toolset's id, so the tools are `memory__search` and `memory__remember`.
 const TOOLSET: &str = "memory";
 
-pub(crate) struct MemoryRecall {
-    memory: Memory,
-}
-
-impl MemoryRecall {
-    pub(crate) fn new(memory: Memory) -> Self {
-        Self { memory }
-    }
-}
-
-impl Recall for MemoryRecall {
-    fn recall<'a>(&'a self, prompt: &'a str) -> BoxFuture<'a, Result<Vec<Recalled>, String>> {
-        let memory = self.memory.clone();
-        let query = Query {
-            limit: RECALL_LIMIT,
-            ..Query::new(prompt)
-        };
-        Box::pin(async move {
-            let hits = tokio::task::spawn_blocking(move || memory.search(&query))
-                .await
-                .map_err(|error| error.to_string())?
-                .map_err(|error| error.to_string())?;
-            let relevant = hits
-                .into_iter()
-                .filter(|hit| hit.signals.matched_terms > 0 || hit.signals.vector >= NEAR);
-            Ok(relevant.map(recalled).collect())
-        })
-    }
+/// What the memory knows about a prompt, best first.
+pub(crate) fn recall(memory: &Memory, prompt: &str) -> Result<Vec<Recalled>, MemoryError> {
+    let hits = memory.search(&Query {
+        limit: RECALL_LIMIT,
+        ..Query::new(prompt)
+    })?;
+    let relevant = hits
+        .into_iter()
+        .filter(|hit| hit.signals.matched_terms > 0 || hit.signals.vector >= NEAR);
+    Ok(relevant.map(recalled).collect())
 }
 
 fn recalled(hit: Hit) -> Recalled {

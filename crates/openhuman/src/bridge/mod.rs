@@ -7,7 +7,7 @@ mod socket;
 mod tools;
 
 pub(crate) use databases::SealedDatabases;
-pub(crate) use memory::{MemoryRecall, MemoryTools};
+pub(crate) use memory::{MemoryTools, recall};
 pub(crate) use skills::SkillTools;
 pub(crate) use socket::{SocketLink, StatusReporter};
 pub(crate) use tools::HubTools;
