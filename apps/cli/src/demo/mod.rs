@@ -34,13 +34,16 @@ pub(crate) enum Breakable {
 pub(crate) async fn run(global: &Global, demo: Demo) -> Result<(), Failure> {
     let mut timeline = Timeline::new(global.json);
     let mut answer = String::new();
-    let played = play(global, &demo, &mut timeline, &mut answer).await;
-    let error = played.err().map(|failure| failure.to_string());
-    if timeline.finish(&answer, error.as_deref()) {
-        Ok(())
-    } else {
-        Err(Failure::shown(Code::Failed))
+    // Stopping it by hand leaves nothing behind: the acts are dropped, and the temporary home with them.
+    let played = tokio::select! {
+        played = play(global, &demo, &mut timeline, &mut answer) => played,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "the demo was stopped")),
+    };
+    let failure = played.err();
+    if timeline.finish(&answer, failure.as_ref())? {
+        return Ok(());
     }
+    Err(Failure::shown(failure.map_or(Code::Failed, |failure| failure.code)))
 }
 
 /// The acts in their order. The temporary home is deleted at the end, whatever happens.

@@ -1,6 +1,5 @@
 //! The parts of the demo and its acts. Every part is the real one.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,6 +25,7 @@ use super::timeline::Timeline;
 use super::{Breakable, PROMPT, assets};
 use crate::ask::preview;
 use crate::exit::{Code, Failure};
+use crate::output::{self, clean, line};
 use crate::style::{BOLD, DIM, TOOL};
 
 /// How far the demo advances the clock of schedules: the example fires every minute.
@@ -102,7 +102,11 @@ pub(crate) struct Skilled {
 
 impl Skilled {
     pub(crate) async fn prepare(broken: Option<Breakable>) -> Result<Self, Failure> {
-        let dir = tempfile::Builder::new().prefix("openhuman-demo-").tempdir()?;
+        let dir = tempfile::Builder::new().prefix("openhuman-demo-").tempdir().map_err(|error| {
+            let folder = std::env::temp_dir();
+            let message = format!("cannot make a temporary home in {}: {error}; set TMPDIR to a folder of yours", folder.display());
+            Failure::new(Code::Unavailable, message)
+        })?;
         let prices = PriceServer::start(random()?).await?;
         assets::write_skills(&Home::at(dir.path().join("home")).skills_dir(), |skill, code| {
             spoiled(broken, skill, code)
@@ -196,7 +200,7 @@ impl Scene {
         let vault =
             tokio::task::spawn_blocking(move || home.create_vault(&password, &VaultOptions::default()))
                 .await??;
-        timeline.step("vault", "created: a random key under Argon2id and AES-256-GCM");
+        timeline.step("vault", "created: a random key under Argon2id and AES-256-GCM")?;
         self.vault = Some(vault);
         Ok(())
     }
@@ -210,7 +214,7 @@ impl Scene {
         timeline.step(
             "core",
             format!("memory open, skills {} with {tools} tools", names.join(", ")),
-        );
+        )?;
         self.core = Some(core);
         Ok(())
     }
@@ -243,7 +247,7 @@ impl Scene {
             "{} documents in {chunks} passages, one note in the notes skill",
             report.files + 1
         );
-        timeline.step("memory", detail);
+        timeline.step("memory", detail)?;
         Ok(())
     }
 
@@ -265,7 +269,7 @@ impl Scene {
                 config.model,
                 config.base_url
             ),
-        );
+        )?;
         self.backend = Some(backend);
         Ok(())
     }
@@ -288,15 +292,15 @@ impl Scene {
                 "login token exchanged, ready, tool:sync with {} tools",
                 offered.unwrap_or(0)
             ),
-        );
+        )?;
         timeline.check(
             "the desktop is connected and the backend knows its tools",
             connected && offered.is_some(),
             "",
-        );
+        )?;
 
         let again = core.connect(&backend.url(), &Credential::LoginToken(token)).await;
-        timeline.check("the login token does not work twice", again.is_err(), "");
+        timeline.check("the login token does not work twice", again.is_err(), "")?;
         // The refused attempt replaced the link: connect with a fresh token.
         let token = backend
             .issue_login_token("demo")
@@ -313,7 +317,7 @@ impl Scene {
     pub(crate) async fn ask(&mut self, as_json: bool, timeline: &mut Timeline) -> Result<String, Failure> {
         let core = self.core()?;
         if !as_json {
-            anstream::println!("\n{BOLD}> {PROMPT}{BOLD:#}");
+            line(format_args!("\n{BOLD}> {PROMPT}{BOLD:#}"))?;
         }
         let mut events = core.chat("demo", PROMPT, Route::Backend, CancellationToken::new());
         let (mut answer, mut called, mut pieces) = (None, Vec::new(), 0);
@@ -331,7 +335,7 @@ impl Scene {
         }
         let answer = answer.ok_or_else(|| Failure::new(Code::Failed, "the turn ended without an answer"))?;
         if !as_json {
-            println!("\n");
+            output::piece("\n\n")?;
         }
         timeline.step(
             "ask",
@@ -339,24 +343,24 @@ impl Scene {
                 "{} tool calls over the socket, answer in {pieces} pieces",
                 called.len()
             ),
-        );
+        )?;
 
         let price = self.skilled.prices.price("ETH").unwrap_or_default();
         let both = ["prices__get_price", "notes__find_notes"]
             .iter()
             .all(|tool| called.iter().any(|(name, success)| name == tool && *success));
-        timeline.check("both tools answered through mcp:toolCall", both, names(&called));
+        timeline.check("both tools answered through mcp:toolCall", both, names(&called))?;
         timeline.check(
             "the answer has this run's price",
             has_number(&answer, &price),
             format!("{price} USD"),
-        );
+        )?;
         let plan = &self.secrets.plan;
         timeline.check(
             "the answer has this run's note",
             answer.contains(plan.as_str()),
             plan.clone(),
-        );
+        )?;
         Ok(answer)
     }
 
@@ -381,24 +385,24 @@ impl Scene {
                 "clock advanced by {} s, {fired} schedule fired",
                 ONE_SCHEDULE.as_secs()
             ),
-        );
+        )?;
         let written = after.saturating_sub(before);
         timeline.check(
             "the schedule fired once and its row is in that skill's database",
             written == 1,
             format!("{written} row"),
-        );
+        )?;
         Ok(())
     }
 
     pub(crate) fn search_home_while_open(&self, timeline: &mut Timeline) -> Result<(), Failure> {
         let found = self.search(self.skilled.home().path())?;
-        timeline.step("search", searched(&found));
+        timeline.step("search", searched(&found))?;
         timeline.check(
             "no stored phrase is readable on disk while running",
             found.nothing_found(),
             searched(&found),
-        );
+        )?;
         Ok(())
     }
 
@@ -410,12 +414,12 @@ impl Scene {
         timeline.step(
             "export",
             format!("plain copies for comparison: {}", searched(&found)),
-        );
+        )?;
         timeline.check(
             "the same search finds all three phrases in a plain export",
             found.all_found(),
             searched(&found),
-        );
+        )?;
         Ok(())
     }
 
@@ -427,12 +431,12 @@ impl Scene {
             backend.shutdown().await;
         }
         let found = self.search(self.skilled.home().path())?;
-        timeline.step("close", "vault, memory and skill databases closed");
+        timeline.step("close", "vault, memory and skill databases closed")?;
         timeline.check(
             "no stored phrase is readable on disk after closing",
             found.nothing_found(),
             searched(&found),
-        );
+        )?;
         Ok(())
     }
 
@@ -545,19 +549,14 @@ fn searched(found: &Search) -> String {
     format!("{hits} hits in {} files, {} KiB", found.files, found.bytes / 1024)
 }
 
-fn show(event: &ChatEvent) -> std::io::Result<()> {
+fn show(event: &ChatEvent) -> Result<(), Failure> {
     match event {
-        ChatEvent::Delta { delta } => {
-            print!("{delta}");
-            std::io::stdout().flush()?;
-        }
-        ChatEvent::ToolCall { name, args, .. } => {
-            anstream::println!("  {TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}")
-        }
-        ChatEvent::ToolResult { output, .. } => anstream::println!("  {DIM}{}{DIM:#}", preview(output)),
-        _ => {}
+        ChatEvent::Delta { delta } => output::piece(&clean(delta)),
+        ChatEvent::ToolCall { name, args, .. } => line(format_args!("  {TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}")),
+        ChatEvent::ToolResult { output, .. } => line(format_args!("  {DIM}{}{DIM:#}", preview(output))),
+        ChatEvent::Notice { message } => line(format_args!("  {message}")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

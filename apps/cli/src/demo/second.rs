@@ -49,11 +49,11 @@ pub(crate) async fn ask_again(scene: &Scene, timeline: &mut Timeline) -> Result<
     timeline.step(
         "recall",
         format!("a new process opened the vault and was asked: {LATER}"),
-    );
+    )?;
     timeline.check(
         "a new process recalls the price and the note from the memory",
         scene.is_recalled_by(&answer),
         "",
-    );
+    )?;
     Ok(())
 }

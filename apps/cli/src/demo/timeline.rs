@@ -1,9 +1,12 @@
 //! What the demo shows: one line a step with its duration, and a table of checks at the end.
 
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::exit::Failure;
+use crate::output::{self, line};
 use crate::style::{BOLD, DIM, ERROR, GOOD};
 
 /// One finished step.
@@ -41,82 +44,98 @@ impl Timeline {
     }
 
     /// The step that began when the last one ended is done.
-    pub(crate) fn step(&mut self, name: &'static str, detail: impl Into<String>) {
+    pub(crate) fn step(&mut self, name: &'static str, detail: impl Into<String>) -> Result<(), Failure> {
         let millis = millis(self.step_started.elapsed());
-        let step = Step {
-            name,
-            millis,
-            detail: detail.into(),
-        };
+        let step = Step { name, millis, detail: detail.into() };
         if self.as_json {
-            println!("{}", step.as_json());
+            output::json(&step.as_json())?;
         } else {
-            anstream::println!(
-                "{GOOD}●{GOOD:#} {DIM}{:>9}{DIM:#}  {:<10} {}",
-                duration(millis),
-                step.name,
-                step.detail
-            );
+            let detail = folded(&step.detail, 26);
+            line(format_args!("{GOOD}●{GOOD:#} {DIM}{:>9}{DIM:#}  {:<10}  {detail}", duration(millis), step.name))?;
         }
         self.steps.push(step);
         self.step_started = Instant::now();
+        Ok(())
     }
 
-    pub(crate) fn check(&mut self, question: &'static str, passed: bool, detail: impl Into<String>) {
+    pub(crate) fn check(
+        &mut self,
+        question: &'static str,
+        passed: bool,
+        detail: impl Into<String>,
+    ) -> Result<(), Failure> {
         let detail = detail.into();
         if self.as_json {
-            println!(
-                "{}",
-                json!({ "check": question, "passed": passed, "detail": detail })
-            );
+            output::json(&json!({ "check": question, "passed": passed, "detail": detail }))?;
         }
-        self.checks.push(Check {
-            question,
-            passed,
-            detail,
-        });
+        self.checks.push(Check { question, passed, detail });
+        Ok(())
     }
 
-    /// Shows the answer and the checks; whether all passed.
-    pub(crate) fn finish(self, answer: &str, error: Option<&str>) -> bool {
-        let ok = error.is_none() && !self.checks.is_empty() && self.checks.iter().all(|check| check.passed);
+    /// Shows the answer and the checks; whether all passed. A demo that ended before its first step is an error only.
+    pub(crate) fn finish(self, answer: &str, failure: Option<&Failure>) -> Result<bool, Failure> {
+        let ok = failure.is_none() && !self.checks.is_empty() && self.checks.iter().all(|check| check.passed);
         let total = millis(self.started.elapsed());
         if self.as_json {
             let steps: Vec<Value> = self.steps.iter().map(Step::as_json).collect();
             let checks: Vec<Value> = self.checks.iter().map(Check::as_json).collect();
-            let mut last =
-                json!({ "ok": ok, "steps": steps, "checks": checks, "answer": answer, "ms": total });
-            if let Some(error) = error {
-                last["error"] = Value::from(error);
+            let mut last = json!({ "ok": ok, "steps": steps, "checks": checks, "answer": answer, "ms": total });
+            if let Some(failure) = failure {
+                last["error"] = Value::from(failure.to_string());
             }
-            println!("{last}");
-            return ok;
+            output::json(&last)?;
+            return Ok(ok);
         }
-        anstream::println!("\n{BOLD}Checks{BOLD:#}");
+        if !self.checks.is_empty() {
+            line(format_args!("\n{BOLD}Checks{BOLD:#}"))?;
+        }
         for check in &self.checks {
-            let (style, mark) = if check.passed {
-                (GOOD, "✔")
-            } else {
-                (ERROR, "✘")
-            };
-            anstream::println!(
-                "  {style}{mark}{style:#} {:<66} {DIM}{}{DIM:#}",
-                check.question,
-                check.detail
-            );
+            let (style, mark) = if check.passed { (GOOD, "✔") } else { (ERROR, "✘") };
+            let question = folded(check.question, 4);
+            line(format_args!("  {style}{mark}{style:#} {question}"))?;
+            if !check.detail.is_empty() {
+                line(format_args!("    {DIM}{}{DIM:#}", folded(&check.detail, 4)))?;
+            }
         }
-        if let Some(error) = error {
-            anstream::println!("  {ERROR}✘{ERROR:#} {error}");
+        if let Some(failure) = failure {
+            failure.report(false);
         }
-        let passed = self.checks.iter().filter(|check| check.passed).count();
-        let style = if ok { GOOD } else { ERROR };
-        let total = duration(total);
-        anstream::println!(
-            "\n{style}{passed} of {} checks passed{style:#} in {total}.",
-            self.checks.len()
-        );
-        ok
+        if !self.checks.is_empty() {
+            let passed = self.checks.iter().filter(|check| check.passed).count();
+            let style = if ok { GOOD } else { ERROR };
+            let (all, total) = (self.checks.len(), duration(total));
+            line(format_args!("\n{style}{passed} of {all} checks passed{style:#} in {total}."))?;
+        }
+        Ok(ok)
     }
+}
+
+/// The text folded to the terminal's width, with later lines indented. Without a terminal it stays on one line.
+fn folded(text: &str, indent: usize) -> String {
+    let width = terminal_width().map_or(usize::MAX, |width| width.saturating_sub(indent).max(16));
+    let (mut folded, mut used) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            folded.push('\n');
+            folded.extend(std::iter::repeat_n(' ', indent));
+            used = 0;
+        } else if used > 0 {
+            folded.push(' ');
+            used += 1;
+        }
+        folded.push_str(word);
+        used += length;
+    }
+    folded
+}
+
+/// The columns of the terminal that standard output is, if it is one.
+fn terminal_width() -> Option<usize> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
 }
 
 impl Step {
