@@ -9,6 +9,7 @@ use openhuman_memory::{Document, Memory, SessionMessage, SessionRecord, SessionR
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::bridge::recall;
@@ -148,7 +149,18 @@ impl Core {
             events: sender,
             cancel: cancel.clone(),
         };
-        tokio::spawn(turn.run(route));
+        let stop = self.inner().stop.clone();
+        let stopped = cancel.clone();
+        self.inner().turns.spawn(async move {
+            let mut turn = std::pin::pin!(turn.run(route));
+            tokio::select! {
+                () = &mut turn => {}
+                () = stop.cancelled() => {
+                    stopped.cancel();
+                    turn.await;
+                }
+            }
+        });
         let state = (receiver, cancel.drop_guard());
         Box::pin(stream::unfold(
             state,
@@ -203,6 +215,16 @@ impl Conversation {
             self.remember(answer, has_model).await?;
         }
         Ok(last)
+    }
+
+    /// Tells the backend to stop this turn, and no later one of the thread.
+    async fn cancel_at(&self, link: &Link, request: Option<&str>) {
+        let mut data = json!({ "thread_id": self.thread });
+        if let Some(request) = request {
+            data["request_id"] = Value::from(request);
+        }
+        // Without a connection the turn is over anyway.
+        let _ = link.emit("chat:cancel", &data).await;
     }
 
     /// Reads the thread's latest messages and writes the user's new one, so that it survives whatever follows.
@@ -277,15 +299,17 @@ impl Conversation {
         let start = json!({ "thread_id": self.thread, "message": self.prompt, "context": context });
         link.emit("chat:start", &start).await?;
         let mut calls = CallIds::default();
+        let mut request = None;
+        let mut heard = Instant::now();
         loop {
             let event = tokio::select! {
                 event = backend.recv() => event,
                 () = self.cancel.cancelled() => {
-                    let _ = link.emit("chat:cancel", &json!({ "thread_id": self.thread })).await;
+                    self.cancel_at(link, request.as_deref()).await;
                     return Ok(ChatEvent::error("the turn was stopped; ask again to retry", "cancelled"));
                 }
-                () = tokio::time::sleep(BACKEND_SILENCE) => {
-                    let _ = link.emit("chat:cancel", &json!({ "thread_id": self.thread })).await;
+                () = tokio::time::sleep_until(heard + BACKEND_SILENCE) => {
+                    self.cancel_at(link, request.as_deref()).await;
                     return Ok(ChatEvent::error(
                         format!(
                             "the backend {} sent nothing for {} s; ask again, or ask without a backend",
@@ -297,7 +321,10 @@ impl Conversation {
                 }
             };
             let event = match event {
-                Ok(BackendEvent::Chat { name, data }) if data["thread_id"] == self.thread.as_str() => {
+                Ok(BackendEvent::Chat { name, data })
+                    if data["thread_id"] == self.thread.as_str() && is_ours(&mut request, &name, &data) =>
+                {
+                    heard = Instant::now();
                     calls.translate(&name, &data)
                 }
                 Ok(BackendEvent::Chat { .. }) => None,
@@ -311,6 +338,7 @@ impl Conversation {
                     ));
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    self.cancel_at(link, request.as_deref()).await;
                     return Ok(ChatEvent::error(
                         format!(
                             "{missed} events of the backend were lost because this side was too slow; ask again"
@@ -321,8 +349,9 @@ impl Conversation {
             };
             match event {
                 Some(event) if event.is_last() => return Ok(event),
+                // A reader that is slow, or gone, must not keep the turn from being cancelled.
                 Some(event) => {
-                    let _ = self.events.send(event).await;
+                    let _ = self.cancel.run_until_cancelled(self.events.send(event)).await;
                 }
                 None => {}
             }
@@ -357,6 +386,23 @@ impl Conversation {
         let (thread, prompt, answer) = (self.thread.clone(), self.prompt.clone(), answer.to_owned());
         tokio::task::spawn_blocking(move || remember(&memory, &thread, &prompt, answer, worth_recalling))
             .await?
+    }
+}
+
+/// Whether an event of the thread belongs to the turn whose id is in `request`. That is the first turn which the
+/// backend accepts after the question; what an earlier turn of the thread still says is not taken for an answer.
+fn is_ours(request: &mut Option<String>, name: &str, data: &Value) -> bool {
+    let Some(id) = data["request_id"].as_str() else {
+        return true;
+    };
+    match request {
+        Some(ours) => ours == id,
+        None if name == "chat_accepted" => {
+            *request = Some(id.to_owned());
+            true
+        }
+        // A question that is refused is never accepted; an earlier turn that gave way ends as cancelled.
+        None => name == "chat_error" && data["error_type"] != "cancelled",
     }
 }
 
@@ -444,7 +490,7 @@ impl CallIds {
             "chat_delta" => ChatEvent::Delta { delta: text("delta") },
             "tool_call" => {
                 self.called += 1;
-                let name = format!("{}__{}", text("skill_id"), text("tool_name"));
+                let name = full_name(data);
                 let id = data["tool_call_id"]
                     .as_str()
                     .map_or_else(|| format!("call-{}", self.called), str::to_owned);
@@ -456,7 +502,7 @@ impl CallIds {
                 }
             }
             "tool_result" => {
-                let name = format!("{}__{}", text("skill_id"), text("tool_name"));
+                let name = full_name(data);
                 let known = data["tool_call_id"].as_str();
                 let at = self.open.iter().position(|(open, id)| match known {
                     Some(known) => id == known,
@@ -481,9 +527,34 @@ impl CallIds {
     }
 }
 
+/// `skillId__toolName`, or the bare name of a tool that belongs to no skill.
+fn full_name(data: &Value) -> String {
+    let text = |key: &str| data[key].as_str().unwrap_or_default();
+    match (text("skill_id"), text("tool_name")) {
+        ("", tool) => tool.to_owned(),
+        (skill, tool) => format!("{skill}__{tool}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_overtaken_turn_still_says_does_not_end_or_colour_the_next_one() {
+        let of = |id: &str| json!({ "thread_id": "t", "request_id": id });
+        let cancelled = json!({ "thread_id": "t", "request_id": "1", "error_type": "cancelled" });
+        let mut request = None;
+        assert!(!is_ours(&mut request, "chat_delta", &of("1")));
+        assert!(!is_ours(&mut request, "chat_error", &cancelled));
+        assert!(is_ours(&mut request, "chat_accepted", &of("2")));
+        assert!(!is_ours(&mut request, "chat_done", &of("1")));
+        assert!(is_ours(&mut request, "chat_done", &of("2")));
+
+        let refused = json!({ "thread_id": "t", "request_id": "3", "error_type": "inference" });
+        assert!(is_ours(&mut None, "chat_error", &refused));
+        assert!(is_ours(&mut None, "chat_error", &json!({ "thread_id": "t" })));
+    }
 
     #[test]
     fn backend_events_become_the_same_events_as_a_local_turn() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use openhuman_agent::Agent;
 use openhuman_mcp::{CallContext, Hub, HubOptions, Origin, ToolResult};
@@ -12,6 +13,8 @@ use openhuman_skills::{Clock, Engine, Grant, SkillId, SkillPackage, SkillSnapsho
 use openhuman_vault::Vault;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::CoreError;
 use crate::bridge::{HubTools, MemoryTools, SealedDatabases, SkillTools};
@@ -22,6 +25,9 @@ use crate::model::{self, ModelConfig};
 
 /// The vault's label for the memory: of its key, and of the note that it exists.
 const MEMORY: &str = "memory";
+
+/// How long closing waits for turns to end.
+const TURNS_END: Duration = Duration::from_secs(5);
 
 /// How the local assistant is told to behave.
 const SYSTEM: &str = "You are OpenHuman, an assistant on the user's own machine. Use the tools when they can answer \
@@ -130,6 +136,10 @@ impl CoreBuilder {
                 model_name,
                 model_is_configured,
                 link: tokio::sync::Mutex::new(None),
+                connecting: tokio::sync::Mutex::new(()),
+                attempt: Mutex::new(CancellationToken::new()),
+                turns: TaskTracker::new(),
+                stop: CancellationToken::new(),
                 socket: watch::Sender::new(SocketStatus::default()),
                 problems: Mutex::new(Vec::new()),
                 _lock: lock,
@@ -156,7 +166,14 @@ pub(crate) struct Inner {
     pub(crate) agent: Agent,
     model_name: String,
     pub(crate) model_is_configured: bool,
+    /// Held for moments only: a chat asks for it while a connection is being made.
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
+    /// Held while a link is made or ended.
+    connecting: tokio::sync::Mutex<()>,
+    /// Ends the attempt under way.
+    attempt: Mutex<CancellationToken>,
+    pub(crate) turns: TaskTracker,
+    pub(crate) stop: CancellationToken,
     socket: watch::Sender<SocketStatus>,
     problems: Mutex<Vec<SkillProblem>>,
     _lock: File,
@@ -347,29 +364,44 @@ impl Core {
     /// # Errors
     /// When the backend cannot be reached or refuses the credential. Once connected, losses are repaired by themselves.
     pub async fn connect(&self, url: &str, credential: &Credential) -> Result<Arc<Link>, CoreError> {
-        let mut slot = self.inner.link.lock().await;
-        if let Some(earlier) = slot.take() {
-            earlier.close().await;
-        }
+        let _one_at_a_time = self.inner.connecting.lock().await;
+        self.close_link().await;
         let inner = &self.inner;
-        let link = Link::connect(
-            url,
-            credential,
-            inner.hub.clone(),
-            inner.engine.clone(),
-            inner.socket.clone(),
-        )
-        .await?;
-        let link = Arc::new(link);
-        *slot = Some(link.clone());
+        let attempt = CancellationToken::new();
+        *inner.attempt.lock().unwrap_or_else(PoisonError::into_inner) = attempt.clone();
+        let connected = attempt
+            .run_until_cancelled(Link::connect(
+                url,
+                credential,
+                inner.hub.clone(),
+                inner.engine.clone(),
+                inner.socket.clone(),
+            ))
+            .await;
+        let link = Arc::new(connected.ok_or_else(|| CoreError::Backend {
+            url: url.to_owned(),
+            reason: "the attempt was given up".into(),
+        })??);
+        *inner.link.lock().await = Some(link.clone());
         Ok(link)
     }
 
-    /// Ends the link, if there is one.
-    pub async fn disconnect(&self) {
-        if let Some(link) = self.inner.link.lock().await.take() {
+    async fn close_link(&self) {
+        let link = self.inner.link.lock().await.take();
+        if let Some(link) = link {
             link.close().await;
         }
+    }
+
+    /// Ends the link, if there is one, and an attempt to make one.
+    pub async fn disconnect(&self) {
+        self.inner
+            .attempt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .cancel();
+        let _one_at_a_time = self.inner.connecting.lock().await;
+        self.close_link().await;
         self.inner.socket.send_replace(SocketStatus::default());
     }
 
@@ -383,6 +415,10 @@ impl Core {
     /// the core is dropped.
     pub async fn close(&self) {
         self.disconnect().await;
+        self.inner.stop.cancel();
+        self.inner.turns.close();
+        // A turn whose reader does not read cannot say its last word.
+        let _ = tokio::time::timeout(TURNS_END, self.inner.turns.wait()).await;
         self.inner.engine.shutdown().await;
     }
 

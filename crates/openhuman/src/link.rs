@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openhuman_mcp::{Hub, link as mcp_link};
 use openhuman_skills::Engine;
-use openhuman_socketio::{Backoff, Client, State, Subscription};
+use openhuman_socketio::{Backoff, Client, SendPolicy, State, Subscription};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -18,6 +18,9 @@ use crate::bridge::{SocketLink, StatusReporter};
 
 /// Chat events that a slow reader may be behind before it loses the oldest.
 const CHAT_BACKLOG: usize = 1024;
+
+/// The longest answer to a login that is read, in bytes.
+const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// How a user proves to a backend who they are.
 #[derive(Clone)]
@@ -135,10 +138,17 @@ impl Link {
                 "'{url}' is not a URL ({error}); write it as https://host or http://127.0.0.1:port"
             ),
         })?;
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(CoreError::Setting {
+                setting: "the backend address",
+                reason: "it holds a user name or password; write it without, and log in with a token".into(),
+            });
+        }
         status.send_replace(SocketStatus {
             status: SocketState::Connecting,
             ..SocketStatus::default()
         });
+        let _attempt = Attempt(status.clone());
         let (client, events) = match Self::open(&base, credential).await {
             Ok(opened) => opened,
             Err(error) => {
@@ -191,7 +201,11 @@ impl Link {
                 async move { Ok(json!({ "token": token })) }
             })
             .reconnect(Backoff::default().jitter(1.0))
-            .reconnect_after_server_disconnect(true);
+            .reconnect_after_server_disconnect(true)
+            // A backend that is full or restarting refuses too; the reason is shown while it is tried again.
+            .reconnect_after_rejection(true)
+            // Nothing is replayed: an answer to a lost connection must not reach the next one.
+            .send_policy(SendPolicy::FailWhenOffline);
         // Subscribed before the connection is made: `ready` may follow the acknowledgement at once.
         let events = builder.subscribe_all();
         let client = builder.connect().await.map_err(|error| CoreError::Backend {
@@ -224,6 +238,8 @@ impl Link {
     /// Says good-bye to the backend and waits until the tasks of the link have ended.
     pub async fn close(&self) {
         self.client.disconnect().await;
+        // The pump may be stopped before it has seen the end, and the turns hold the sender.
+        let _ = self.chat.send(BackendEvent::Lost);
         self.cancel.cancel();
         let serving = self
             .serving
@@ -233,6 +249,21 @@ impl Link {
         if let Some(serving) = serving {
             let _ = serving.await;
         }
+    }
+}
+
+/// Takes `connecting` back when an attempt is given up.
+struct Attempt(watch::Sender<SocketStatus>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|status| {
+            let undecided = status.status == SocketState::Connecting;
+            if undecided {
+                *status = SocketStatus::default();
+            }
+            undecided
+        });
     }
 }
 
@@ -259,13 +290,26 @@ async fn exchange(base: &Url, token: &str) -> Result<String, CoreError> {
         .extend(["telegram", "login-tokens", token, "consume"]);
     let http = crate::http::client(Duration::from_secs(15))?;
     // The URL carries the token: errors must not print it.
-    let response = http
+    let mut response = http
         .post(url)
         .send()
         .await
         .map_err(|error| unreachable(error.without_url().to_string()))?;
     let status = response.status();
-    let body: Value = response.json().await.map_err(|_| {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable(error.without_url().to_string()))?
+    {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(unreachable(format!(
+                "its answer to the login is longer than {LONGEST_ANSWER} bytes: is this an OpenHuman backend?"
+            )));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let body: Value = serde_json::from_slice(&body).map_err(|_| {
         unreachable(format!(
             "it answered {status} without JSON: is this an OpenHuman backend?"
         ))

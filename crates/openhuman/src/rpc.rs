@@ -140,7 +140,10 @@ pub struct Dispatcher {
 
 struct Shared {
     options: DispatcherOptions,
+    /// Held for moments only, so that the state can be asked for while a vault is being opened.
     core: Mutex<Option<Core>>,
+    /// Held while a vault is opened: key derivation and starting skills take seconds.
+    opening: Mutex<()>,
     events: broadcast::Sender<Value>,
     turns: Turns,
     started: AtomicU64,
@@ -153,7 +156,7 @@ impl Shared {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets a turn that ended, unless a newer one of the thread has taken its place.
+    /// Forgets a turn, unless a newer one of the thread has taken its place.
     fn ended(&self, thread: &str, number: u64) {
         let mut turns = self.turns();
         if turns.get(thread).is_some_and(|(running, _)| *running == number) {
@@ -171,6 +174,7 @@ impl Dispatcher {
             shared: Arc::new(Shared {
                 options,
                 core: Mutex::new(None),
+                opening: Mutex::new(()),
                 events,
                 turns: Turns::default(),
                 started: AtomicU64::new(0),
@@ -189,9 +193,9 @@ impl Dispatcher {
             "core.ping" => Ok(json!({ "pong": true })),
             "core.version" => Ok(json!({ "version": env!("CARGO_PKG_VERSION") })),
             "openhuman.app_state_snapshot" => self.snapshot().await,
-            "openhuman.vault_create" => self.vault_create(parse(params)?).await,
-            "openhuman.vault_unlock" => self.vault_unlock(parse(params)?).await,
-            "openhuman.socket_connect" => self.socket_connect(parse(params)?).await,
+            "openhuman.vault_create" => self.vault_create(parse_secret(params)?).await,
+            "openhuman.vault_unlock" => self.vault_unlock(parse_secret(params)?).await,
+            "openhuman.socket_connect" => self.socket_connect(parse_secret(params)?).await,
             "openhuman.socket_disconnect" => {
                 self.core().await?.disconnect().await;
                 self.snapshot().await
@@ -238,7 +242,10 @@ impl Dispatcher {
         self.shared.stop.cancel();
         self.shared.watchers.close();
         self.shared.watchers.wait().await;
-        if let Some(core) = self.shared.core.lock().await.take() {
+        // An opening under way is waited for: nothing may be left open behind a closed dispatcher.
+        let _one_at_a_time = self.shared.opening.lock().await;
+        let core = self.shared.core.lock().await.take();
+        if let Some(core) = core {
             core.close().await;
         }
     }
@@ -296,8 +303,13 @@ impl Dispatcher {
 
     async fn open(&self, params: PasswordParams, create: bool) -> Result<Value, RpcError> {
         let options = self.shared.options.clone();
-        let mut slot = self.shared.core.lock().await;
-        if slot.is_none() {
+        let _one_at_a_time = self.shared.opening.lock().await;
+        if self.core().await.is_ok() {
+            // Whoever unlocks an open vault may be shown it, and its password is not asked for: there is one user.
+            if create {
+                return Err(RpcError::failed("there is a vault already, and it is open"));
+            }
+        } else {
             let password = Password::from(params.password);
             let home = options.home.clone();
             let vault = tokio::task::spawn_blocking(move || {
@@ -317,9 +329,8 @@ impl Dispatcher {
                 .build()
                 .await?;
             self.watch(&core);
-            *slot = Some(core);
+            *self.shared.core.lock().await = Some(core);
         }
-        drop(slot);
         self.publish(json!({ "type": "vault.status", "status": "unlocked" }));
         self.snapshot().await
     }
@@ -380,16 +391,17 @@ impl Dispatcher {
         {
             earlier.cancel();
         }
-        let shared = self.shared.clone();
-        let events = core.chat(thread.clone(), params.message, Route::Auto, cancel);
+        let ended = TurnEnded {
+            shared: self.shared.clone(),
+            thread: thread.clone(),
+            number,
+        };
+        let events = core.chat(thread, params.message, Route::Auto, cancel);
         Ok(Box::pin(events.map(move |event| {
-            if event.is_last() {
-                shared.ended(&thread, number);
-            }
             let mut event = serde_json::to_value(event).unwrap_or_else(|error| {
                 json!({ "type": "chat.error", "message": error.to_string(), "error_type": "inference" })
             });
-            event["thread_id"] = Value::from(thread.clone());
+            event["thread_id"] = Value::from(ended.thread.clone());
             event
         })))
     }
@@ -481,4 +493,24 @@ fn parse<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
     let params = if params.is_null() { json!({}) } else { params };
     serde_json::from_value(params)
         .map_err(|error| RpcError::params(format!("the parameters do not fit: {error}")))
+}
+
+/// As [`parse`], for parameters with a secret in them: the reason would quote a value of a wrong type.
+fn parse_secret<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
+    parse(params).map_err(|_| {
+        RpcError::params("the parameters do not fit: give each as a string, under its name, and no others")
+    })
+}
+
+/// Forgets a turn when its stream is read to the end or dropped.
+struct TurnEnded {
+    shared: Arc<Shared>,
+    thread: String,
+    number: u64,
+}
+
+impl Drop for TurnEnded {
+    fn drop(&mut self) {
+        self.shared.ended(&self.thread, self.number);
+    }
 }

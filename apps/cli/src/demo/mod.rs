@@ -43,7 +43,9 @@ pub(crate) async fn run(global: &Global, demo: Demo) -> Result<(), Failure> {
     if timeline.finish(&answer, failure.as_ref())? {
         return Ok(());
     }
-    Err(Failure::shown(failure.map_or(Code::Failed, |failure| failure.code)))
+    Err(Failure::shown(
+        failure.map_or(Code::Failed, |failure| failure.code),
+    ))
 }
 
 /// The acts in their order. The temporary home is deleted at the end, whatever happens.

@@ -102,11 +102,17 @@ pub(crate) struct Skilled {
 
 impl Skilled {
     pub(crate) async fn prepare(broken: Option<Breakable>) -> Result<Self, Failure> {
-        let dir = tempfile::Builder::new().prefix("openhuman-demo-").tempdir().map_err(|error| {
-            let folder = std::env::temp_dir();
-            let message = format!("cannot make a temporary home in {}: {error}; set TMPDIR to a folder of yours", folder.display());
-            Failure::new(Code::Unavailable, message)
-        })?;
+        let dir = tempfile::Builder::new()
+            .prefix("openhuman-demo-")
+            .tempdir()
+            .map_err(|error| {
+                let folder = std::env::temp_dir();
+                let message = format!(
+                    "cannot make a temporary home in {}: {error}; set TMPDIR to a folder of yours",
+                    folder.display()
+                );
+                Failure::new(Code::Unavailable, message)
+            })?;
         let prices = PriceServer::start(random()?).await?;
         assets::write_skills(&Home::at(dir.path().join("home")).skills_dir(), |skill, code| {
             spoiled(broken, skill, code)
@@ -552,7 +558,9 @@ fn searched(found: &Search) -> String {
 fn show(event: &ChatEvent) -> Result<(), Failure> {
     match event {
         ChatEvent::Delta { delta } => output::piece(&clean(delta)),
-        ChatEvent::ToolCall { name, args, .. } => line(format_args!("  {TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}")),
+        ChatEvent::ToolCall { name, args, .. } => {
+            line(format_args!("  {TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}"))
+        }
         ChatEvent::ToolResult { output, .. } => line(format_args!("  {DIM}{}{DIM:#}", preview(output))),
         ChatEvent::Notice { message } => line(format_args!("  {message}")),
         _ => Ok(()),

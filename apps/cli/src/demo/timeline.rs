@@ -46,12 +46,20 @@ impl Timeline {
     /// The step that began when the last one ended is done.
     pub(crate) fn step(&mut self, name: &'static str, detail: impl Into<String>) -> Result<(), Failure> {
         let millis = millis(self.step_started.elapsed());
-        let step = Step { name, millis, detail: detail.into() };
+        let step = Step {
+            name,
+            millis,
+            detail: detail.into(),
+        };
         if self.as_json {
             output::json(&step.as_json())?;
         } else {
             let detail = folded(&step.detail, 26);
-            line(format_args!("{GOOD}●{GOOD:#} {DIM}{:>9}{DIM:#}  {:<10}  {detail}", duration(millis), step.name))?;
+            line(format_args!(
+                "{GOOD}●{GOOD:#} {DIM}{:>9}{DIM:#}  {:<10}  {detail}",
+                duration(millis),
+                step.name
+            ))?;
         }
         self.steps.push(step);
         self.step_started = Instant::now();
@@ -68,7 +76,11 @@ impl Timeline {
         if self.as_json {
             output::json(&json!({ "check": question, "passed": passed, "detail": detail }))?;
         }
-        self.checks.push(Check { question, passed, detail });
+        self.checks.push(Check {
+            question,
+            passed,
+            detail,
+        });
         Ok(())
     }
 
@@ -79,7 +91,8 @@ impl Timeline {
         if self.as_json {
             let steps: Vec<Value> = self.steps.iter().map(Step::as_json).collect();
             let checks: Vec<Value> = self.checks.iter().map(Check::as_json).collect();
-            let mut last = json!({ "ok": ok, "steps": steps, "checks": checks, "answer": answer, "ms": total });
+            let mut last =
+                json!({ "ok": ok, "steps": steps, "checks": checks, "answer": answer, "ms": total });
             if let Some(failure) = failure {
                 last["error"] = Value::from(failure.to_string());
             }
@@ -90,7 +103,11 @@ impl Timeline {
             line(format_args!("\n{BOLD}Checks{BOLD:#}"))?;
         }
         for check in &self.checks {
-            let (style, mark) = if check.passed { (GOOD, "✔") } else { (ERROR, "✘") };
+            let (style, mark) = if check.passed {
+                (GOOD, "✔")
+            } else {
+                (ERROR, "✘")
+            };
             let question = folded(check.question, 4);
             line(format_args!("  {style}{mark}{style:#} {question}"))?;
             if !check.detail.is_empty() {
@@ -104,7 +121,9 @@ impl Timeline {
             let passed = self.checks.iter().filter(|check| check.passed).count();
             let style = if ok { GOOD } else { ERROR };
             let (all, total) = (self.checks.len(), duration(total));
-            line(format_args!("\n{style}{passed} of {all} checks passed{style:#} in {total}."))?;
+            line(format_args!(
+                "\n{style}{passed} of {all} checks passed{style:#} in {total}."
+            ))?;
         }
         Ok(ok)
     }

@@ -53,7 +53,7 @@ impl SocketLink {
             report,
             hub: sender,
             ready_by: None,
-            connected: false,
+            connected: None,
         };
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -91,7 +91,8 @@ struct Pump {
     report: StatusReporter,
     hub: mpsc::Sender<LinkEvent>,
     ready_by: Option<Instant>,
-    connected: bool,
+    /// The id of the connection, while there is one.
+    connected: Option<String>,
 }
 
 impl Pump {
@@ -101,6 +102,8 @@ impl Pump {
         loop {
             let ready_by = self.ready_by;
             let going_on = tokio::select! {
+                // The state is published before the first event of a connection, and has to be seen before it.
+                biased;
                 changed = states.changed() => match changed {
                     Ok(()) => {
                         let state = states.borrow_and_update().clone();
@@ -121,11 +124,17 @@ impl Pump {
     }
 
     async fn state(&mut self, state: &State) -> bool {
-        let was_connected = std::mem::replace(&mut self.connected, matches!(state, State::Connected { .. }));
-        // A connection that is new, or was replaced while nobody looked, has to be told everything again.
-        self.ready_by = self.connected.then(|| Instant::now() + READY_WITHIN);
+        let connected = match state {
+            State::Connected { sid } => Some(sid.clone()),
+            _ => None,
+        };
+        // A connection that was replaced while nobody looked was lost as well.
+        let lost = self.connected.is_some() && self.connected != connected;
+        // A connection that is new has to be told everything again.
+        self.ready_by = connected.is_some().then(|| Instant::now() + READY_WITHIN);
+        self.connected = connected;
         self.report.status.send_replace(SocketStatus::from(state));
-        if was_connected && !self.connected {
+        if lost {
             let _ = self.report.chat.send(BackendEvent::Lost);
             return self.hub.send(LinkEvent::Lost).await.is_ok();
         }

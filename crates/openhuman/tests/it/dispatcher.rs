@@ -190,3 +190,21 @@ async fn mistakes_have_the_standard_codes() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_state_can_be_asked_for_while_the_vault_is_being_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let rpc = dispatcher(dir.path());
+    let params = json!({ "password": "long enough" });
+    let mut making = std::pin::pin!(rpc.call("openhuman.vault_create", params.clone()));
+    assert!(futures_util::poll!(making.as_mut()).is_pending());
+    let snapshot = std::pin::pin!(rpc.call("openhuman.app_state_snapshot", Value::Null));
+    let std::task::Poll::Ready(snapshot) = futures_util::poll!(snapshot) else {
+        panic!("the state has to wait for the vault");
+    };
+    assert_eq!(snapshot.unwrap()["socket"]["status"], "disconnected");
+    assert_eq!(making.await.unwrap()["vault"], "unlocked");
+    let again = rpc.call("openhuman.vault_create", params).await.unwrap_err();
+    assert!(again.message.contains("already"), "{again}");
+    rpc.close().await;
+}

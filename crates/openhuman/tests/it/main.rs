@@ -1,5 +1,6 @@
 //! The core as a front end uses it.
 
+mod backend;
 mod dispatcher;
 mod storage;
 mod turns;
