@@ -19,7 +19,7 @@ const LONGEST_INPUT: u64 = 1024 * 1024;
 const PREVIEW: usize = 160;
 
 pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
-    let prompt = prompt(ask.prompt.join(" "), global.password_fd == Some(0))?;
+    let prompt = prompt(&ask.prompt.join(" "), global.password_fd == Some(0))?;
     let login = session::login(&ask.backend)?;
     let core = session::core(global).await?;
     let thread = match ask.thread {
@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
 }
 
 /// The words of the command line, and what is piped in. Standard input that carried the password is not read again.
-fn prompt(words: String, stdin_is_taken: bool) -> Result<String, Failure> {
+fn prompt(words: &str, stdin_is_taken: bool) -> Result<String, Failure> {
     let mut piped = String::new();
     if !stdin_is_taken && !io::stdin().is_terminal() {
         let read = io::stdin()
@@ -78,7 +78,7 @@ pub(crate) async fn answer(
     as_json: bool,
 ) -> Result<(), Failure> {
     let cancel = CancellationToken::new();
-    let mut events = core.chat(thread, prompt, route, cancel.clone());
+    let mut events = core.chat(thread, prompt, route, &cancel);
     let mut printed = String::new();
     loop {
         let event = tokio::select! {
@@ -135,7 +135,7 @@ fn show(event: &ChatEvent, printed: &mut String) -> Result<(), Failure> {
         ChatEvent::Notice { message } => anstream::eprintln!("{ERROR}note:{ERROR:#} {message}"),
         // A model that does not stream has printed nothing yet.
         ChatEvent::Done { answer } if printed.is_empty() => {
-            output::piece(&format!("{}\n", output::clean(answer)))?
+            output::piece(&format!("{}\n", output::clean(answer)))?;
         }
         ChatEvent::Done { .. } => output::piece("\n")?,
         ChatEvent::Error { .. } if !printed.is_empty() => output::piece("\n")?,

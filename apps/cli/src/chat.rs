@@ -44,7 +44,7 @@ fn greet(core: &Core, route: Route) {
     let (model, configured) = core.model();
     match (route, configured) {
         (Route::Backend, _) => {
-            anstream::eprintln!("{BOLD}OpenHuman{BOLD:#} {DIM}with the backend's model{DIM:#}")
+            anstream::eprintln!("{BOLD}OpenHuman{BOLD:#} {DIM}with the backend's model{DIM:#}");
         }
         (_, true) => anstream::eprintln!("{BOLD}OpenHuman{BOLD:#} {DIM}with {model}{DIM:#}"),
         (_, false) => anstream::eprintln!(

@@ -138,7 +138,7 @@ impl Core {
         thread: impl Into<String>,
         prompt: impl Into<String>,
         route: Route,
-        cancel: CancellationToken,
+        cancel: &CancellationToken,
     ) -> BoxStream<'static, ChatEvent> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let cancel = cancel.child_token();

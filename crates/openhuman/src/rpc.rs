@@ -275,7 +275,7 @@ impl Dispatcher {
                 "version": env!("CARGO_PKG_VERSION"),
             }));
         };
-        let stats = core.with_memory(|memory| memory.stats()).await?;
+        let stats = core.with_memory(openhuman_memory::Memory::stats).await?;
         let socket = core.socket().borrow().clone();
         let (name, configured) = core.model();
         Ok(json!({
@@ -396,7 +396,7 @@ impl Dispatcher {
             thread: thread.clone(),
             number,
         };
-        let events = core.chat(thread, params.message, Route::Auto, cancel);
+        let events = core.chat(thread, params.message, Route::Auto, &cancel);
         Ok(Box::pin(events.map(move |event| {
             let mut event = serde_json::to_value(event).unwrap_or_else(|error| {
                 json!({ "type": "chat.error", "message": error.to_string(), "error_type": "inference" })

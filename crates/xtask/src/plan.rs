@@ -64,7 +64,7 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
     vec![
         Step::programs("lints", 40, vec![cargo(workspace, &clippy)]),
         Step::programs("test fixtures: packages", 15, fixtures(workspace)),
-        Step::programs("tests", 60, vec![cargo(workspace, &tests)]),
+        Step::programs("tests", 60, vec![thorough(workspace, cargo(workspace, &tests))]),
         Step::programs(
             "doc-tests",
             30,
@@ -90,13 +90,29 @@ fn fixtures(workspace: &Workspace) -> Vec<Invocation> {
         .collect()
 }
 
+/// Here nothing may skip itself because a peer is missing: the steps before have installed them all.
+fn thorough(workspace: &Workspace, tests: Invocation) -> Invocation {
+    let python = python_program(workspace, "python").display().to_string();
+    tests
+        .with_environment("OPENHUMAN_REQUIRE_NODE", "1")
+        .with_environment("OPENHUMAN_REQUIRE_READER", "1")
+        .with_environment("OPENHUMAN_PYTHON", python)
+}
+
+/// A program of the virtual environment.
+fn python_program(workspace: &Workspace, name: &str) -> PathBuf {
+    let folder = workspace
+        .output("python")
+        .join(if cfg!(windows) { "Scripts" } else { "bin" });
+    folder.join(name)
+}
+
 /// Tools from the Python package index live in a virtual environment under the target folder.
 fn python_tools(workspace: &Workspace) -> Vec<Invocation> {
     let root = workspace.root();
     let environment = workspace.output("python");
-    let folder = environment.join(if cfg!(windows) { "Scripts" } else { "bin" });
     let text = |path: PathBuf| path.display().to_string();
-    let program = |name: &str| text(folder.join(name));
+    let program = |name: &str| text(python_program(workspace, name));
     let requirements = text(root.join("crates/xtask/python-tools.txt"));
     vec![
         Invocation::new(

@@ -325,7 +325,7 @@ impl Scene {
         if !as_json {
             line(format_args!("\n{BOLD}> {PROMPT}{BOLD:#}"))?;
         }
-        let mut events = core.chat("demo", PROMPT, Route::Backend, CancellationToken::new());
+        let mut events = core.chat("demo", PROMPT, Route::Backend, &CancellationToken::new());
         let (mut answer, mut called, mut pieces) = (None, Vec::new(), 0);
         while let Some(event) = events.next().await {
             if !as_json {

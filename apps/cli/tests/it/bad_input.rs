@@ -286,10 +286,10 @@ impl Backend {
 #[cfg(unix)]
 impl Drop for Backend {
     fn drop(&mut self) {
-        if let Some(killer) = self.killer.take() {
-            if !std::thread::panicking() {
-                killer.join().unwrap();
-            }
+        if let Some(killer) = self.killer.take()
+            && !std::thread::panicking()
+        {
+            killer.join().unwrap();
         }
     }
 }

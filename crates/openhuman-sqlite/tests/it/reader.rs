@@ -5,16 +5,20 @@ use openhuman_sqlite::rusqlite::Connection;
 
 use crate::{Home, integrity, key};
 
-/// A Python with the package the reader needs. Without one the test says so; where
-/// `OPENHUMAN_REQUIRE_READER` is set, it fails.
-fn python() -> Option<&'static str> {
-    let works = |python: &&str| {
+/// A Python with the package the reader needs: the one of `OPENHUMAN_PYTHON`, else the system's. Without one the test
+/// says so; where `OPENHUMAN_REQUIRE_READER` is set, it fails.
+fn python() -> Option<String> {
+    let works = |python: &String| {
         Command::new(python)
             .args(["-c", "import cryptography"])
             .output()
             .is_ok_and(|output| output.status.success())
     };
-    let found = ["python3", "python"].into_iter().find(works);
+    let named = std::env::var("OPENHUMAN_PYTHON").ok();
+    let found = named
+        .into_iter()
+        .chain(["python3".to_owned(), "python".to_owned()])
+        .find(works);
     if found.is_none() {
         assert!(
             std::env::var_os("OPENHUMAN_REQUIRE_READER").is_none(),
@@ -63,7 +67,7 @@ fn an_independent_reader_agrees_about_the_format() {
                 .unwrap();
         }
         transaction.commit().unwrap();
-        read(python, &home.path(), &key_hex, &copy).unwrap();
+        read(&python, &home.path(), &key_hex, &copy).unwrap();
         let plain = Connection::open(&copy).unwrap();
         assert_eq!(integrity(&plain), "ok", "round {round}, with a log");
         let sum = "SELECT group_concat(id || x) FROM (SELECT * FROM t ORDER BY id)";
@@ -77,7 +81,7 @@ fn an_independent_reader_agrees_about_the_format() {
         std::fs::remove_file(&copy).unwrap();
     }
     connection.close().unwrap();
-    read(python, &home.path(), &key_hex, &copy).unwrap();
+    read(&python, &home.path(), &key_hex, &copy).unwrap();
     assert_eq!(
         integrity(&Connection::open(&copy).unwrap()),
         "ok",
@@ -86,7 +90,7 @@ fn an_independent_reader_agrees_about_the_format() {
 
     let other = home.dir().join("other.db");
     assert!(
-        read(python, &home.path(), &"00".repeat(32), &other)
+        read(&python, &home.path(), &"00".repeat(32), &other)
             .unwrap_err()
             .contains("wrong key")
     );
@@ -94,7 +98,7 @@ fn an_independent_reader_agrees_about_the_format() {
     bytes[4096 + 7] ^= 1;
     std::fs::write(home.path(), bytes).unwrap();
     assert!(
-        read(python, &home.path(), &key_hex, &other)
+        read(&python, &home.path(), &key_hex, &other)
             .unwrap_err()
             .contains("page 2")
     );

@@ -66,13 +66,13 @@ async fn a_second_question_is_answered_although_the_first_one_still_talks() {
     };
 
     let stop = CancellationToken::new();
-    let first = core.chat("t", "first", Route::Backend, stop.clone());
+    let first = core.chat("t", "first", Route::Backend, &stop.clone());
     let first = tokio::spawn(first.collect::<Vec<_>>());
     until(&mut events, "chat:start").await;
     say("chat_accepted", "1", json!({}));
     say("chat_delta", "1", json!({ "delta": "of the first" }));
 
-    let second = core.chat("t", "second", Route::Backend, CancellationToken::new());
+    let second = core.chat("t", "second", Route::Backend, &CancellationToken::new());
     let second = tokio::spawn(second.collect::<Vec<_>>());
     until(&mut events, "chat:start").await;
     say("chat_delta", "1", json!({ "delta": "late words" }));
@@ -114,7 +114,7 @@ async fn a_turn_ends_when_the_user_disconnects() {
             .await
             .unwrap();
         let (_socket, mut events) = connections.recv().await.unwrap();
-        let turn = core.chat("t", "hello", Route::Backend, CancellationToken::new());
+        let turn = core.chat("t", "hello", Route::Backend, &CancellationToken::new());
         let turn = tokio::spawn(turn.collect::<Vec<_>>());
         until(&mut events, "chat:start").await;
         core.disconnect().await;
@@ -140,7 +140,7 @@ async fn disconnecting_ends_an_attempt_that_hangs_and_a_chat_need_not_wait_for_i
         }
     });
     let _stuck = listener.accept().await.unwrap();
-    let chat = core.chat("t", "hello", Route::Auto, CancellationToken::new());
+    let chat = core.chat("t", "hello", Route::Auto, &CancellationToken::new());
     let said = tokio::time::timeout(Duration::from_secs(10), chat.collect::<Vec<_>>()).await;
     assert!(said.unwrap().last().unwrap().is_last());
     tokio::time::timeout(Duration::from_secs(10), core.disconnect())

@@ -27,7 +27,7 @@ async fn core_with(dir: &std::path::Path, script: Script) -> (Core, MockServer) 
 }
 
 async fn ask(core: &Core, thread: &str, prompt: &str) -> Vec<ChatEvent> {
-    core.chat(thread, prompt, Route::Local, CancellationToken::new())
+    core.chat(thread, prompt, Route::Local, &CancellationToken::new())
         .collect()
         .await
 }
@@ -112,7 +112,7 @@ async fn a_cancelled_turn_ends_with_one_event() {
         .await
         .unwrap();
     let cancel = CancellationToken::new();
-    let mut events = core.chat("one", "slow", Route::Local, cancel.clone());
+    let mut events = core.chat("one", "slow", Route::Local, &cancel);
     assert!(matches!(events.next().await, Some(ChatEvent::Recall { .. })));
     cancel.cancel();
     let rest: Vec<ChatEvent> = events.collect().await;
