@@ -98,7 +98,11 @@ async fn price(State(prices): State<Prices>, Path(symbol): Path<String>) -> (Sta
 fn vary(cents: u64, variation: u32) -> u64 {
     let steps = u64::from(variation % 2001);
     let moved = cents * (9000 + steps) / 10_000;
-    if moved.is_multiple_of(10) { moved + 1 } else { moved }
+    if moved.is_multiple_of(10) {
+        moved + 1
+    } else {
+        moved
+    }
 }
 
 fn decimal(cents: u64) -> String {

@@ -9,6 +9,9 @@ use crate::exit::Failure;
 use crate::output::{self, line};
 use crate::style::{BOLD, DIM, ERROR, GOOD};
 
+/// The width of the questions' column.
+const QUESTION: usize = 63;
+
 /// One finished step.
 struct Step {
     name: &'static str,
@@ -108,10 +111,20 @@ impl Timeline {
             } else {
                 (ERROR, "✘")
             };
-            let question = folded(check.question, 4);
-            line(format_args!("  {style}{mark}{style:#} {question}"))?;
-            if !check.detail.is_empty() {
-                line(format_args!("    {DIM}{}{DIM:#}", folded(&check.detail, 4)))?;
+            let beside = 4 + QUESTION + 2 + check.detail.chars().count();
+            if check.detail.is_empty() || beside > terminal_width().unwrap_or(usize::MAX) {
+                line(format_args!(
+                    "  {style}{mark}{style:#} {}",
+                    folded(check.question, 4)
+                ))?;
+                if !check.detail.is_empty() {
+                    line(format_args!("    {DIM}{}{DIM:#}", folded(&check.detail, 4)))?;
+                }
+            } else {
+                let (question, detail) = (check.question, &check.detail);
+                line(format_args!(
+                    "  {style}{mark}{style:#} {question:<QUESTION$}  {DIM}{detail}{DIM:#}"
+                ))?;
             }
         }
         if let Some(failure) = failure {

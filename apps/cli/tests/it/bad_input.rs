@@ -129,7 +129,17 @@ fn a_skill_that_cannot_start() {
     let sandbox = with_memory();
     let skills = sandbox.skill("broken", "this is not JavaScript");
     let ended = sandbox.run(&["skills", "list", "--skills-dir", skills.to_str().unwrap()]);
-    ended.fails(1, &["broken"]);
+    ended.fails(1, &[]);
+    // It is listed with its error, once.
+    assert!(
+        ended.stdout.contains("broken") && ended.stdout.contains("expecting"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(
+        ended.stdout.matches("did not start").count() + ended.stderr.matches("did not start").count(),
+        1
+    );
     assert_memory_is_there(&sandbox);
 }
 
