@@ -414,8 +414,12 @@ pub enum RecordError {
         /// The file.
         path: PathBuf,
     },
-    /// Written by a newer program.
-    #[error("{} has record format {version}, this program reads format {VERSION}; use a newer version", path.display())]
+    /// Damaged at its first byte, or written by a newer program.
+    #[error(
+        "{} is damaged, or written by a newer version of this program (record format {version}, this one reads \
+         format {VERSION}); restore it from a backup, or use the newer version",
+        path.display()
+    )]
     UnknownVersion {
         /// The record file.
         path: PathBuf,

@@ -11,12 +11,12 @@ use crate::seal::SealError;
 #[non_exhaustive]
 pub enum VaultError {
     /// No password slot opens with this password.
-    #[error("the password is wrong; try again, or unlock with the key store if it was remembered there")]
+    #[error("the password is wrong")]
     WrongPassword,
     /// The key is right, but the header is not the one that was written.
     #[error(
-        "the vault header was changed since it was written; restore vault.ohv from a copy, for instance from \
-         vault.ohv.bak beside it"
+        "the vault header vault.ohv was changed since it was written, and vault.ohv.bak beside it cannot replace it; \
+         restore vault.ohv from a backup"
     )]
     HeaderTampered,
     /// There is no vault here.
@@ -31,16 +31,21 @@ pub enum VaultError {
         /// The directory.
         path: PathBuf,
     },
-    /// The header or the secrets file cannot be read as one.
-    #[error("{} is damaged ({reason}); restore it from a copy", path.display())]
+    /// The header or the secrets file cannot be read as one. For the header this means that its copy
+    /// `vault.ohv.bak` cannot replace it.
+    #[error("{} is damaged ({reason}); restore it from a backup", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What does not fit.
         reason: &'static str,
     },
-    /// Written by a newer program.
-    #[error("{} has format {version}, this program reads format 1; use a newer version", path.display())]
+    /// Damaged at its first byte, or written by a newer program.
+    #[error(
+        "{} is damaged, or written by a newer version of this program (format {version}, this one reads format 1); \
+         restore it from a backup, or use the newer version",
+        path.display()
+    )]
     UnknownVersion {
         /// The file.
         path: PathBuf,
@@ -51,7 +56,7 @@ pub enum VaultError {
     #[error(
         "the password parameters ({} KiB, {} passes, {} lanes) are outside what is accepted ({} to {} KiB, at most \
          {} passes and {} lanes); choose others, or, if they came from a vault, its header was changed: restore \
-         vault.ohv from a copy",
+         vault.ohv from a backup",
         params.memory_kib, params.passes, params.lanes, Argon2Params::FLOOR.memory_kib,
         Argon2Params::CEILING.memory_kib, Argon2Params::CEILING.passes, Argon2Params::CEILING.lanes
     )]
@@ -75,17 +80,17 @@ pub enum VaultError {
         limit: usize,
     },
     /// The vault has no slot for a key store.
-    #[error("this vault is not remembered in a key store; unlock it with the password")]
+    #[error("this vault is not remembered in the keychain; unlock it with the password")]
     NotRemembered,
     /// The vault was remembered, but the key store says it has no such entry. Some stores answer this way while
     /// they are locked.
     #[error(
-        "the key store has no entry for this vault; unlock the key store, or unlock the vault with the password"
+        "the keychain has no entry for this vault; unlock the keychain, or unlock the vault with the password"
     )]
     KeyStoreEntryMissing,
     /// The entry in the key store belongs to another key.
     #[error(
-        "the key in the key store does not open this vault; unlock it with the password and remember it again"
+        "the key in the keychain does not open this vault; unlock it with the password and remember it again"
     )]
     WrongKeyInStore,
     /// A name for a secret or sealed value that is empty or too long.
@@ -105,7 +110,7 @@ pub enum VaultError {
         limit: usize,
     },
     /// The secrets file does not authenticate.
-    #[error("the secrets file {} was changed since it was written; restore it from a copy", path.display())]
+    #[error("the secrets file {} was changed since it was written; restore it from a backup", path.display())]
     SecretsTampered {
         /// The file.
         path: PathBuf,
@@ -119,6 +124,17 @@ pub enum VaultError {
     /// No randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// Nobody can say whether there is a vault here.
+    #[error(
+        "cannot tell whether {} holds a vault ({source}); allow this user to read the directory, or choose another",
+        path.display()
+    )]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The file system failed.
     #[error("cannot use {}: {source}", path.display())]
     Io {

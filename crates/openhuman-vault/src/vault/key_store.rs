@@ -34,33 +34,33 @@ pub trait KeyStore: Send + Sync {
 #[non_exhaustive]
 pub enum KeyStoreError {
     /// The store is there but locked.
-    #[error("the key store is locked ({reason}); unlock it and try again")]
+    #[error("the keychain is locked ({reason}); unlock it and try again")]
     Locked {
         /// What the store said.
         reason: String,
     },
     /// There is no store on this machine, or it cannot be reached.
-    #[error("no key store is available ({reason}); use the password instead")]
+    #[error("no keychain is available ({reason}); use the password instead")]
     Unavailable {
         /// What the platform said.
         reason: String,
     },
     /// The user or the platform refused access.
-    #[error("access to the key store was denied ({reason}); allow it, or use the password instead")]
+    #[error("access to the keychain was denied ({reason}); allow it, or use the password instead")]
     Denied {
         /// What the store said.
         reason: String,
     },
     /// The entry is not a key of this program.
     #[error(
-        "the entry {account} in the key store is not a key of 32 bytes; remove it and remember the vault again"
+        "the entry {account} in the keychain is not a key of 32 bytes; remove it and remember the vault again"
     )]
     BadEntry {
         /// The account asked for.
         account: String,
     },
     /// Anything else the store reported.
-    #[error("the key store failed ({reason}); use the password instead")]
+    #[error("the keychain failed ({reason}); use the password instead")]
     Other {
         /// What the store said.
         reason: String,

@@ -1,5 +1,6 @@
 mod error;
 mod header;
+mod header_file;
 mod key_store;
 #[cfg(feature = "keychain")]
 mod keychain;
@@ -15,7 +16,8 @@ use zeroize::Zeroizing;
 
 pub use self::error::VaultError;
 use self::error::io_at;
-use self::header::{Header, MAX_HEADER, Slot};
+use self::header::{Header, Slot};
+use self::header_file::HEADER_FILE;
 pub use self::key_store::{KeyStore, KeyStoreError, MemoryKeyStore};
 #[cfg(feature = "keychain")]
 pub use self::keychain::KeychainStore;
@@ -25,7 +27,6 @@ use crate::files;
 use crate::key::{Key, random};
 use crate::seal::{Backend, SealError, Sealer};
 
-const HEADER_FILE: &str = "vault.ohv";
 const SECRETS_FILE: &str = "secrets.ohv";
 const LOCK_FILE: &str = "vault.lock";
 const SEALED_VERSION: u8 = 1;
@@ -68,28 +69,33 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Whether `dir` holds a vault.
+    /// Whether `dir` holds a vault, as far as this user may know: `false` also when the directory may not be
+    /// read. Before creating a vault, ask [`Vault::try_exists`].
     pub fn exists(dir: &Path) -> bool {
-        let header = dir.join(HEADER_FILE);
-        header.exists() || backup(&header).exists()
+        Vault::try_exists(dir).unwrap_or(false)
+    }
+
+    /// Whether `dir` holds a vault: its header, or the copy of it. A directory that is not there holds none.
+    ///
+    /// # Errors
+    /// [`VaultError::Unreadable`] when the operating system does not say, for instance because this user may not
+    /// read the directory.
+    pub fn try_exists(dir: &Path) -> Result<bool, VaultError> {
+        header_file::try_exists(dir)
     }
 
     /// Creates a vault with a new random key, and the directory if it is missing.
     ///
     /// # Errors
     /// [`VaultError::AlreadyExists`], [`VaultError::EmptyPassword`], [`VaultError::UnsafeParameters`],
-    /// [`VaultError::OutOfMemory`], [`VaultError::Random`] and [`VaultError::Io`].
+    /// [`VaultError::OutOfMemory`], [`VaultError::Random`], [`VaultError::Unreadable`] and [`VaultError::Io`].
     pub fn create(dir: &Path, password: &Password, options: &VaultOptions) -> Result<Vault, VaultError> {
         options.argon2.check()?;
         create_dir(dir).map_err(io_at(dir))?;
         let lock = lock(dir)?;
-        let header = dir.join(HEADER_FILE);
-        let files = [backup(&header), header];
-        for path in &files {
-            // An error is not an answer: what cannot be looked at now must not be replaced.
-            if path.try_exists().map_err(io_at(path))? {
-                return Err(VaultError::AlreadyExists { path: dir.to_owned() });
-            }
+        // An error is not an answer: what cannot be looked at now must not be replaced.
+        if Vault::try_exists(dir)? {
+            return Err(VaultError::AlreadyExists { path: dir.to_owned() });
         }
         let key = Key::generate()?;
         let id = random()?;
@@ -103,7 +109,8 @@ impl Vault {
         let mut vault = Vault::assemble(dir, key, header);
         if let Err(error) = vault.write_header(&lock) {
             // Nothing is sealed under this key yet. The first error is the one to report.
-            for path in &files {
+            let header = dir.join(HEADER_FILE);
+            for path in [&header_file::copy_of(&header), &header] {
                 let _ = std::fs::remove_file(path);
             }
             return Err(error);
@@ -113,24 +120,33 @@ impl Vault {
 
     /// Opens the vault with its password. Takes as long as the password parameters say, about half a second.
     ///
+    /// When `vault.ohv` is damaged and its copy `vault.ohv.bak` opens with the same password, the copy is used and
+    /// put in its place, and the damaged file is kept as `vault.ohv.damaged`; a warning is logged. A copy from
+    /// before the last change of a password is not used. A wrong password changes nothing.
+    ///
     /// # Errors
     /// [`VaultError::WrongPassword`], [`VaultError::HeaderTampered`], [`VaultError::NotFound`],
     /// [`VaultError::Damaged`], [`VaultError::UnknownVersion`], [`VaultError::UnsafeParameters`] (before any
     /// work is done), [`VaultError::OutOfMemory`] and [`VaultError::Io`].
     pub fn open(dir: &Path, password: &Password) -> Result<Vault, VaultError> {
-        let (header, bytes) = read_header(dir)?;
-        let copy = backup(&dir.join(HEADER_FILE));
-        // A bit that rotted in a key slot looks like a wrong password; the copy can tell the two apart.
-        let other = read_header_file(&copy).ok().filter(|(_, other)| *other != bytes);
-        for (header, bytes) in std::iter::once((header, bytes)).chain(other) {
-            for slot in &header.slots {
+        let found = header_file::unlock(dir, |header, tried| {
+            // The same slot of the same vault would not open the second time either.
+            let fresh = |slot: &&Slot| {
+                !tried.is_some_and(|tried| tried.id == header.id && tried.slots.contains(slot))
+            };
+            let most = if tried.is_some() { 1 } else { usize::MAX };
+            let slots = header
+                .slots
+                .iter()
+                .filter(|slot| matches!(slot, Slot::Password { .. }));
+            for slot in slots.filter(fresh).take(most) {
                 if let Some(key) = slot.open_with_password(&header.id, password)? {
-                    header.verify(&key, &bytes)?;
-                    return Ok(Vault::assemble(dir, key, header));
+                    return Ok(key);
                 }
             }
-        }
-        Err(VaultError::WrongPassword)
+            Err(VaultError::WrongPassword)
+        })?;
+        Ok(Vault::assemble(dir, found.key, found.header))
     }
 
     /// Opens the vault with the key that [`Vault::remember_in`] left in `store`. Fast: no Argon2id.
@@ -140,24 +156,24 @@ impl Vault {
     /// [`VaultError::KeyStoreEntryMissing`] when it has one but the store knows no key (or is locked and does
     /// not say so), [`VaultError::WrongKeyInStore`], [`VaultError::KeyStore`]; otherwise as [`Vault::open`].
     pub fn open_from_key_store(dir: &Path, store: &dyn KeyStore) -> Result<Vault, VaultError> {
-        let (header, bytes) = read_header(dir)?;
-        let mut failure = VaultError::NotRemembered;
-        for slot in &header.slots {
-            let Slot::KeyStore { account, .. } = slot else {
-                continue;
-            };
-            let Some(wrapping) = store.get(account)? else {
-                failure = VaultError::KeyStoreEntryMissing;
-                continue;
-            };
-            let Some(key) = slot.open_with_key(&header.id, &wrapping) else {
-                failure = VaultError::WrongKeyInStore;
-                continue;
-            };
-            header.verify(&key, &bytes)?;
-            return Ok(Vault::assemble(dir, key, header));
-        }
-        Err(failure)
+        let found = header_file::unlock(dir, |header, _| {
+            let mut failure = VaultError::NotRemembered;
+            for slot in &header.slots {
+                let Slot::KeyStore { account, .. } = slot else {
+                    continue;
+                };
+                let Some(wrapping) = store.get(account)? else {
+                    failure = VaultError::KeyStoreEntryMissing;
+                    continue;
+                };
+                match slot.open_with_key(&header.id, &wrapping) {
+                    Some(key) => return Ok(key),
+                    None => failure = VaultError::WrongKeyInStore,
+                }
+            }
+            Err(failure)
+        })?;
+        Ok(Vault::assemble(dir, found.key, found.header))
     }
 
     /// Puts a new random wrapping key into `store` and adds the slot it opens; replaces an earlier one.
@@ -388,34 +404,22 @@ impl Vault {
         change: impl FnOnce(&mut Header) -> Result<(), VaultError>,
     ) -> Result<(), VaultError> {
         let lock = lock(&self.dir)?;
-        let (mut header, bytes) = read_header(&self.dir)?;
-        header.verify(&self.key, &bytes)?;
+        let mut header = header_file::find(&self.dir, |_, _| Ok(self.key.duplicate()))?.header;
+        let slots = header.slots.clone();
         change(&mut header)?;
         let before = std::mem::replace(&mut self.header, header);
         let written = self.write_header(&lock);
         if written.is_err() {
             self.header = before;
+        } else if slots != self.header.slots {
+            header_file::forget_damaged(&self.dir, &lock);
         }
         written
     }
 
-    /// Writes the copy of the header and then the header, so that one of them can always be read. The copy is
-    /// never the older one: a removed slot must not survive in it. And the header is what counts, so a change
-    /// that fails half-way has not happened.
-    fn write_header(&mut self, _lock: &File) -> Result<(), VaultError> {
+    fn write_header(&mut self, lock: &File) -> Result<(), VaultError> {
         self.header.generation += 1;
-        let bytes = self.header.encode(&self.key);
-        let path = self.dir.join(HEADER_FILE);
-        if bytes.len() as u64 > MAX_HEADER || Header::decode(&path, &bytes).is_err() {
-            // Never write what could not be read again.
-            return Err(VaultError::TooLarge {
-                what: "the vault header",
-                limit: MAX_HEADER as usize,
-            });
-        }
-        let copy = backup(&path);
-        files::write_atomic(&copy, &bytes).map_err(io_at(&copy))?;
-        files::write_atomic(&path, &bytes).map_err(io_at(&path))
+        header_file::write(&self.dir, &self.header.encode(&self.key), lock)
     }
 }
 
@@ -426,44 +430,6 @@ impl fmt::Debug for Vault {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// The header, or its copy when the header is gone or does not even parse.
-fn read_header(dir: &Path) -> Result<(Header, Vec<u8>), VaultError> {
-    let path = dir.join(HEADER_FILE);
-    let first = match read_header_file(&path) {
-        Ok(found) => return Ok(found),
-        Err(error) => error,
-    };
-    let recoverable = match &first {
-        VaultError::Damaged { .. } => true,
-        VaultError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-        _ => false,
-    };
-    let copy = backup(&path);
-    if recoverable && copy.exists() {
-        tracing::warn!(path = %path.display(), "the vault header is unreadable, using its copy");
-        return read_header_file(&copy);
-    }
-    match first {
-        VaultError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Err(VaultError::NotFound { path: dir.to_owned() })
-        }
-        other => Err(other),
-    }
-}
-
-fn read_header_file(path: &Path) -> Result<(Header, Vec<u8>), VaultError> {
-    let bytes = files::read_limited(path, MAX_HEADER).map_err(io_at(path))?;
-    let bytes = bytes.ok_or_else(|| VaultError::Damaged {
-        path: path.to_owned(),
-        reason: "it is too long",
-    })?;
-    Ok((Header::decode(path, &bytes)?, bytes))
-}
-
-fn backup(header: &Path) -> PathBuf {
-    files::with_suffix(header, ".bak")
 }
 
 /// Held while a file of the vault is read or written; freed when the file is dropped.

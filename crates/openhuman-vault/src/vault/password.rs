@@ -155,7 +155,15 @@ pub(super) fn key_from_password(
     derive(&password.normalized()?, salt, params)
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread ran Argon2id.
+    pub(super) static RUNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 fn derive(password: &[u8], salt: &[u8], params: Argon2Params) -> Result<Key, VaultError> {
+    #[cfg(test)]
+    RUNS.set(RUNS.get() + 1);
     let refused = |_| VaultError::UnsafeParameters { params };
     let argon2_params =
         Params::new(params.memory_kib, params.passes, params.lanes, Some(32)).map_err(refused)?;

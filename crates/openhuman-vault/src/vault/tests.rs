@@ -1,3 +1,4 @@
+use super::header_file::copy_of as backup;
 use super::*;
 use tempfile::TempDir;
 
@@ -44,6 +45,7 @@ fn a_wrong_password_and_a_changed_header_are_different_errors() {
     let generation = 8 + 3 + 16 + 3;
     bytes[generation + 7] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
+    std::fs::write(backup(&path), &bytes).unwrap();
     assert!(matches!(
         Vault::open(dir.path(), &password("pass")),
         Err(VaultError::HeaderTampered)
@@ -169,6 +171,7 @@ fn a_lost_or_unreadable_header_is_replaced_by_its_copy() {
         Vault::open(dir.path(), &password("pass")).unwrap();
     }
     std::fs::remove_file(backup(&path)).unwrap();
+    std::fs::write(&path, &good[..40]).unwrap();
     assert!(matches!(
         Vault::open(dir.path(), &password("pass")),
         Err(VaultError::Damaged { .. })
