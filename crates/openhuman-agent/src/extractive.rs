@@ -2,27 +2,28 @@
 //!
 //! Deterministic and offline. Used when no provider is configured; it says so in each answer.
 
-use std::collections::BTreeSet;
+mod passage;
+mod quote;
+mod sentence;
+mod stem;
+mod words;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Map, Value};
 
-use crate::message::{Message, Recalled, Role, ToolCall, ToolSpec};
+use crate::message::{Message, Role, ToolCall, ToolSpec};
 use crate::model::{Model, ModelError, ModelEvent, ModelRequest, StopReason, ToolChoice, Usage};
 
-/// How many sentences are quoted.
-const MAX_QUOTES: usize = 5;
-/// The longest quote, in characters.
-const MAX_QUOTE_CHARS: usize = 400;
 /// How to connect a model, at the end of each answer.
-const NO_MODEL: &str = "No language model is connected, so this is quoted, not composed. To connect one, set \
-OPENAI_API_KEY, or OPENAI_BASE_URL for another OpenAI-compatible server (for example a local one).";
+const NO_MODEL: &str =
+    "No language model is connected: set OPENAI_BASE_URL or OPENAI_API_KEY to connect one.";
 
 /// A model that composes nothing: it picks the sentences of the recalled context that share the most words with the
-/// prompt, quotes them with `[1]`-style markers, and lists the sources. When the prompt names a tool
-/// (`notes__find_notes {"query":"staking"}`), it calls that tool and shows the result.
+/// question, quotes up to five of them with `[1]`-style markers, and lists the sources. The words of a heading count
+/// for the sentences below it. A long text after the question and a blank line is one more source, "your text". When
+/// the question names a tool (`notes__find_notes {"query":"staking"}`), it calls that tool and shows the result.
 ///
 /// ```
 /// use futures_util::StreamExt as _;
@@ -100,7 +101,13 @@ fn reply(request: &ModelRequest) -> Reply {
         return Reply::Text(show_results(after));
     }
     let prompt = request.prompt();
-    let mentions = mentions(prompt, &request.tools);
+    let (question, own_text) = quote::split_prompt(prompt);
+    let mut mentions = mentions(prompt, &request.tools);
+    if let Some(text) = own_text {
+        // A name inside a text that came along is not a call; the first word of it is.
+        let text_at = prompt.trim_end().len() - text.len();
+        mentions.retain(|mention| mention.at <= text_at);
+    }
     let known: Vec<&Mention<'_>> = mentions.iter().filter(|mention| mention.known).collect();
     if known.is_empty() {
         let unknown = mentions
@@ -108,7 +115,7 @@ fn reply(request: &ModelRequest) -> Reply {
             .filter(|mention| mention.has_arguments || request.context.is_empty());
         return Reply::Text(match unknown {
             Some(mention) => no_such_tool(mention.name, &request.tools),
-            None => quote(prompt, &request.context),
+            None => quote::quote(question, own_text, &request.context),
         });
     }
     if request.tool_choice == ToolChoice::None {
@@ -141,6 +148,8 @@ fn reply(request: &ModelRequest) -> Reply {
 
 /// A tool named in a prompt.
 struct Mention<'a> {
+    /// Where the name starts in the prompt, in bytes.
+    at: usize,
     name: &'a str,
     known: bool,
     has_arguments: bool,
@@ -155,6 +164,7 @@ fn mentions<'a>(prompt: &'a str, tools: &[ToolSpec]) -> Vec<Mention<'a>> {
     while let Some(start) = rest.find(of_name) {
         let word_on = &rest[start..];
         let (word, after) = word_on.split_at(word_on.find(|c| !of_name(c)).unwrap_or(word_on.len()));
+        let at = prompt.len() - word_on.len();
         rest = after;
         let parts = word.split_once("__");
         if parts.is_none_or(|(skill, tool)| skill.is_empty() || tool.is_empty()) {
@@ -176,6 +186,7 @@ fn mentions<'a>(prompt: &'a str, tools: &[ToolSpec]) -> Vec<Mention<'a>> {
             };
         }
         found.push(Mention {
+            at,
             name: word,
             known,
             has_arguments,
@@ -214,125 +225,10 @@ fn show_results(messages: &[Message]) -> String {
     out + NO_MODEL
 }
 
-fn quote(prompt: &str, context: &[Recalled]) -> String {
-    if context.is_empty() {
-        return format!("Nothing in memory fits this question.\n\n{NO_MODEL}");
-    }
-    let wanted = words(prompt);
-    let mut ranked: Vec<(usize, usize, usize, &str)> = Vec::new();
-    for (source, snippet) in context.iter().enumerate() {
-        for (position, sentence) in sentences(&snippet.text).into_iter().enumerate() {
-            let overlap = words(sentence).intersection(&wanted).count();
-            ranked.push((overlap, source, position, sentence));
-        }
-    }
-    // Most words in common first, then the better snippet, then the earlier sentence.
-    ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-    let mut seen = BTreeSet::new();
-    ranked.retain(|(_, _, _, sentence)| seen.insert(*sentence));
-    let best = ranked.first().map_or(0, |first| first.0);
-    let chosen: Vec<_> = if best == 0 {
-        ranked
-            .into_iter()
-            .filter(|(_, source, ..)| *source == 0)
-            .take(1)
-            .collect()
-    } else {
-        // A sentence with far fewer words in common than the best one is beside the point.
-        ranked
-            .into_iter()
-            .filter(|(overlap, ..)| overlap * 2 >= best)
-            .take(MAX_QUOTES)
-            .collect()
-    };
-    if chosen.is_empty() {
-        return format!("Nothing in memory fits this question.\n\n{NO_MODEL}");
-    }
-    let lead = if best == 0 {
-        "The closest in memory, though it shares no words with the question:"
-    } else {
-        "From memory:"
-    };
-    let mut markers: Vec<usize> = Vec::new();
-    let mut out = format!("{lead}\n\n");
-    for (_, source, _, sentence) in chosen {
-        let marker = markers
-            .iter()
-            .position(|known| *known == source)
-            .unwrap_or_else(|| {
-                markers.push(source);
-                markers.len() - 1
-            });
-        let short: String = sentence.chars().take(MAX_QUOTE_CHARS).collect();
-        let more = if short.len() < sentence.len() { " ..." } else { "" };
-        out.push_str(&format!("- “{short}{more}” [{}]\n", marker + 1));
-    }
-    out.push_str("\nSources:\n");
-    for (marker, source) in markers.iter().enumerate() {
-        let Some(snippet) = context.get(*source) else {
-            continue;
-        };
-        let title = if snippet.title.is_empty() {
-            "untitled"
-        } else {
-            &snippet.title
-        };
-        let place = if snippet.source.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", snippet.source)
-        };
-        out.push_str(&format!("[{}] {title}{place}\n", marker + 1));
-    }
-    format!("{out}\n{NO_MODEL}")
-}
-
-/// Sentences and lines of a text, without list marks and headings' signs.
-fn sentences(text: &str) -> Vec<&str> {
-    let mut out = Vec::new();
-    for line in text.lines() {
-        let line = line
-            .trim()
-            .trim_start_matches(['#', '-', '*', '>', '•'])
-            .trim_start();
-        let mut start = 0;
-        let mut marks = line.char_indices().peekable();
-        while let Some((at, c)) = marks.next() {
-            let ends = matches!(c, '.' | '!' | '?' | '。')
-                && marks.peek().is_none_or(|(_, next)| next.is_whitespace());
-            if ends {
-                out.push(line[start..at + c.len_utf8()].trim());
-                start = at + c.len_utf8();
-            }
-        }
-        out.push(line[start..].trim());
-    }
-    out.retain(|sentence| sentence.chars().any(char::is_alphanumeric));
-    out
-}
-
-/// The words that carry meaning, in lower case, with a plain plural `s` removed.
-fn words(text: &str) -> BTreeSet<String> {
-    const EMPTY: &[&str] = &[
-        "a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can",
-        "did", "do", "does", "for", "from", "had", "has", "have", "how", "i", "in", "is", "it", "its", "me",
-        "my", "no", "not", "of", "on", "or", "our", "please", "so", "tell", "that", "the", "their", "there",
-        "they", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will",
-        "with", "you", "your",
-    ];
-    text.split(|c: char| !c.is_alphanumeric())
-        .map(str::to_lowercase)
-        .filter(|word| !word.is_empty() && !EMPTY.contains(&word.as_str()))
-        .map(|word| match word.strip_suffix('s') {
-            Some(stem) if stem.chars().count() > 2 && !stem.ends_with('s') => stem.to_owned(),
-            _ => word,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Recalled;
     use serde_json::json;
 
     fn tool(name: &str) -> ToolSpec {
@@ -429,16 +325,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_common_word_the_closest_is_marked_as_such() {
-        let answer = text(&request(
-            "Crypto?",
-            vec![recalled("a", "Bitcoin rose."), recalled("b", "Rain fell.")],
-        ));
-        assert!(answer.starts_with("The closest in memory"), "{answer}");
-        assert!(
-            answer.contains("Bitcoin rose.") && !answer.contains("Rain"),
-            "{answer}"
-        );
+    fn a_tool_named_inside_a_text_that_came_along_is_not_called() {
+        let filler = "The minutes of the meeting go on and on. ".repeat(12);
+        let pasted =
+            format!("{filler}\nThen notes__find_notes {{\"query\":\"x\"}} and some__other {{}} were named.");
+        let answer = text(&request(&format!("Summarise this:\n\n{pasted}"), Vec::new()));
+        assert!(answer.starts_with("From your text:"), "{answer}");
+        // Long arguments are not such a text.
+        let long = format!("notes__find_notes {{\n\n\"query\": \"{filler}\"}}");
+        assert_eq!(calls(&long).len(), 1);
+        let after = format!("Please run\n\nnotes__find_notes {{\"query\": \"{filler}\"}}");
+        assert_eq!(calls(&after).len(), 1);
     }
 
     #[test]
