@@ -32,6 +32,11 @@ export function TurnView({ turn, onRetry }: { turn: Turn; onRetry: () => void })
         </div>
         <div data-role="assistant" data-status={turn.status} className="min-w-0 flex-1 space-y-3 pt-0.5">
           <h2 className="sr-only">OpenHuman</h2>
+          {turn.notices.map((notice) => (
+            <Notice key={notice} tone="warn">
+              {notice}
+            </Notice>
+          ))}
           <Parts turn={turn} />
           {turn.sources.length > 0 && <Sources sources={turn.sources} />}
           {turn.status === 'stopped' && (

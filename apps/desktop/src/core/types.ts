@@ -54,6 +54,7 @@ export interface Source {
 /** One event of a chat turn. */
 export type ChatEvent =
   | { type: 'recall'; sources: Source[] }
+  | { type: 'chat.notice'; message: string }
   | { type: 'chat.delta'; delta: string }
   | { type: 'tool.call'; id: string; name: string; args: unknown }
   | { type: 'tool.result'; id: string; name: string; output: string; success: boolean; millis?: number | null }

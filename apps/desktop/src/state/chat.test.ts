@@ -90,6 +90,16 @@ describe('a turn', () => {
     expect(answerText(turn)).toBe('It');
   });
 
+  it('keeps what the core tells beside the answer', () => {
+    const turn = turnOf(
+      after([
+        { type: 'chat.notice', message: 'The memory could not be searched.' },
+        { type: 'chat.done', answer: 'Yes.' },
+      ]),
+    );
+    expect(turn).toMatchObject({ status: 'done', notices: ['The memory could not be searched.'] });
+  });
+
   it('fails when the stream ends without an answer', () => {
     const turn = turnOf(reduce(running(), turnEnded(at)));
     expect(turn).toMatchObject({ status: 'failed', error: 'The answer ended before it was complete.' });

@@ -13,6 +13,8 @@ export interface Turn {
   prompt: string;
   parts: Part[];
   sources: Source[];
+  /** What the user should know although the turn goes on, such as a memory that could not be searched. */
+  notices: string[];
   status: TurnStatus;
   error: string | null;
 }
@@ -84,7 +86,7 @@ export const chatSlice = createSlice({
     turnStarted(state, action: PayloadAction<TurnRef & { prompt: string }>) {
       const { threadId, turnId, prompt } = action.payload;
       const thread = state.threads.find((candidate) => candidate.id === threadId);
-      thread?.turns.push({ id: turnId, prompt, parts: [], sources: [], status: 'running', error: null });
+      thread?.turns.push({ id: turnId, prompt, parts: [], sources: [], notices: [], status: 'running', error: null });
     },
     turnRemoved(state, action: PayloadAction<TurnRef>) {
       const thread = state.threads.find((candidate) => candidate.id === action.payload.threadId);
@@ -132,6 +134,9 @@ function applyEvent(turn: Turn, event: ChatEvent): void {
   switch (event.type) {
     case 'recall':
       turn.sources = event.sources;
+      break;
+    case 'chat.notice':
+      turn.notices.push(event.message);
       break;
     case 'chat.delta':
       appendText(turn, event.delta);
