@@ -55,7 +55,7 @@ pub enum SkillError {
         /// The id.
         skill: SkillId,
     },
-    /// A step of the start threw or rejected.
+    /// A step of the start threw or rejected, or the script defines no skill.
     #[error("Skill '{skill}' did not start: {message}")]
     Failed {
         /// The id.
@@ -64,12 +64,20 @@ pub enum SkillError {
         message: String,
     },
     /// A step did not end within its limit.
-    #[error("Skill '{skill}': {step}() timed out after {}s", limit.as_secs())]
+    #[error("Skill '{skill}': {step}() timed out after {}s", limit.as_secs_f64())]
     TimedOut {
         /// The id.
         skill: SkillId,
         /// `init`, `start` or `stop`.
         step: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The top level of the script did not end within the limit of `init`.
+    #[error("Skill '{skill}': the script did not finish loading within {} s", limit.as_secs_f64())]
+    LoadTimedOut {
+        /// The id.
+        skill: SkillId,
         /// The limit.
         limit: Duration,
     },

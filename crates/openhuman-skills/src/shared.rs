@@ -114,6 +114,8 @@ pub(crate) struct Skill {
     pub(crate) id: SkillId,
     pub(crate) package: SkillPackage,
     pub(crate) grant: Arc<Grant>,
+    /// What the manifest asks for: only to say why something is refused.
+    pub(crate) asked: Arc<Grant>,
     view: Mutex<View>,
     cron: Mutex<BTreeMap<String, CronEntry>>,
     /// Held while the skill is started, stopped or removed.
@@ -137,6 +139,7 @@ impl Skill {
         Self {
             id: manifest.id.clone(),
             grant: Arc::new(grant),
+            asked: Arc::new(Grant::from_manifest(manifest)),
             view: Mutex::new(View {
                 status: SkillStatus::Pending,
                 tools: Vec::new(),

@@ -18,6 +18,7 @@ use crate::shared::{CallKind, Instance, Skill, ToWorker};
 use crate::{SkillError, SkillId, SkillStatus, ToolInfo};
 
 const MAX_TOOLS: usize = 256;
+const NO_SKILL: &str = "the script defines no skill: set globalThis.__skill = { default: { tools: [...] } }";
 
 impl Engine {
     /// Starts a skill: opens its database, loads its script, and runs `init` and `start`. Goes on when the
@@ -139,16 +140,21 @@ impl Engine {
             call,
         };
         let loaded = Posted { reply, cancel }.result(deadline).await;
-        self.check(
-            skill,
-            "init",
-            limits.init,
-            loaded.map_err(|error| match error {
-                // The script itself failed, not a function called init.
-                CallError::Threw(message) => CallError::Rejected(format!("the script failed: {message}")),
-                other => other,
-            }),
-        )?;
+        // The script itself failed, not a function called init.
+        loaded.map_err(|error| match error {
+            CallError::TimedOut => SkillError::LoadTimedOut {
+                skill: skill.id.clone(),
+                limit: limits.init,
+            },
+            CallError::Threw(message) => SkillError::Failed {
+                skill: skill.id.clone(),
+                message: format!("the script failed: {message}"),
+            },
+            other => SkillError::Failed {
+                skill: skill.id.clone(),
+                message: other.describe("the script"),
+            },
+        })?;
         self.hook(skill, instance, "init", json!([]), deadline, limits.init)
             .await?;
         let deadline = Instant::now() + limits.start;
@@ -178,6 +184,12 @@ impl Engine {
                 skill: skill.id.clone(),
                 message: format!("its tools cannot be described: {error}"),
             })?;
+        if !description.defined {
+            return Err(SkillError::Failed {
+                skill: skill.id.clone(),
+                message: NO_SKILL.to_owned(),
+            });
+        }
         let mut names = BTreeSet::new();
         let mut tools = description.tools;
         tools.retain(|tool| {
@@ -293,6 +305,8 @@ impl Engine {
 /// What the bootstrap says about a bundle.
 #[derive(Deserialize)]
 struct Description {
+    /// Whether it set `__skill` or `tools`, or has one of the hooks as a function.
+    defined: bool,
     hooks: BTreeSet<String>,
     tools: Vec<ToolInfo>,
 }

@@ -12,10 +12,21 @@
   define('global', g);
   define('__skillId', host.skillId);
 
+  // Where in the skill's own script an error arose, innermost first: no frames of this file, of the engine, or of
+  // text that was evaluated or parsed.
+  const frames = (error, most) => {
+    try {
+      const foreign = (line) => line.includes('(openhuman:') || line.includes('<input>:') || line.endsWith('(native)');
+      return String(error.stack ?? '').split('\n').map((line) => line.trimEnd())
+        .filter((line) => line.trimStart().startsWith('at ') && !foreign(line))
+        .slice(0, most).map((line) => '\n' + line).join('');
+    } catch { return ''; }
+  };
+
   // Logging.
   const show = (value) => {
     if (typeof value === 'string') return value;
-    if (value instanceof Error) return `${value.name}: ${value.message}${value.stack ? '\n' + value.stack : ''}`;
+    if (value instanceof Error) return `${value.name}: ${value.message}${frames(value, 10)}`;
     if (typeof value === 'object' && value !== null) {
       try { return stringify(value) ?? String(value); } catch { /* cyclic */ }
     }
@@ -200,8 +211,7 @@
   };
   const failure = (error) => {
     if (error instanceof Error) {
-      const stack = error.stack ? '\n' + error.stack.trimEnd() : '';
-      return text((error.name === 'Error' ? '' : `${error.name}: `) + error.message + stack);
+      return text((error.name === 'Error' ? '' : `${error.name}: `) + error.message + frames(error, 2));
     }
     return text(show(error));
   };
@@ -246,6 +256,7 @@
       }
       case 'describe': {
         run(id, asJson, () => ({
+          defined: Boolean(g.__skill) || g.tools !== undefined || HOOKS.some((hook) => typeof g[hook] === 'function'),
           hooks: HOOKS.filter((hook) => hookOf(bundle(), hook)),
           tools: toolsOf().map((tool) => ({
             name: text(tool.name), description: text(tool.description ?? ''),

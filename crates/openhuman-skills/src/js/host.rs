@@ -454,6 +454,7 @@ impl Host {
         let egress = Egress {
             skill: self.skill.id.clone(),
             grant: Arc::clone(&self.skill.grant),
+            asked: Arc::clone(&self.skill.asked),
             secrets: self.shared.secrets.clone(),
         };
         Ok((egress, request))

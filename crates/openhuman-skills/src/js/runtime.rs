@@ -161,12 +161,41 @@ fn describe<'js>(ctx: &Ctx<'js>, error: Error) -> String {
         CaughtError::Exception(exception) => {
             let message = exception.message().unwrap_or_default();
             let stack = exception.stack().unwrap_or_default();
-            format!("{message}\n{}", stack.trim_end()).trim_end().to_owned()
+            format!("{message}{}", own_frames(&stack))
         }
         CaughtError::Value(value) => match value.as_string().map(rquickjs::String::to_string) {
             Some(Ok(text)) => text,
             _ => format!("a value of type {} was thrown", value.type_of().as_str()),
         },
         CaughtError::Error(error) => error.to_string(),
+    }
+}
+
+/// The first two frames of the skill's own code, each on a line of its own: none of the bootstrap, of
+/// the engine, or of text that was evaluated or parsed.
+/// The bootstrap does the same for what it reports itself.
+fn own_frames(stack: &str) -> String {
+    let own = |line: &&str| {
+        let foreign = line.contains("(openhuman:") || line.contains("<input>:") || line.ends_with("(native)");
+        line.trim_start().starts_with("at ") && !foreign
+    };
+    let frames = stack.lines().map(str::trim_end).filter(own).take(2);
+    frames.flat_map(|line| ["\n", line]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_frames;
+
+    #[test]
+    fn frames_of_the_host_are_left_out() {
+        let stack = "    at <input>:1:2\n    at parse (native)\n    at fetch (openhuman:bootstrap:50:10)\n    at a (index.js:1:2)\n    \
+                     at b (index.js:2:2)\n    at c (index.js:3:2)\n    at <anonymous> (openhuman:bootstrap:236:60)\n";
+        assert_eq!(
+            own_frames(stack),
+            "\n    at a (index.js:1:2)\n    at b (index.js:2:2)"
+        );
+        assert_eq!(own_frames("    at index.js:1:5\n"), "\n    at index.js:1:5");
+        assert_eq!(own_frames("no frames here\n"), "");
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Client {
 pub(crate) struct Egress {
     pub(crate) skill: SkillId,
     pub(crate) grant: Arc<Grant>,
+    /// What its manifest asks for.
+    pub(crate) asked: Arc<Grant>,
     pub(crate) secrets: Option<Arc<dyn Secrets>>,
 }
 
@@ -61,7 +63,11 @@ impl Resolve for CheckedResolver {
             }
             // One private address among several is enough to refuse: rebinding mixes them.
             if let Some(private) = found.iter().find(|address| public_only && !is_public(**address)) {
-                return Err(format!("{name} resolves to {private}, which is not a public address").into());
+                return Err(format!(
+                    "{name} resolves to {private}, which is a private address; it needs an explicit grant of this \
+                     host and port"
+                )
+                .into());
             }
             let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
@@ -182,7 +188,7 @@ impl Client {
         egress: &Egress,
         request: &Request,
     ) -> Result<(reqwest::Response, Sealed), NetError> {
-        let route = authorize(&egress.grant, &request.method, &request.url)?;
+        let route = authorize(&egress.grant, &egress.asked, &request.method, &request.url)?;
         let host = request
             .url
             .host()
@@ -428,6 +434,7 @@ mod tests {
         Egress {
             skill,
             grant: Arc::new(Grant::none()),
+            asked: Arc::new(Grant::none()),
             secrets: Some(Arc::new(secrets)),
         }
     }
@@ -516,6 +523,11 @@ mod tests {
         };
         let request = Request::parse(&json!({"url": "https://rebind.example.com/"})).unwrap();
         let error = client.fetch(&egress, request).await.unwrap_err();
-        assert!(error.0.contains("not a public address"), "{error}");
+        assert!(
+            error
+                .0
+                .contains("127.0.0.1, which is a private address; it needs an explicit grant"),
+            "{error}"
+        );
     }
 }

@@ -185,8 +185,9 @@ fn timeout(options: &Map<String, Value>) -> Result<(Duration, bool), NetError> {
     ))
 }
 
-/// Decides whether a request to `url` may leave, and how.
-pub(crate) fn authorize(grant: &Grant, method: &Method, url: &Url) -> Result<Route, NetError> {
+/// Decides whether a request to `url` may leave, and how. `asked` is what the manifest asks for; it allows nothing
+/// and only tells which refusal it is.
+pub(crate) fn authorize(grant: &Grant, asked: &Grant, method: &Method, url: &Url) -> Result<Route, NetError> {
     let secure = match url.scheme() {
         "https" => true,
         "http" => false,
@@ -208,29 +209,35 @@ pub(crate) fn authorize(grant: &Grant, method: &Method, url: &Url) -> Result<Rou
     if grant.private.contains(&(name.clone(), port)) {
         return Ok(Route::Private);
     }
-    let Some(rule) = grant
-        .hosts
-        .iter()
-        .find(|rule| rule.allows(method.as_str(), secure, &name, port))
-    else {
-        return Err(NetError(format!(
-            "{method} {}://{name}:{port} is not granted; ask for the host in the manifest's permissions.net",
-            url.scheme()
-        )));
+    let private = match host {
+        Host::Ipv4(address) => !is_public(IpAddr::V4(address)),
+        Host::Ipv6(address) => !is_public(IpAddr::V6(address)),
+        // Names of the machine itself by definition (RFC 6761); what others resolve to is checked when they do.
+        Host::Domain(_) => name == "localhost" || name.ends_with(".localhost"),
     };
-    let literal = match host {
-        Host::Ipv4(address) => Some(IpAddr::V4(address)),
-        Host::Ipv6(address) => Some(IpAddr::V6(address)),
-        Host::Domain(_) => None,
-    };
-    if literal.is_some_and(|address| !is_public(address)) {
+    if private {
         return Err(NetError(format!(
-            "{name} is not a public address; only the user can allow it, by an explicit grant"
+            "{host}:{port} is a private address; it needs an explicit grant of this host and port"
         )));
     }
-    Ok(Route::Public {
-        secret: rule.secret_handle().map(str::to_owned),
-    })
+    let rule_in = |rules: &Grant| {
+        let mut rules = rules.hosts.iter();
+        rules
+            .find(|rule| rule.allows(method.as_str(), secure, &name, port))
+            .cloned()
+    };
+    match rule_in(grant) {
+        Some(rule) => Ok(Route::Public {
+            secret: rule.secret_handle().map(str::to_owned),
+        }),
+        None if rule_in(asked).is_some() => Err(NetError(format!(
+            "{name} is asked for by the manifest but was not allowed; allow the skill first"
+        ))),
+        None => Err(NetError(format!(
+            "{method} {}://{name}:{port} is not asked for in the manifest; add it to the manifest's permissions.net",
+            url.scheme()
+        ))),
+    }
 }
 
 /// The host without brackets or a trailing dot, in lower case.
@@ -251,6 +258,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::HostRule;
 
     fn parse(options: &Value) -> Result<Request, NetError> {
         Request::parse(&json!({"url": "https://api.example.com/x", "options": options}))
@@ -318,7 +326,7 @@ mod tests {
             .allow_private("127.0.0.1", 8080)
             .allow_private("::1", 9000)
             .allow_private("db.internal", 80);
-        let decide = |url: &str| authorize(&grant, &Method::GET, &Url::parse(url).unwrap());
+        let decide = |url: &str| authorize(&grant, &Grant::none(), &Method::GET, &Url::parse(url).unwrap());
         assert_eq!(
             decide("https://api.example.com/"),
             Ok(Route::Public { secret: None })
@@ -351,6 +359,8 @@ mod tests {
             "https://192.168.1.1/",
             "https://100.64.0.1/",
             "https://0.0.0.0/",
+            "https://localhost/",
+            "https://api.localhost./",
             "https://user:pass@api.example.com/",
             "file:///etc/passwd",
             "ftp://api.example.com/",
@@ -361,10 +371,48 @@ mod tests {
         assert!(
             authorize(
                 &Grant::none(),
+                &grant,
                 &Method::GET,
                 &Url::parse("https://api.example.com/").unwrap()
             )
-            .is_err()
+            .is_err(),
+            "what is asked for is not allowed by that"
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_missing() {
+        let mut asked = Grant::none();
+        asked.allow_host(HostRule::new("example.com").methods(["GET"]));
+        asked.allow_host(HostRule::new("127.0.0.1").http().ports([8080]));
+        let refused = |grant: &Grant, method: &Method, url: &str| {
+            authorize(grant, &asked, method, &Url::parse(url).unwrap())
+                .unwrap_err()
+                .0
+        };
+        let none = Grant::none();
+        assert_eq!(
+            refused(&none, &Method::GET, "https://example.com/x"),
+            "example.com is asked for by the manifest but was not allowed; allow the skill first"
+        );
+        assert_eq!(
+            refused(&none, &Method::POST, "https://example.com/x"),
+            "POST https://example.com:443 is not asked for in the manifest; add it to the manifest's permissions.net"
+        );
+        assert_eq!(
+            refused(&asked, &Method::GET, "https://other.example.com/"),
+            "GET https://other.example.com:443 is not asked for in the manifest; add it to the manifest's \
+             permissions.net"
+        );
+        for grant in [&none, &asked] {
+            assert_eq!(
+                refused(grant, &Method::GET, "http://127.0.0.1:8080/"),
+                "127.0.0.1:8080 is a private address; it needs an explicit grant of this host and port"
+            );
+        }
+        assert_eq!(
+            refused(&none, &Method::GET, "https://[::1]:9/"),
+            "[::1]:9 is a private address; it needs an explicit grant of this host and port"
         );
     }
 }

@@ -129,7 +129,10 @@ async fn prices_come_from_the_granted_service() {
     let id = start(&engine, "prices", |_| {}).await;
     let refused = call(&engine, &id, "get_price", json!({"symbol": "BTC"})).await;
     assert!(
-        refused["error"].as_str().unwrap().contains("not granted"),
+        refused["error"]
+            .as_str()
+            .unwrap()
+            .contains("needs an explicit grant"),
         "{refused}"
     );
     engine.shutdown().await;

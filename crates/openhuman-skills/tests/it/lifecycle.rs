@@ -177,6 +177,88 @@ async fn results_become_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn errors_name_the_place_in_the_script_and_nothing_of_the_host() {
+    let engine = engine();
+    let code = "function a() { throw new Error('broken') }\nfunction b() { a() }\nfunction c() { b() }\n\
+        globalThis.__skill = { default: { tools: [{ name: 'run', execute(args) {\n\
+            if (args.fetch) net.fetch('nonsense');\n\
+            if (args.parse) JSON.parse('{');\n\
+            if (args.later) return (async () => { await null; c(); })();\n\
+            if (args.odd) { const e = new Error('odd'); Object.defineProperty(e, 'stack', args.odd === 1 ? { get() { throw 1; } } : { value: args.odd }); throw e; }\n\
+            c();\n\
+        } }] } };";
+    let manifest = json!({"id": "places", "name": "P", "entry": "dist/main.js"}).to_string();
+    let package = SkillPackage::from_parts(&manifest, code.to_owned()).unwrap();
+    let id = engine.install(package, Grant::none()).await.unwrap();
+    engine.start(&id).await.unwrap();
+    for (args, message, frames) in [
+        (
+            json!({}),
+            "broken",
+            &["at a (dist/main.js:1:", "at b (dist/main.js:2:"][..],
+        ),
+        (
+            json!({"later": 1}),
+            "broken",
+            &["at a (dist/main.js:1:", "at b (dist/main.js:2:"],
+        ),
+        (
+            json!({"fetch": 1}),
+            "is not a URL",
+            &["at execute (dist/main.js:5:"],
+        ),
+        (
+            json!({"parse": 1}),
+            "SyntaxError",
+            &["at execute (dist/main.js:6:"],
+        ),
+        (json!({"odd": 1}), "odd", &[]),
+        (json!({"odd": 5}), "odd", &[]),
+        (json!({"odd": "first\nsecond"}), "odd", &[]),
+        (json!({"odd": {"a": 1}}), "odd", &[]),
+    ] {
+        let error = call(&engine, &id, args).await.unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert!(lines[0].contains(message), "{error}");
+        assert_eq!(lines.len(), 1 + frames.len(), "{error}");
+        for (line, frame) in lines[1..].iter().zip(frames) {
+            assert!(line.trim_start().starts_with(frame), "{error}");
+        }
+    }
+    let fails = SkillPackage::from_parts(
+        &json!({"id": "fails", "name": "F"}).to_string(),
+        format!("function a() {{ throw new Error('at load') }}\nfunction b() {{ a() }}\n{code}\nb();"),
+    )
+    .unwrap();
+    let fails = engine.install(fails, Grant::none()).await.unwrap();
+    let error = engine.start(&fails).await.unwrap_err().to_string();
+    assert!(
+        error.contains("the script failed: ") && error.contains("(index.js:"),
+        "{error}"
+    );
+    assert!(
+        error.lines().count() <= 3 && !error.contains("openhuman:"),
+        "{error}"
+    );
+    engine.shutdown().await;
+}
+
+/// Old bundles define a hook or `tools` and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_with_any_part_of_a_skill_starts() {
+    let engine = engine();
+    for (id, code) in [
+        ("hook", "function onServerEvent() {}"),
+        ("tools", "var tools = [];"),
+        ("bundle", "globalThis.__skill = { default: {} };"),
+        ("by-init", "globalThis.init = () => { globalThis.tools = []; };"),
+    ] {
+        run(&engine, id, code).await;
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_fails_is_a_typed_error() {
     let limits = Duration::from_millis(300);
     let engine = Engine::builder()
@@ -202,8 +284,26 @@ async fn a_start_that_fails_is_a_typed_error() {
             "function init() { return new Promise(() => {}) }",
             "never settles",
         ),
-        ("loop", "function init() { for (;;); }", "init() timed out"),
-        ("load-loop", "for (;;);", "init() timed out"),
+        (
+            "loop",
+            "function init() { for (;;); }",
+            "init() timed out after 0.3s",
+        ),
+        (
+            "load-loop",
+            "for (;;);",
+            "the script did not finish loading within 0.3 s",
+        ),
+        (
+            "empty",
+            "",
+            "the script defines no skill: set globalThis.__skill = { default: { tools: [...] } }",
+        ),
+        (
+            "lexical",
+            "const tools = [{ name: 'run', execute: () => 1 }];",
+            "the script defines no skill",
+        ),
         ("slow", "function start() { sleep(60000) }", "start() timed out"),
         (
             "pending",
@@ -273,7 +373,10 @@ async fn events_reach_the_skills_that_may_have_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn packages_are_checked_when_they_are_installed() {
     let engine = engine();
-    let id = engine.install(package("twice", ""), Grant::none()).await.unwrap();
+    let id = engine
+        .install(package("twice", "function init() {}"), Grant::none())
+        .await
+        .unwrap();
     assert!(matches!(
         engine.install(package("twice", ""), Grant::none()).await,
         Err(SkillError::AlreadyInstalled { .. })
@@ -298,7 +401,7 @@ async fn packages_are_checked_when_they_are_installed() {
 async fn setup_decides_the_connection_status() {
     let engine = engine();
     let manifest = json!({"id": "setup", "name": "S", "setup": {"required": true}}).to_string();
-    let package = SkillPackage::from_parts(&manifest, String::new()).unwrap();
+    let package = SkillPackage::from_parts(&manifest, tool("return 1")).unwrap();
     let id = engine.install(package, Grant::none()).await.unwrap();
     engine.start(&id).await.unwrap();
     assert_eq!(engine.snapshots()[0].connection_status, "setup_required");

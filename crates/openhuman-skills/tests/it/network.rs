@@ -117,8 +117,14 @@ async fn requests_go_out_and_answers_come_back() {
             "net.fetch('BASE/slow', { timeout: 0.1 })",
             "no complete answer within",
         ),
-        ("net.fetch('http://127.0.0.1:1/')", "not granted"),
-        ("net.fetch('https://example.com/')", "not granted"),
+        (
+            "net.fetch('http://127.0.0.1:1/')",
+            "127.0.0.1:1 is a private address; it needs an explicit grant",
+        ),
+        (
+            "net.fetch('https://example.com/')",
+            "is not asked for in the manifest",
+        ),
     ] {
         let error = eval(code).await.unwrap_err().to_string();
         assert!(error.contains(text), "{code}: {error}");
@@ -134,6 +140,23 @@ async fn requests_go_out_and_answers_come_back() {
             .as_deref(),
         Ok("TypeError")
     );
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_asked_for_but_not_allowed_is_named() {
+    let engine = engine();
+    let manifest = json!({"id": "asks", "name": "A", "permissions": {"net": [{"host": "example.com"}]}});
+    let package = openhuman_skills::SkillPackage::from_parts(
+        &manifest.to_string(),
+        tool("return net.fetch('https://example.com/').body;"),
+    )
+    .unwrap();
+    let id = engine.install(package, Grant::none()).await.unwrap();
+    engine.start(&id).await.unwrap();
+    let error = call(&engine, &id, json!({})).await.unwrap_err().to_string();
+    let expected = "example.com is asked for by the manifest but was not allowed; allow the skill first";
+    assert!(error.contains(expected), "{error}");
     engine.shutdown().await;
 }
 
@@ -216,7 +239,7 @@ async fn a_redirect_is_checked_again() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(error.contains("not granted"), "{error}");
+    assert!(error.contains("is a private address"), "{error}");
     assert_eq!(hits.load(Ordering::SeqCst), 0);
     engine.shutdown().await;
 }
