@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::session::Secret;
+
 #[derive(Parser)]
 #[command(
     name = "openhuman",
@@ -30,6 +32,9 @@ pub(crate) struct Global {
     /// Read the vault's password from this file descriptor, up to the first line end.
     #[arg(long, global = true, value_name = "N")]
     pub(crate) password_fd: Option<u32>,
+    /// What was read from `password_fd`.
+    #[arg(skip)]
+    pub(crate) password: Option<Secret>,
     /// Print JSON: one value, or one value a line for streams.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -102,11 +107,15 @@ pub(crate) struct Chat {
 #[derive(Args)]
 pub(crate) struct BackendLogin {
     /// Let this backend's model answer.
-    #[arg(long, value_name = "URL", requires = "login_token_fd")]
+    #[arg(long, value_name = "URL", requires = "login_token_fd", value_parser = backend_url)]
     pub(crate) backend: Option<String>,
-    /// Read the backend's login token from this file descriptor.
+    /// Read the backend's login token from this file descriptor, up to the first line end. The password comes first
+    /// where both are read from one descriptor.
     #[arg(long, value_name = "N", requires = "backend")]
     pub(crate) login_token_fd: Option<u32>,
+    /// What was read from `login_token_fd`.
+    #[arg(skip)]
+    pub(crate) login_token: Option<Secret>,
 }
 
 #[derive(Subcommand)]
@@ -192,7 +201,7 @@ pub(crate) enum Backend {
     /// Run a backend; it prints its address and a login token for one desktop.
     Run {
         /// Where to listen. Other than loopback addresses belong behind a TLS proxy.
-        #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
+        #[arg(long, default_value = "127.0.0.1:8787", value_name = "HOST:PORT", value_parser = listen_address)]
         listen: String,
         /// Whom the printed login token is for.
         #[arg(long, default_value = "desktop", value_name = "NAME")]
@@ -222,4 +231,51 @@ pub(crate) enum Dev {
     },
     /// Measure the core: ready time, tool calls through the socket, memory in use.
     BenchCore,
+}
+
+/// Refuses what can be no address of a backend before a password is asked for.
+fn backend_url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok(text.to_owned()),
+        _ => Err("write it as https://host or http://127.0.0.1:port".to_owned()),
+    }
+}
+
+fn listen_address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("write it as host:port, for example 127.0.0.1:8787; port 0 takes a free one".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_for_their_form() {
+        for good in ["http://127.0.0.1:80", "https://host/path", "http://[::1]:80"] {
+            backend_url(good).unwrap();
+        }
+        for bad in [
+            "nonsense",
+            "host:80",
+            "ftp://host",
+            "http://",
+            "http:///path",
+            "http://a b",
+        ] {
+            backend_url(bad).unwrap_err();
+        }
+        for good in ["127.0.0.1:0", "[::1]:80", "localhost:8787"] {
+            listen_address(good).unwrap();
+        }
+        for bad in ["foo", ":80", "host:", "host:65536"] {
+            listen_address(bad).unwrap_err();
+        }
+    }
 }

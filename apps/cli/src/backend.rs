@@ -9,7 +9,8 @@ use openhuman_backend::{Backend as Server, BackendError, RunningBackend, SqliteT
 use serde_json::json;
 
 use crate::args::{Backend, Global};
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, stop_signal, tell};
+use crate::output;
 use crate::style::{BOLD, DIM};
 
 pub(crate) async fn run(global: &Global, command: Backend) -> Result<(), Failure> {
@@ -25,64 +26,75 @@ pub(crate) async fn run(global: &Global, command: Backend) -> Result<(), Failure
         OpenAiModel::new(config.clone()).map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
     let tokens =
         SqliteTokenStore::in_memory().map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    let stop = stop_signal()?;
     let running = Server::builder()
         .model(Arc::new(model))
         .token_store(tokens)
         .start(&listen)
         .await?;
     announce(&running, &user, &config.model, global.json)?;
-    wait(&running, &user, global.json).await?;
+    let outcome = wait(&running, &user, global.json, stop).await;
     running.shutdown().await;
-    Ok(())
+    outcome
 }
 
 fn announce(running: &RunningBackend, user: &str, model: &str, as_json: bool) -> Result<(), Failure> {
-    let token = running
-        .issue_login_token(user)
-        .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    let token = running.issue_login_token(user)?;
     if as_json {
-        println!(
-            "{}",
-            json!({ "url": running.url(), "user": user, "login_token": token.expose(), "expires_in_s": 300 })
-        );
-    } else {
-        anstream::println!("{BOLD}{}{BOLD:#}  {DIM}with {model}{DIM:#}", running.url());
-        anstream::println!(
-            "Login token for {user}, once, within five minutes: {}",
-            token.expose()
-        );
+        let announced =
+            json!({ "url": running.url(), "user": user, "login_token": token.expose(), "expires_in_s": 300 });
+        return output::json(&announced);
     }
-    Ok(())
+    output::line(format_args!(
+        "{BOLD}{}{BOLD:#}  {DIM}with {model}{DIM:#}",
+        running.url()
+    ))?;
+    let token = token.expose();
+    output::line(format_args!(
+        "Login token for {user}, once, within five minutes: {token}"
+    ))
 }
 
-/// Runs until Ctrl-C. At a terminal, Enter makes another token.
-async fn wait(running: &RunningBackend, user: &str, as_json: bool) -> Result<(), Failure> {
+/// Runs until a signal stops it. At a terminal, Enter makes another token.
+async fn wait(
+    running: &RunningBackend,
+    user: &str,
+    as_json: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let interactive = std::io::stdin().is_terminal();
     if interactive {
-        anstream::eprintln!("{DIM}Enter makes another token, Ctrl-C stops.{DIM:#}");
+        tell(format_args!(
+            "{DIM}Enter makes another token, Ctrl-C stops.{DIM:#}"
+        ));
     }
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(tokio::io::stdin()));
+    tokio::pin!(stop);
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-            line = lines.next_line(), if interactive => match line? {
-                Some(_) => {
-                    let token = running.issue_login_token(user).map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
-                    if as_json {
-                        println!("{}", json!({ "login_token": token.expose() }));
-                    } else {
-                        println!("{}", token.expose());
-                    }
+            () = &mut stop => return Ok(()),
+            line = lines.next_line(), if interactive => {
+                if line?.is_none() {
+                    return Ok(());
                 }
-                None => return Ok(()),
-            },
+                let token = running.issue_login_token(user)?;
+                if as_json {
+                    output::json(&json!({ "login_token": token.expose() }))?;
+                } else {
+                    output::line(token.expose())?;
+                }
+            }
         }
     }
 }
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
-        let code = match error {
+        let code = match &error {
+            BackendError::InvalidUser => Code::Usage,
+            BackendError::Bind { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => {
+                Code::Usage
+            }
             BackendError::AddressInUse { .. } | BackendError::Bind { .. } => Code::Unavailable,
             _ => Code::Failed,
         };

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::args::{Dev, Global};
 use crate::demo::{Skilled, synced_tools};
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, stop_signal};
+use crate::output;
 
 /// Tool calls that warm up, and those that are measured.
 const WARM_UP: usize = 200;
@@ -45,11 +46,12 @@ async fn llm(script: Option<PathBuf>) -> Result<(), Failure> {
         }
         None => Script::demo(),
     };
+    let stop = stop_signal()?;
     let server = MockServer::try_start(script)
         .await
         .map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
-    println!("{}", json!({ "base_url": server.base_url() }));
-    tokio::signal::ctrl_c().await?;
+    output::json(&json!({ "base_url": server.base_url() }))?;
+    stop.await;
     server.shutdown().await;
     Ok(())
 }
@@ -120,10 +122,9 @@ async fn bench_core() -> Result<(), Failure> {
         "tool_call_cpu_us": per_call,
         "idle_rss_mb": idle_rss_mb,
     });
-    println!("{report}");
     core.close().await;
     backend.shutdown().await;
-    Ok(())
+    output::json(&report)
 }
 
 fn median(times: &mut [Duration]) -> Duration {

@@ -1,9 +1,13 @@
 //! How a command ends: one message, and an exit code that scripts can rely on.
 
+use std::error::Error;
 use std::fmt;
+use std::io::{self, Write};
 
 use openhuman::{CoreError, ErrorKind};
 use serde_json::json;
+
+use crate::style::ERROR;
 
 /// Exit codes are stable: scripts decide by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,14 +90,9 @@ impl Failure {
         }
         if as_json {
             let error = json!({ "error": { "code": self.code.name(), "message": self.message } });
-            anstream::eprintln!("{error}");
+            tell(error);
         } else {
-            anstream::eprintln!(
-                "{}error:{} {}",
-                crate::style::ERROR,
-                crate::style::ERROR.render_reset(),
-                self.message
-            );
+            tell(format_args!("{ERROR}error:{ERROR:#} {}", self.message));
         }
     }
 }
@@ -106,22 +105,53 @@ impl fmt::Display for Failure {
 
 impl From<CoreError> for Failure {
     fn from(error: CoreError) -> Self {
+        if is_about_the_home(&error) {
+            let message = format!(
+                "{error}; see that the home directory can be written, or choose another one with --home"
+            );
+            return Self::new(Code::Unavailable, message);
+        }
         let code = match error.kind() {
             ErrorKind::NotFound => Code::NotFound,
             ErrorKind::Locked => Code::Locked,
             ErrorKind::Denied => Code::Denied,
             ErrorKind::Unavailable => Code::Unavailable,
             ErrorKind::Timeout => Code::Timeout,
+            _ if matches!(error, CoreError::Setting { .. }) => Code::Usage,
             _ => Code::Failed,
         };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
+/// Whether the home directory is the problem: not ours to write, read-only, full, or no directory.
+fn is_about_the_home(error: &CoreError) -> bool {
+    match error {
+        // What is only read is the user's own folder.
+        CoreError::Io { action: "read", .. } => return false,
+        // A directory that cannot be made, whatever the reason.
+        CoreError::Io { action: "create", .. } => return true,
+        CoreError::Io { .. } | CoreError::Vault(_) | CoreError::Memory(_) | CoreError::Database(_) => {}
+        _ => return false,
+    }
+    let mut causes = std::iter::successors(Some(error as &dyn Error), |&error| error.source());
+    let cause = causes.find_map(|error| error.downcast_ref::<io::Error>());
+    matches!(
+        cause.map(io::Error::kind),
+        Some(
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::NotADirectory
+        )
+    )
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
         // Whoever read our output has had enough, as `head` does: that is no news to anybody.
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
+        if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::shown(Code::Failed);
         }
         Self::new(Code::Failed, format!("cannot read or write: {error}"))
@@ -138,4 +168,48 @@ impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         Self::new(Code::Failed, format!("cannot write JSON: {error}"))
     }
+}
+
+/// Says something on standard error. When that cannot be written there is nobody left to tell.
+pub(crate) fn tell(text: impl fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Ends when the process is told to stop: by Ctrl-C, and on Unix by SIGTERM. It listens from this call on.
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let interrupt = interrupt_signal()?;
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            () = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        interrupt.await;
+    })
+}
+
+/// Runs a command that Ctrl-C simply ends. It is dropped then, so that it can clean up behind itself.
+pub(crate) async fn interruptible<T>(
+    command: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let interrupt = interrupt_signal()?;
+    tokio::select! {
+        biased;
+        outcome = command => outcome,
+        () = interrupt => Err(Failure::new(Code::Interrupted, "stopped by Ctrl-C")),
+    }
+}
+
+/// Ends at Ctrl-C. It listens from this call on, unlike [`tokio::signal::ctrl_c`], which listens from its first poll.
+fn interrupt_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    #[cfg(unix)]
+    let mut signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    #[cfg(windows)]
+    let mut signal = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        signal.recv().await;
+    })
 }

@@ -17,19 +17,25 @@ mod skills;
 mod style;
 mod vault;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Code, Failure};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log_to_stderr(cli.global.verbose);
+    let mut cli = Cli::parse();
     let as_json = cli.global.json;
-    match run(cli) {
+    // The first thing of all: later descriptors are opened, and a number that the user mistyped would be one of them.
+    let secrets = session::read_descriptors(&mut cli);
+    log_to_stderr(cli.global.verbose);
+    match secrets.and_then(|()| run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report(as_json);
@@ -46,14 +52,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let outcome = runtime.block_on(async {
         let global = &cli.global;
         match cli.command {
-            Command::Demo(demo) => demo::run(global, demo).await,
+            Command::Demo(demo) => exit::interruptible(demo::run(global, demo)).await,
             Command::Ask(ask) => ask::run(global, ask).await,
             Command::Chat(chat) => chat::run(global, chat).await,
-            Command::Skills(command) => skills::run(global, command).await,
-            Command::Memory(command) => memory::run(global, command).await,
+            Command::Skills(command) => exit::interruptible(skills::run(global, command)).await,
+            Command::Memory(command) => exit::interruptible(memory::run(global, command)).await,
             Command::Mcp(args::Mcp::Serve) => mcp::serve(global).await,
             Command::Backend(command) => backend::run(global, command).await,
-            Command::Vault(command) => vault::run(global, command).await,
+            Command::Vault(command) => exit::interruptible(vault::run(global, command)).await,
             Command::Dev(command) => dev::run(global, command).await,
         }
     });
@@ -62,6 +68,24 @@ fn run(cli: Cli) -> Result<(), Failure> {
     outcome
 }
 
+/// What these libraries write at their finer levels holds tokens, prompts, answers or keystrokes. Whatever the user's
+/// filter says, they do not get further than this.
+const DISCREET: [(&str, LevelFilter); 12] = [
+    ("engineioxide", LevelFilter::INFO),
+    ("h2", LevelFilter::INFO),
+    // Also hyper_util.
+    ("hyper", LevelFilter::INFO),
+    ("keyring", LevelFilter::INFO),
+    ("reqwest", LevelFilter::INFO),
+    ("rmcp", LevelFilter::ERROR),
+    ("rustyline", LevelFilter::INFO),
+    ("socketioxide", LevelFilter::INFO),
+    ("tokio_tungstenite", LevelFilter::INFO),
+    ("tower", LevelFilter::INFO),
+    ("tungstenite", LevelFilter::INFO),
+    ("zbus", LevelFilter::INFO),
+];
+
 /// Logs go to standard error; standard output is for answers.
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
@@ -69,12 +93,27 @@ fn log_to_stderr(verbose: u8) {
         1 => "info",
         _ => "debug",
     };
-    // rmcp writes whole messages at its debug level, and they can hold anything of the user's.
-    let filter = EnvFilter::try_from_env("OPENHUMAN_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(format!("{level},rmcp=error")));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(true)
+    // At debug, rustls tells about every root certificate of the system.
+    let usual = || EnvFilter::new(format!("{level},rustls=info,rustls_platform_verifier=info"));
+    let filter = match std::env::var("OPENHUMAN_LOG") {
+        Err(_) => usual(),
+        Ok(directives) => EnvFilter::try_new(directives).unwrap_or_else(|error| {
+            exit::tell(format_args!("warning: OPENHUMAN_LOG is not usable: {error}"));
+            usual()
+        }),
+    };
+    let limits = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_targets(DISCREET);
+    let colour =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(colour)
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .with(limits)
         .init();
 }

@@ -4,22 +4,17 @@ use openhuman::CancellationToken;
 use openhuman::mcp::stdio;
 
 use crate::args::Global;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, stop_signal};
 use crate::session;
 
-/// Serves the hub over standard input and output until the client closes it. Standard output carries the protocol only.
+/// Serves the hub over standard input and output until the client closes it or a signal
+/// stops the process. Standard output carries the protocol only.
 pub(crate) async fn serve(global: &Global) -> Result<(), Failure> {
-    if global.password_fd == Some(0) {
-        return Err(Failure::new(
-            Code::Usage,
-            "standard input belongs to the protocol here; use another descriptor for the password",
-        ));
-    }
     let core = session::core(global).await?;
     let cancel = CancellationToken::new();
-    let stop = cancel.clone();
+    let (stop, signal) = (cancel.clone(), stop_signal()?);
     tokio::spawn(async move {
-        let _ = tokio::signal::ctrl_c().await;
+        signal.await;
         stop.cancel();
     });
     let info = stdio::ServerInfo {

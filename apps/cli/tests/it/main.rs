@@ -6,3 +6,5 @@ mod harness;
 #[cfg(unix)]
 mod mcp_clients;
 mod own_files;
+#[cfg(unix)]
+mod sessions;
