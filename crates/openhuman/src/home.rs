@@ -102,7 +102,7 @@ impl Home {
     /// When a vault exists already, when there is data of one that is gone, or the directory cannot be written.
     pub fn create_vault(&self, password: &Password, options: &VaultOptions) -> Result<Vault, CoreError> {
         let dir = self.vault_dir();
-        if !self.has_vault() && self.has_sealed_data() {
+        if !Vault::try_exists(&dir)? && self.has_sealed_data() {
             return Err(CoreError::VaultMissing { path: dir });
         }
         create_private_dir(&self.root)?;
