@@ -6,8 +6,8 @@ use super::sentence;
 
 /// The longest heading whose words count, in characters.
 const HEADING_CHARS: usize = 200;
-/// A line shorter than this was not wrapped, in characters: what follows it in a new line starts anew.
-const WRAPPED: usize = 45;
+/// A text is not wrapped to fewer characters than this.
+const NARROWEST: usize = 45;
 /// How many items above a nested one count as its headings.
 const MAX_PARENTS: usize = 4;
 /// A list item of at most this many words is a label when other items are below it.
@@ -61,28 +61,63 @@ impl Passage {
 
 /// The paragraph or list item that is being read.
 #[derive(Default)]
-struct Block {
-    /// The lines, joined; `\n` where a new sentence starts for certain.
-    text: String,
-    lines: usize,
-    last_line_chars: usize,
-    /// The column of the text of a list item.
+struct Block<'a> {
+    lines: Vec<&'a str>,
+    /// The column of the mark of a list item.
     item: Option<usize>,
 }
 
-struct Reader {
+impl Block<'_> {
+    /// Whether a line of signs below it makes it a heading.
+    fn is_title(&self) -> bool {
+        self.lines.len() == 1 && self.item.is_none()
+    }
+
+    /// The lines joined, with `\n` where the author broke the line and not the width of the page.
+    fn text(&self) -> String {
+        let chars = |line: &str| line.trim().chars().count();
+        let widest = self
+            .lines
+            .iter()
+            .map(|line| chars(line))
+            .max()
+            .unwrap_or_default();
+        let width = widest.max(NARROWEST);
+        let mut text = String::new();
+        let mut before: Option<&str> = None;
+        for line in &self.lines {
+            let trimmed = line.trim();
+            if let Some(before) = before {
+                let first_word = trimmed.split_whitespace().next().unwrap_or_default();
+                let starts_anew = !trimmed.starts_with(char::is_lowercase);
+                let had_room = chars(before) + 1 + chars(first_word) <= width;
+                let hard = before.ends_with("  ") || before.ends_with('\\');
+                text.push(if hard || (had_room && starts_anew) {
+                    '\n'
+                } else {
+                    ' '
+                });
+            }
+            text.push_str(trimmed.trim_end_matches('\\'));
+            before = Some(line);
+        }
+        text
+    }
+}
+
+struct Reader<'a> {
     passage: Passage,
     /// The open headings, with their levels.
     open: Vec<(usize, String)>,
     /// The list items that enclose the next one, with their columns.
     items: Vec<(usize, String)>,
-    block: Block,
+    block: Block<'a>,
     /// Whether something stands below the line that announced it.
     label_is_used: bool,
 }
 
-impl Reader {
-    fn read(&mut self, lines: &[&str]) {
+impl<'a> Reader<'a> {
+    fn read(&mut self, lines: &[&'a str]) {
         let mut at = front_matter(lines);
         let mut fences = 0;
         let mut comments_end = true;
@@ -115,7 +150,7 @@ impl Reader {
                 self.flush(false);
                 self.heading(level, title);
             } else if let Some(level) = underline(text).filter(|_| self.block.is_title()) {
-                let title = std::mem::take(&mut self.block).text;
+                let title = std::mem::take(&mut self.block).text();
                 self.heading(level, &title);
             } else if is_break(text) || is_markup(text) || is_definition(text) {
                 self.flush(false);
@@ -135,77 +170,57 @@ impl Reader {
     }
 
     /// A line of a paragraph or of a list.
-    fn line(&mut self, line: &str) {
-        let in_paragraph = !self.block.text.is_empty() && self.block.item.is_none();
+    fn line(&mut self, line: &'a str) {
+        let in_paragraph = !self.block.lines.is_empty() && self.block.item.is_none();
         if let Some((column, rest)) = list_item(line, in_paragraph) {
             self.flush(self.block.item.is_none_or(|above| above < column));
             self.items.retain(|(above, _)| *above < column);
             self.block.item = Some(column);
             self.label_is_used = true;
-            self.add(rest);
+            self.block.lines.push(rest);
         } else {
-            if self.block.text.is_empty() && !line.starts_with([' ', '\t']) {
+            if self.block.lines.is_empty() && !line.starts_with([' ', '\t']) {
                 // A new paragraph at the margin ends the list and what announced it.
                 self.items.clear();
                 if std::mem::replace(&mut self.label_is_used, true) {
                     self.open.retain(|(level, _)| *level < LABEL_LEVEL);
                 }
             }
-            self.add(line);
+            self.block.lines.push(line);
         }
-    }
-
-    fn add(&mut self, line: &str) {
-        let text = line.trim();
-        let block = &mut self.block;
-        if !block.text.is_empty() {
-            let starts_anew = !text.chars().next().is_some_and(char::is_lowercase);
-            let was_whole = block.last_line_chars < WRAPPED && starts_anew;
-            block.text.push(if was_whole { '\n' } else { ' ' });
-        }
-        let hard_break = line.ends_with("  ") || text.ends_with('\\');
-        block.last_line_chars = if hard_break { 0 } else { text.chars().count() };
-        block.text.push_str(text.trim_end_matches('\\'));
-        block.lines += 1;
     }
 
     /// Ends the paragraph or item; `before_list` when a list, or a nested one, follows at once.
     fn flush(&mut self, before_list: bool) {
         let block = std::mem::take(&mut self.block);
-        if block.text.is_empty() {
+        if block.lines.is_empty() {
             return;
         }
-        let announces = block.text.trim_end_matches(['*', '_']).ends_with(':');
-        let short = block.text.split_whitespace().nth(LABEL_WORDS).is_none();
-        let is_label = block.lines == 1
-            && block.text.len() <= HEADING_CHARS
-            && if block.item.is_some() {
-                before_list && (announces || short)
-            } else {
-                announces
-            };
-        if !is_label {
-            let heading = self.headings(None);
-            for text in sentence::split(&block.text) {
-                self.passage.units.push(Unit {
-                    text,
-                    heading,
-                    is_row: false,
-                });
-            }
+        let text = block.text();
+        let mut sentences = sentence::split(&text);
+        let short = sentences.len() == 1 && text.split_whitespace().nth(LABEL_WORDS).is_none();
+        let announces = sentences.last().is_some_and(|last| last.ends_with(':'));
+        let label = match block.item {
+            Some(_) if before_list && (announces || short) => sentences.pop(),
+            None if announces => sentences.pop(),
+            _ => None,
+        };
+        let heading = self.headings(None);
+        for text in sentences {
+            self.passage.units.push(Unit {
+                text,
+                heading,
+                is_row: false,
+            });
         }
-        match block.item {
-            Some(column) => {
-                self.items.push((column, shortened(&block.text)));
-                if self.items.len() > MAX_PARENTS {
-                    self.items.remove(0);
-                }
+        if let Some(column) = block.item {
+            self.items.push((column, shortened(&text)));
+            if self.items.len() > MAX_PARENTS {
+                self.items.remove(0);
             }
-            None if is_label => {
-                self.heading(LABEL_LEVEL, &block.text);
-                self.label_is_used = false;
-            }
-            None => {}
+        } else if let Some(label) = label {
+            self.heading(LABEL_LEVEL, &label);
+            self.label_is_used = false;
         }
     }
 
@@ -264,22 +279,14 @@ impl Reader {
     }
 }
 
-impl Block {
-    /// Whether a line of signs below it makes it a heading.
-    fn is_title(&self) -> bool {
-        self.lines == 1 && self.item.is_none()
-    }
-}
-
 fn shortened(title: &str) -> String {
     sentence::plain(title).chars().take(HEADING_CHARS).collect()
 }
 
 /// How many lines the front matter takes.
 fn front_matter(lines: &[&str]) -> usize {
-    let mark = match lines.first().map(|line| line.trim_end()) {
-        Some(mark @ ("---" | "+++")) => mark,
-        _ => return 0,
+    let Some(mark @ ("---" | "+++")) = lines.first().map(|line| line.trim_end()) else {
+        return 0;
     };
     let field = if mark == "---" { ':' } else { '=' };
     if !lines
@@ -496,6 +503,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_had_room_for_the_next_word_is_a_sentence() {
+        assert_eq!(
+            texts(
+                "Sara wants the report by the end of the month\nWe moved the launch from June to September because it is late"
+            ),
+            [
+                "Sara wants the report by the end of the month",
+                "We moved the launch from June to September because it is late"
+            ]
+        );
+        assert_eq!(
+            texts(
+                "Die Tomaten pflanze ich im Mai, und dann kommen die\nGurken und der Salat an den Zaun vor dem\nGewächshaus."
+            ),
+            [
+                "Die Tomaten pflanze ich im Mai, und dann kommen die Gurken und der Salat an den Zaun vor dem Gewächshaus."
+            ]
+        );
+        assert_eq!(texts("one  \ntwo\\\nthree"), ["one", "two", "three"]);
+    }
+
+    #[test]
     fn list_items_lose_their_marks() {
         assert_eq!(
             texts(
@@ -523,6 +552,14 @@ mod tests {
                 pair("write the phrase on paper", "Before I stake:"),
                 pair("test it", "Before I stake:"),
                 pair("Later.", ""),
+            ]
+        );
+        assert_eq!(
+            outline("It is easy. Do this now:\n```\ncode\n```\n- one\n\nLater."),
+            [
+                pair("It is easy.", ""),
+                pair("one", "Do this now:"),
+                pair("Later.", "")
             ]
         );
         assert_eq!(

@@ -128,7 +128,7 @@ fn rank<'s>(
             });
         }
     }
-    best.finish()
+    best.finish(if terms.plain.len() > 1 { (3, 5) } else { (1, 2) })
 }
 
 /// Something that can be quoted.
@@ -219,15 +219,16 @@ impl Terms {
         terms
     }
 
-    fn bits(&self, text: &str) -> u64 {
-        let found = words(text)
-            .iter()
-            .filter_map(|word| self.index.get(&word.stem()).copied())
-            .collect::<Vec<_>>();
-        found
-            .into_iter()
-            .filter(|at| *at < 64)
-            .fold(0, |bits, at| bits | 1 << at)
+    /// The words of the question in a text, and those of them that the text has in capitals.
+    fn bits(&self, text: &str) -> (u64, u64) {
+        let (mut all, mut capitals) = (0, 0);
+        for word in words(text) {
+            if let Some(at) = self.index.get(&word.stem()).filter(|at| **at < 64) {
+                all |= 1 << at;
+                capitals |= u64::from(word.capitals) << at;
+            }
+        }
+        (all, capitals)
     }
 
     /// Finds the words in all sentences of a source, and counts how rare they are.
@@ -235,17 +236,20 @@ impl Terms {
         if self.index.is_empty() {
             return vec![Counted::default(); source.passage.units.len()];
         }
-        let title = self.bits(source.subject);
+        let (title, _) = self.bits(source.subject);
         let headings: Vec<(u64, u64)> = source
             .passage
             .headings
             .iter()
-            .map(|headings| (self.bits(&headings.near), self.bits(&headings.far)))
+            .map(|headings| (self.bits(&headings.near).0, self.bits(&headings.far).0))
             .collect();
         let mut counted = Vec::with_capacity(source.passage.units.len());
         for unit in &source.passage.units {
             let (near, far) = headings.get(unit.heading).copied().unwrap_or_default();
-            let here = self.bits(&unit.text);
+            let (here, capitals) = self.bits(&unit.text);
+            if unit.text.contains(char::is_lowercase) {
+                self.symbols |= capitals;
+            }
             self.sentences += 1;
             for (at, count) in self.sentences_with.iter_mut().enumerate() {
                 *count += u32::from(here >> at & 1 == 1);
@@ -322,8 +326,8 @@ impl<'a> Shortlist<'a> {
         list.truncate(SHORTLIST);
     }
 
-    /// Those that are worth at least half the best. A row of a table is among them only when it is the best.
-    fn finish(self) -> Vec<Candidate<'a>> {
+    /// Those that are worth at least this share of the best. A row of a table is among them only when it is the best.
+    fn finish(self, (part, whole): (u32, u32)) -> Vec<Candidate<'a>> {
         let Shortlist { mut best, rows } = self;
         let sentence = best.first().map_or(0, |first| first.score);
         let row = rows.first().map_or(0, |first| first.score);
@@ -334,7 +338,10 @@ impl<'a> Shortlist<'a> {
         }
         let top = sentence.max(row);
         let mut kept: Vec<Candidate<'a>> = Vec::new();
-        for candidate in best.into_iter().filter(|candidate| candidate.score * 2 >= top) {
+        let enough = |candidate: &Candidate<'_>| {
+            u64::from(candidate.score) * u64::from(whole) >= u64::from(top) * u64::from(part)
+        };
+        for candidate in best.into_iter().filter(enough) {
             // A passage may start in the middle of a sentence that another one has whole.
             let is_part = |known: &Candidate<'_>| known.unit.text.contains(&candidate.unit.text);
             if !kept.iter().any(is_part) {
@@ -363,10 +370,13 @@ fn central<'a>(source: &'a Source<'_>, index: usize) -> Vec<Candidate<'a>> {
         stems.push(distinct);
     }
     let enough = |stems: &Vec<String>| stems.len() >= 3;
-    let any_enough = stems.iter().any(enough);
+    let any_enough = units
+        .iter()
+        .zip(&stems)
+        .any(|(unit, stems)| !unit.is_row && enough(stems));
     let mut best = Shortlist::default();
     for (position, (unit, stems)) in units.iter().zip(&stems).enumerate() {
-        if any_enough && !enough(stems) {
+        if any_enough && (unit.is_row || !enough(stems)) {
             continue;
         }
         let sum: u32 = stems.iter().filter_map(|stem| frequency.get(stem)).sum();
@@ -384,7 +394,7 @@ fn central<'a>(source: &'a Source<'_>, index: usize) -> Vec<Candidate<'a>> {
             words: 0,
         });
     }
-    let mut best = best.finish();
+    let mut best = best.finish((1, 2));
     best.truncate(MAX_QUOTES);
     best
 }

@@ -154,8 +154,9 @@ fn is_emphasis(mark: char, before: char, rest: &str) -> bool {
             || !before.is_alphanumeric()
             || !rest.trim_start_matches('_').starts_with(char::is_alphanumeric);
     }
-    let (left, right) = (before.is_whitespace(), next.is_whitespace());
-    !(left && right) && !(before.is_alphanumeric() && next.is_alphanumeric())
+    let between_spaces = before.is_whitespace() && next.is_whitespace();
+    let inside_a_name = before.is_alphanumeric() && next.is_alphanumeric();
+    !(between_spaces || inside_a_name)
 }
 
 /// The words of `[words](address)` or `[[note|words]]` at the start of a text, and the length of it all in bytes.
