@@ -268,7 +268,9 @@ fn a_lost_vault_is_not_replaced() {
     sandbox.run(&["memory", "list"]).ok();
     std::fs::rename(sandbox.home().join("vault"), sandbox.path().join("lost")).unwrap();
     for args in [&["vault", "create"][..], &["memory", "list"]] {
-        sandbox.run(args).fails(3, &["missing", "vault.ohv", "backup", "--home"]);
+        sandbox
+            .run(args)
+            .fails(3, &["missing", "vault.ohv", "backup", "--home"]);
     }
     std::fs::rename(sandbox.path().join("lost"), sandbox.home().join("vault")).unwrap();
     sandbox.run(&["memory", "list"]).ok();
