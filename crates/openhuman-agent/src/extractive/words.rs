@@ -259,12 +259,12 @@ const STOP_WORDS: [&[&str]; 4] = [
     ],
     &[
         "aber", "als", "am", "an", "auf", "aus", "bei", "bin", "bis", "das", "dass", "dem", "den", "der",
-        "des", "die", "du", "ein", "eine", "einem", "einen", "einer", "er", "es", "fur", "habe", "haben",
-        "hat", "hatte", "ich", "ihr", "im", "in", "ist", "kann", "kein", "keine", "mein", "meine", "meinem",
-        "meinen", "meiner", "mich", "mir", "mit", "nach", "nicht", "noch", "oder", "sich", "sie", "sind",
-        "soll", "uber", "um", "und", "uns", "unser", "unsere", "vom", "von", "wann", "war", "waren", "warum",
-        "was", "welche", "welcher", "welches", "wenn", "wer", "wie", "wieviel", "wir", "wird", "wo", "zu",
-        "zum", "zur",
+        "des", "die", "du", "ein", "eine", "einem", "einen", "einer", "er", "es", "fur", "habe", "geht",
+        "haben", "hat", "hatte", "ich", "ihr", "im", "in", "ist", "kann", "kein", "keine", "mein", "meine",
+        "meinem", "meinen", "meiner", "mich", "mir", "mit", "nach", "nicht", "noch", "oder", "sich", "sie",
+        "sind", "soll", "uber", "um", "und", "uns", "unser", "unsere", "vom", "von", "wann", "war", "waren",
+        "warum", "was", "welche", "welcher", "welches", "wenn", "wer", "wie", "wieviel", "wir", "wird", "wo",
+        "worum", "zu", "zum", "zur",
     ],
     &[
         "al", "como", "con", "cual", "cuales", "cuando", "cuanto", "cuanta", "cuantos", "cuantas", "de",
@@ -275,10 +275,10 @@ const STOP_WORDS: [&[&str]; 4] = [
     ],
 ];
 
-/// What a question asks of the memory itself, rather than of the things in it.
+/// What a question asks of the memory itself, rather than of the things in it; and verbs that fit everything.
 const ASKING: &[&str] = &[
-    "answer", "know", "find", "found", "jot", "memory", "mention", "note", "question", "recall", "remember",
-    "remind", "said", "say", "tell", "told", "want", "write", "wrote",
+    "answer", "know", "find", "found", "happen", "jot", "memory", "mention", "need", "note", "question",
+    "recall", "remember", "remind", "said", "say", "tell", "told", "want", "write", "wrote",
 ];
 
 /// What asks for a text to be worked on, rather than for something in it.
@@ -422,6 +422,8 @@ mod tests {
             ["water", "barrel", "last"]
         );
         assert_eq!(content("What don't I know about ETH?"), ["eth"]);
+        assert_eq!(content("Which wallets do I need?"), ["wallets"]);
+        assert!(content("Worum geht es?").is_empty());
         assert_eq!(content("Find my notes"), ["find", "notes"]);
         assert!(content_words("Please summarise this text in short:", true).is_empty());
     }
