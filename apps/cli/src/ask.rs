@@ -3,11 +3,10 @@
 use std::io::{self, IsTerminal, Read};
 
 use futures_util::StreamExt;
-use openhuman::CancellationToken;
-use openhuman::{ChatEvent, Core, Route};
+use openhuman::{CancellationToken, ChatEvent, Core, Credential, Route};
 
 use crate::args::{Ask, Global};
-use crate::exit::{Code, Failure};
+use crate::exit::{self, Code, Failure};
 use crate::output;
 use crate::session;
 use crate::style::{DIM, ERROR, TOOL};
@@ -19,7 +18,7 @@ const LONGEST_INPUT: u64 = 1024 * 1024;
 const PREVIEW: usize = 160;
 
 pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
-    let prompt = prompt(&ask.prompt.join(" "), global.password_fd == Some(0))?;
+    let prompt = prompt(&ask.prompt.join(" "))?;
     let login = session::login(&ask.backend)?;
     let core = session::core(global).await?;
     let thread = match ask.thread {
@@ -27,13 +26,7 @@ pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
         None => format!("ask-{}", jiff::Timestamp::now().as_millisecond()),
     };
     let outcome = async {
-        let route = match login {
-            Some((url, credential)) => {
-                core.connect(&url, &credential).await?;
-                Route::Backend
-            }
-            None => Route::Local,
-        };
+        let route = route(&core, login).await?;
         answer(&core, &thread, prompt, route, global.json).await
     }
     .await;
@@ -41,10 +34,20 @@ pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
     outcome
 }
 
-/// The words of the command line, and what is piped in. Standard input that carried the password is not read again.
-fn prompt(words: &str, stdin_is_taken: bool) -> Result<String, Failure> {
+/// Connects when a backend was named. Ctrl-C gives the attempt up.
+pub(crate) async fn route(core: &Core, login: Option<(String, Credential)>) -> Result<Route, Failure> {
+    let Some((url, credential)) = login else {
+        return Ok(Route::Local);
+    };
+    exit::interruptible(async { Ok(core.connect(&url, &credential).await?) }).await?;
+    Ok(Route::Backend)
+}
+
+/// The words of the command line, and what is piped in. Of a standard input that carried a secret, the first line is
+/// gone by now.
+fn prompt(words: &str) -> Result<String, Failure> {
     let mut piped = String::new();
-    if !stdin_is_taken && !io::stdin().is_terminal() {
+    if !io::stdin().is_terminal() {
         let read = io::stdin()
             .lock()
             .take(LONGEST_INPUT + 1)
@@ -119,7 +122,10 @@ fn show(event: &ChatEvent, printed: &mut String) -> Result<(), Failure> {
             output::piece(&output::clean(delta))?;
         }
         ChatEvent::ToolCall { name, args, .. } => {
-            anstream::eprintln!("{TOOL}{name}{TOOL:#} {DIM}{}{DIM:#}", preview(&args.to_string()));
+            exit::tell(format_args!(
+                "{TOOL}{name}{TOOL:#} {DIM}{}{DIM:#}",
+                preview(&args.to_string())
+            ));
         }
         ChatEvent::ToolResult {
             name,
@@ -130,9 +136,9 @@ fn show(event: &ChatEvent, printed: &mut String) -> Result<(), Failure> {
         } => {
             let time = millis.map_or_else(String::new, |millis| format!(" {millis} ms"));
             let style = if *success { DIM } else { ERROR };
-            anstream::eprintln!("{style}{name}{time}: {}{style:#}", preview(output));
+            exit::tell(format_args!("{style}{name}{time}: {}{style:#}", preview(output)));
         }
-        ChatEvent::Notice { message } => anstream::eprintln!("{ERROR}note:{ERROR:#} {message}"),
+        ChatEvent::Notice { message } => exit::tell(format_args!("{ERROR}note:{ERROR:#} {message}")),
         // A model that does not stream has printed nothing yet.
         ChatEvent::Done { answer } if printed.is_empty() => {
             output::piece(&format!("{}\n", output::clean(answer)))?;

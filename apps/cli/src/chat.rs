@@ -7,7 +7,7 @@ use rustyline::history::MemHistory;
 use rustyline::{Config, Editor};
 
 use crate::args::{Chat, Global};
-use crate::ask::{answer, preview};
+use crate::ask::{answer, preview, route};
 use crate::exit::{Code, Failure};
 use crate::output;
 use crate::session;
@@ -25,13 +25,7 @@ pub(crate) async fn run(global: &Global, chat: Chat) -> Result<(), Failure> {
     let login = session::login(&chat.backend)?;
     let core = session::core(global).await?;
     let outcome = async {
-        let route = match login {
-            Some((url, credential)) => {
-                core.connect(&url, &credential).await?;
-                Route::Backend
-            }
-            None => Route::Local,
-        };
+        let route = route(&core, login).await?;
         greet(&core, route);
         talk(&core, &chat.thread, route, global.json).await
     }

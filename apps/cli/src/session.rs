@@ -116,6 +116,13 @@ pub(crate) async fn vault(global: &Global, home: &Home) -> Result<Vault, Failure
 
 /// Creates the vault with a password from `--password-fd`, or typed twice.
 pub(crate) async fn create_vault(global: &Global, home: &Home) -> Result<Vault, Failure> {
+    if home.has_sealed_data() {
+        // Said before anybody thinks of a new password.
+        return Err(CoreError::VaultMissing {
+            path: home.vault_dir(),
+        }
+        .into());
+    }
     let password = match &global.password {
         Some(secret) if is_too_short(&secret.0) => {
             return Err(Failure::new(

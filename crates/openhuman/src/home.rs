@@ -111,7 +111,8 @@ impl Home {
     }
 
     /// Whether there is anything here that only an earlier vault can open.
-    fn has_sealed_data(&self) -> bool {
+    #[must_use]
+    pub fn has_sealed_data(&self) -> bool {
         let databases =
             std::fs::read_dir(self.skills_data_dir()).is_ok_and(|mut entries| entries.next().is_some());
         databases

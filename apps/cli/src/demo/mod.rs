@@ -34,11 +34,7 @@ pub(crate) enum Breakable {
 pub(crate) async fn run(global: &Global, demo: Demo) -> Result<(), Failure> {
     let mut timeline = Timeline::new(global.json);
     let mut answer = String::new();
-    // Stopping it by hand leaves nothing behind: the acts are dropped, and the temporary home with them.
-    let played = tokio::select! {
-        played = play(global, &demo, &mut timeline, &mut answer) => played,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(Code::Interrupted, "the demo was stopped")),
-    };
+    let played = play(global, &demo, &mut timeline, &mut answer).await;
     let failure = played.err();
     if timeline.finish(&answer, failure.as_ref())? {
         return Ok(());
