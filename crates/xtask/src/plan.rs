@@ -51,24 +51,17 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
         "-D",
         "warnings",
     ];
-    let tests = [
-        "test",
-        "--locked",
-        "--workspace",
-        "--lib",
-        "--bins",
-        "--tests",
-        "--examples",
-    ];
+    // Without a choice of targets cargo runs everything, doc-tests too, and builds the examples as programs, which
+    // some integration tests start.
+    let tests = ["test", "--locked", "--workspace"];
     let documents = cargo(workspace, &["doc", "--locked", "--workspace", "--no-deps"]);
     vec![
         Step::programs("lints", 40, vec![cargo(workspace, &clippy)]),
         Step::programs("test fixtures: packages", 15, fixtures(workspace)),
-        Step::programs("tests", 60, vec![thorough(workspace, cargo(workspace, &tests))]),
         Step::programs(
-            "doc-tests",
-            30,
-            vec![cargo(workspace, &["test", "--locked", "--workspace", "--doc"])],
+            "tests and doc-tests",
+            70,
+            vec![thorough(workspace, cargo(workspace, &tests))],
         ),
         Step::programs(
             "documentation",
@@ -181,7 +174,7 @@ mod tests {
     #[test]
     fn the_front_end_is_built_before_the_desktop_crate_is_compiled() {
         assert!(position("front end: build") < position("lints"));
-        assert!(position("test fixtures: packages") < position("tests"));
+        assert!(position("test fixtures: packages") < position("tests and doc-tests"));
     }
 
     #[test]
