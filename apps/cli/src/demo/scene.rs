@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::canary::{self, Search};
 use super::prices::PriceServer;
-use super::timeline::Timeline;
+use super::timeline::{Timeline, terminal_width};
 use super::{Breakable, PROMPT, assets};
 use crate::ask::preview;
 use crate::exit::{Code, Failure};
@@ -561,7 +561,11 @@ fn show(event: &ChatEvent) -> Result<(), Failure> {
         ChatEvent::ToolCall { name, args, .. } => {
             line(format_args!("  {TOOL}{name}{TOOL:#} {DIM}{args}{DIM:#}"))
         }
-        ChatEvent::ToolResult { output, .. } => line(format_args!("  {DIM}{}{DIM:#}", preview(output))),
+        ChatEvent::ToolResult { output, .. } => {
+            let room = terminal_width().map_or(usize::MAX, |width| width.saturating_sub(4));
+            let shown: String = preview(output).chars().take(room).collect();
+            line(format_args!("  {DIM}{shown}{DIM:#}"))
+        }
         ChatEvent::Notice { message } => line(format_args!("  {message}")),
         _ => Ok(()),
     }

@@ -9,6 +9,9 @@ use crate::exit::Failure;
 use crate::output::{self, line};
 use crate::style::{BOLD, DIM, ERROR, GOOD};
 
+/// The columns before a step's detail.
+const STEP: usize = 25;
+
 /// The width of the questions' column.
 const QUESTION: usize = 63;
 
@@ -57,7 +60,7 @@ impl Timeline {
         if self.as_json {
             output::json(&step.as_json())?;
         } else {
-            let detail = folded(&step.detail, 26);
+            let detail = folded(&step.detail, STEP);
             line(format_args!(
                 "{GOOD}●{GOOD:#} {DIM}{:>9}{DIM:#}  {:<10}  {detail}",
                 duration(millis),
@@ -163,7 +166,7 @@ fn folded(text: &str, indent: usize) -> String {
 }
 
 /// The columns of the terminal that standard output is, if it is one.
-fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     if !std::io::stdout().is_terminal() {
         return None;
     }
