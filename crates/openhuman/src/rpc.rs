@@ -305,10 +305,14 @@ impl Dispatcher {
         let options = self.shared.options.clone();
         let _one_at_a_time = self.shared.opening.lock().await;
         if self.core().await.is_ok() {
-            // Whoever unlocks an open vault may be shown it, and its password is not asked for: there is one user.
             if create {
                 return Err(RpcError::failed("there is a vault already, and it is open"));
             }
+            // An open vault is no reason to call a wrong password right.
+            let password = Password::from(params.password);
+            tokio::task::spawn_blocking(move || options.home.open_vault(&password))
+                .await
+                .map_err(CoreError::from)??;
         } else {
             let password = Password::from(params.password);
             let home = options.home.clone();

@@ -27,15 +27,26 @@ impl Engine {
     /// # Errors
     /// [`SkillError`] when a step fails or exceeds its limit; the skill is then in [`SkillStatus::Error`].
     pub async fn start(&self, skill: &SkillId) -> Result<(), SkillError> {
+        self.detached(
+            skill,
+            |engine, skill| async move { engine.start_now(&skill).await },
+        )
+        .await
+    }
+
+    /// Runs a step as a task of its own, so that it goes on when the caller's future is dropped.
+    async fn detached<F>(
+        &self,
+        skill: &SkillId,
+        step: impl FnOnce(Engine, Arc<Skill>) -> F,
+    ) -> Result<(), SkillError>
+    where
+        F: Future<Output = Result<(), SkillError>> + Send + 'static,
+    {
         let found = self
             .find(skill)
             .ok_or_else(|| SkillError::Unknown { skill: skill.clone() })?;
-        let engine = self.clone();
-        let task = self
-            .0
-            .shared
-            .handle
-            .spawn(async move { engine.start_now(&found).await });
+        let task = self.0.shared.handle.spawn(step(self.clone(), found));
         task.await.unwrap_or(Err(SkillError::ShutDown))
     }
 
@@ -257,16 +268,11 @@ impl Engine {
     /// # Errors
     /// [`SkillError::TimedOut`] when `stop` exceeded its limit; the skill is stopped all the same.
     pub async fn stop(&self, skill: &SkillId) -> Result<(), SkillError> {
-        let found = self
-            .find(skill)
-            .ok_or_else(|| SkillError::Unknown { skill: skill.clone() })?;
-        let engine = self.clone();
-        let task = self
-            .0
-            .shared
-            .handle
-            .spawn(async move { engine.stop_now(&found).await });
-        task.await.unwrap_or(Err(SkillError::ShutDown))
+        self.detached(
+            skill,
+            |engine, skill| async move { engine.stop_now(&skill).await },
+        )
+        .await
     }
 
     async fn stop_now(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {

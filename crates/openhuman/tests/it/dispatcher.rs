@@ -126,6 +126,16 @@ async fn a_wrong_password_is_named_as_such_and_the_right_one_still_works() {
         .await
         .unwrap();
     assert_eq!(snapshot["vault"], "unlocked");
+
+    // Also while it is open: a wrong password stays wrong, and changes nothing.
+    let wrong = rpc
+        .call("openhuman.vault_unlock", json!({ "password": "not this one" }))
+        .await;
+    assert_eq!(wrong.unwrap_err().data, Some(json!({ "kind": "wrong_password" })));
+    let right = rpc
+        .call("openhuman.vault_unlock", json!({ "password": "long enough" }))
+        .await;
+    assert_eq!(right.unwrap()["vault"], "unlocked");
     rpc.close().await;
 }
 
