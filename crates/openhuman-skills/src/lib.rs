@@ -32,10 +32,11 @@ pub use error::{EngineError, SkillError, ToolError};
 pub use grant::{Grant, HostRule};
 pub use id::{InvalidSkillId, SkillId};
 pub use manifest::{
-    AuthKind, AuthMode, AuthSetup, Compat, DbPermission, Manifest, NetPermission, OAuthSetup, Permissions,
-    Setup,
+    AuthKind, AuthMode, AuthSetup, Compat, DataPermission, DbPermission, Lint, Manifest, ManifestError,
+    MemoryPermission, NetPermission, OAuthSetup, Permissions, Setup, SetupField, SetupOption,
+    WebSocketPermission,
 };
-pub use package::{PackageError, SkillPackage};
+pub use package::{PackageError, PathError, SkillPackage};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
 pub use seams::{HostModule, MemorySecrets, NameResolver, Secrets, SkillEvent, SystemResolver};

@@ -1,3 +1,5 @@
+pub(crate) mod path;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
@@ -6,8 +8,9 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::Manifest;
+pub use self::path::PathError;
 use crate::manifest::MAX_MANIFEST;
+use crate::{Manifest, ManifestError};
 
 /// The largest script that is read, in bytes.
 const MAX_CODE: usize = 8 * 1024 * 1024;
@@ -28,11 +31,8 @@ struct Parts {
 #[non_exhaustive]
 pub enum PackageError {
     /// The manifest is not usable.
-    #[error("manifest.json is not usable: {reason}")]
-    Manifest {
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("manifest.json is not usable: {0}")]
+    Manifest(#[from] ManifestError),
     /// A file cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {
