@@ -23,6 +23,7 @@ pub mod rusqlite;
 mod seams;
 mod shared;
 mod snapshot;
+mod source;
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -41,3 +42,4 @@ pub use package::{PackageError, PathError, SkillPackage};
 pub use rusqlite::MemoryDbOpener;
 pub use seams::{HostModule, MemorySecrets, NameResolver, Secrets, SkillEvent, SystemResolver};
 pub use snapshot::{SkillSnapshot, SkillStatus, ToolInfo};
+pub use source::{Frame, SourceLine, Sources, Trace};

@@ -17,7 +17,7 @@ use crate::net::Client;
 use crate::snapshot::connection_status;
 use crate::{
     Clock, DbOpener, Grant, HostModule, Secrets, SkillEvent, SkillId, SkillPackage, SkillSnapshot,
-    SkillStatus, ToolInfo,
+    SkillStatus, Sources, ToolInfo,
 };
 
 /// Messages that may wait for one skill.
@@ -116,6 +116,8 @@ pub(crate) struct Skill {
     pub(crate) grant: Arc<Grant>,
     /// What the manifest asks for: only to say why something is refused.
     pub(crate) asked: Arc<Grant>,
+    /// Leads errors back to the author's lines.
+    pub(crate) sources: Sources,
     view: Mutex<View>,
     cron: Mutex<BTreeMap<String, CronEntry>>,
     /// Held while the skill is started, stopped or removed.
@@ -151,6 +153,7 @@ impl Skill {
             }),
             cron: Mutex::new(BTreeMap::new()),
             lifecycle: tokio::sync::Mutex::new(()),
+            sources: Sources::new(package.clone()),
             package,
         }
     }

@@ -159,7 +159,7 @@ impl Engine {
             },
             CallError::Threw(message) => SkillError::Failed {
                 skill: skill.id.clone(),
-                message: format!("the script failed: {message}"),
+                message: skill.sources.annotate(&format!("the script failed: {message}")),
             },
             other => SkillError::Failed {
                 skill: skill.id.clone(),
@@ -257,7 +257,7 @@ impl Engine {
             },
             other => SkillError::Failed {
                 skill: skill.id.clone(),
-                message: other.describe(step),
+                message: skill.sources.annotate(&other.describe(step)),
             },
         })
     }

@@ -174,9 +174,9 @@ impl Engine {
         let tool = || tool.to_owned();
         match posted.result(deadline).await {
             Ok(text) => Ok(ToolOutput { text }),
-            Err(CallError::Threw(message) | CallError::Rejected(message)) => {
-                Err(ToolError::Failed { message })
-            }
+            Err(CallError::Threw(message) | CallError::Rejected(message)) => Err(ToolError::Failed {
+                message: found.sources.annotate(&message),
+            }),
             Err(CallError::NoSuchTool) => Err(ToolError::UnknownTool { tool: tool() }),
             Err(CallError::NeverSettles) => Err(ToolError::NeverSettles { tool: tool() }),
             Err(CallError::TooLarge) => Err(ToolError::ResultTooLarge {
@@ -315,7 +315,7 @@ impl Engine {
 }
 
 fn report(shared: &Shared, skill: &Skill, hook: &str, error: &CallError) {
-    let message = error.describe(hook);
+    let message = skill.sources.annotate(&error.describe(hook));
     tracing::warn!(skill = %skill.id, %message, "a hook failed");
     shared.emit(SkillEvent::Log {
         skill_id: skill.id.clone(),
