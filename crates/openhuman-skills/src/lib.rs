@@ -1,11 +1,22 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "runtime", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "runtime"),
+    doc = "Packages of JavaScript skills: manifests, permissions, signatures, the registry, installation. The engine \
+           that runs them is behind the feature `runtime`."
+)]
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "runtime"),
+    allow(dead_code, reason = "much of what is pure is used by the engine alone")
+)]
 
 mod clock;
 mod cron;
 mod db;
+#[cfg(feature = "runtime")]
 mod engine;
 mod error;
+#[cfg(feature = "runtime")]
 #[expect(
     unsafe_code,
     reason = "stack switching and the stack limit of QuickJS; argued at each block"
@@ -13,21 +24,26 @@ mod error;
 mod fiber;
 mod grant;
 mod id;
+#[cfg(feature = "runtime")]
 mod js;
 mod manifest;
 mod net;
 mod package;
+#[cfg(feature = "runtime")]
 mod queues;
 #[cfg(feature = "rusqlite")]
 pub mod rusqlite;
 mod seams;
+#[cfg(feature = "runtime")]
 mod shared;
 mod snapshot;
 mod source;
+#[cfg(feature = "runtime")]
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use db::{Database, DbError, DbOpener, DbRows, DbValue};
+#[cfg(feature = "runtime")]
 pub use engine::{CallOptions, Engine, EngineBuilder, ToolOutput};
 pub use error::{EngineError, SkillError, ToolError};
 pub use grant::{Grant, HostRule};
@@ -40,6 +56,8 @@ pub use manifest::{
 pub use package::{PackageError, PathError, SkillPackage};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
-pub use seams::{HostModule, MemorySecrets, NameResolver, Secrets, SkillEvent, SystemResolver};
+pub use seams::{HostModule, MemorySecrets, NameResolver, Secrets, SkillEvent};
+#[cfg(feature = "runtime")]
+pub use seams::SystemResolver;
 pub use snapshot::{SkillSnapshot, SkillStatus, ToolInfo};
 pub use source::{Frame, SourceLine, Sources, Trace};

@@ -68,9 +68,11 @@ pub trait NameResolver: Send + Sync {
 }
 
 /// The resolver of the operating system.
+#[cfg(feature = "runtime")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
+#[cfg(feature = "runtime")]
 impl NameResolver for SystemResolver {
     fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {

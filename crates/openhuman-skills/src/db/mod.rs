@@ -1,5 +1,6 @@
 //! The database port: what the engine needs from a database, in its own types.
 
+#[cfg(feature = "runtime")]
 pub(crate) mod pool;
 pub(crate) mod store;
 
