@@ -56,8 +56,8 @@ pub use manifest::{
 pub use package::{PackageError, PathError, SkillPackage};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
-pub use seams::{HostModule, MemorySecrets, NameResolver, Secrets, SkillEvent};
 #[cfg(feature = "runtime")]
 pub use seams::SystemResolver;
+pub use seams::{HostModule, MemorySecrets, NameResolver, Secrets, SkillEvent};
 pub use snapshot::{SkillSnapshot, SkillStatus, ToolInfo};
 pub use source::{Frame, SourceLine, Sources, Trace};
