@@ -670,10 +670,13 @@ impl Worker {
 }
 
 fn boot(host: &Rc<Host>, call: Option<u64>) -> Finished {
+    let started = Instant::now();
     let (js, outcome) = match JsInstance::boot(host) {
         Ok(js) => (Some(js), Ok(())),
         Err(error) => (None, Err(error)),
     };
+    let boot_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(skill = %host.skill.id, boot_us, ok = js.is_some(), "loaded a script");
     if let Some(call) = call {
         match outcome {
             Ok(()) => host.settled(call, "ok", "null".to_owned()),

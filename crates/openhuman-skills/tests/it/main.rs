@@ -5,6 +5,7 @@ mod concurrency;
 mod examples;
 mod hostile;
 mod lifecycle;
+mod mixed_load;
 mod network;
 mod schedules;
 mod support;
