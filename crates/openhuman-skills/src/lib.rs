@@ -26,6 +26,8 @@ mod grant;
 mod id;
 #[cfg(feature = "runtime")]
 mod js;
+#[cfg(feature = "kit")]
+pub mod kit;
 mod manifest;
 mod net;
 mod package;

@@ -59,6 +59,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) events: broadcast::Sender<SkillEvent>,
     pub(crate) revision: watch::Sender<u64>,
+    /// The time of a simulated engine, which timers and sleepers follow instead of the real one.
+    #[cfg(feature = "kit")]
+    pub(crate) time: Option<Arc<crate::kit::time::VirtualTime>>,
     ids: AtomicU64,
 }
 
@@ -90,6 +93,8 @@ impl Shared {
             limits,
             events: broadcast::Sender::new(1024),
             revision: watch::Sender::new(0),
+            #[cfg(feature = "kit")]
+            time: None,
             ids: AtomicU64::new(1),
         }
     }
@@ -288,5 +293,16 @@ pub(crate) enum ToWorker {
     },
     Shutdown {
         done: oneshot::Sender<()>,
+    },
+    /// A timer on simulated time is due.
+    #[cfg(feature = "kit")]
+    Timer {
+        key: u64,
+        id: u32,
+    },
+    /// Tell when nothing can run: how many host operations are outstanding then.
+    #[cfg(feature = "kit")]
+    Idle {
+        done: oneshot::Sender<usize>,
     },
 }

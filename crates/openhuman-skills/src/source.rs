@@ -173,7 +173,7 @@ impl Sources {
 }
 
 /// A place as the engine writes it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RawFrame<'a> {
     function: Option<&'a str>,
     file: &'a str,

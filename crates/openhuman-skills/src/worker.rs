@@ -55,6 +55,8 @@ impl WorkerHandle {
                     queues: Queues::default(),
                     alarms: BTreeSet::new(),
                     stacks: StackPool::default(),
+                    #[cfg(feature = "kit")]
+                    idle: Vec::new(),
                 }
                 .serve();
             })?;
@@ -72,6 +74,9 @@ struct Worker {
     /// Removed when they are no longer needed, so that calls and timers that are over cost nothing.
     alarms: BTreeSet<Alarm>,
     stacks: StackPool,
+    /// Who wants to know when nothing can run.
+    #[cfg(feature = "kit")]
+    idle: Vec<oneshot::Sender<usize>>,
 }
 
 /// One skill on this worker.
@@ -150,11 +155,15 @@ impl Worker {
             self.ring();
             match self.queues.pop() {
                 Some((key, low)) => self.run_slice(key, low),
-                None => match self.wait() {
-                    Some(ToWorker::Shutdown { done }) => return self.shut_down(done),
-                    Some(message) => self.handle(message),
-                    None => {}
-                },
+                None => {
+                    #[cfg(feature = "kit")]
+                    self.report_idle();
+                    match self.wait() {
+                        Some(ToWorker::Shutdown { done }) => return self.shut_down(done),
+                        Some(message) => self.handle(message),
+                        None => {}
+                    }
+                }
             }
         }
     }
@@ -220,9 +229,39 @@ impl Worker {
                 self.remove(key);
                 let _ = done.send(());
             }
+            #[cfg(feature = "kit")]
+            ToWorker::Timer { key, id } => self.fire(key, id, Instant::now()),
+            #[cfg(feature = "kit")]
+            ToWorker::Idle { done } => self.idle.push(done),
             // Handled by the loop.
             ToWorker::Shutdown { done } => drop(done),
         }
+    }
+
+    #[cfg(feature = "kit")]
+    fn report_idle(&mut self) {
+        let outstanding = |slot: &Slot| {
+            let suspended = slot.active.as_ref().is_some_and(|active| active.waiting);
+            slot.host.operations() + usize::from(suspended)
+        };
+        let all = self.slots.values().map(outstanding).sum();
+        for done in self.idle.drain(..) {
+            let _ = done.send(all);
+        }
+    }
+
+    /// Arms a timer's alarm, on simulated time if the engine has one.
+    fn set_alarm(&mut self, key: u64, id: u32, at: Instant, delay: Duration) {
+        #[cfg(feature = "kit")]
+        if let Some(time) = &self.shared.time {
+            return time.arm(self.own.clone(), key, id, delay);
+        }
+        let _ = delay;
+        self.alarms.insert(Alarm {
+            at,
+            key,
+            what: What::Timer(id),
+        });
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
@@ -347,29 +386,26 @@ impl Worker {
         let Some(timer) = slot.timers.get_mut(&id) else {
             return;
         };
+        // A slow callback does not pile up turns.
+        let piles = timer.period.is_some()
+            && slot
+                .items
+                .iter()
+                .any(|item| matches!(item, Item::Timer(waiting) if *waiting == id));
         match timer.period {
             Some(period) => {
-                timer.at = now + period;
-                self.alarms.insert(Alarm {
-                    at: timer.at,
-                    key,
-                    what: What::Timer(id),
-                });
-                // A slow callback does not pile up turns.
-                if slot
-                    .items
-                    .iter()
-                    .any(|item| matches!(item, Item::Timer(waiting) if *waiting == id))
-                {
-                    return;
-                }
+                let at = now + period;
+                timer.at = at;
+                self.set_alarm(key, id, at, period);
             }
             None => {
                 slot.timers.remove(&id);
             }
         }
-        slot.items.push_back(Item::Timer(id));
-        self.start_next(key);
+        if let Some(slot) = self.slots.get_mut(&key).filter(|_| !piles) {
+            slot.items.push_back(Item::Timer(id));
+            self.start_next(key);
+        }
     }
 
     /// Ends a call wherever it is: in the mailbox, on its fiber, or behind a promise.
@@ -586,21 +622,15 @@ impl Worker {
             return;
         };
         for request in slot.host.take_timer_requests() {
+            let Some(slot) = self.slots.get_mut(&key) else {
+                return;
+            };
             match request {
                 TimerRequest::Arm { id, delay, repeat } => {
                     let at = Instant::now() + delay;
-                    slot.timers.insert(
-                        id,
-                        Timer {
-                            period: repeat.then_some(delay),
-                            at,
-                        },
-                    );
-                    self.alarms.insert(Alarm {
-                        at,
-                        key,
-                        what: What::Timer(id),
-                    });
+                    let period = repeat.then_some(delay);
+                    slot.timers.insert(id, Timer { period, at });
+                    self.set_alarm(key, id, at, delay);
                 }
                 TimerRequest::Clear { id } => {
                     if let Some(timer) = slot.timers.remove(&id) {

@@ -435,6 +435,10 @@ impl Host {
         } else {
             0.0
         };
+        #[cfg(feature = "kit")]
+        if let Some(time) = &self.shared.time {
+            return self.wait_for(time.sleep(Duration::from_secs_f64(ms / 1000.0)));
+        }
         // Inside a task: a timer can only be made where the runtime is entered.
         self.wait_for(async move { tokio::time::sleep(Duration::from_secs_f64(ms / 1000.0)).await })
     }
@@ -496,6 +500,12 @@ impl Host {
             });
         });
         Ok(())
+    }
+
+    /// Host operations behind promises that are not over.
+    #[cfg(feature = "kit")]
+    pub(crate) fn operations(&self) -> usize {
+        self.operations.get()
     }
 
     pub(crate) fn operation_over(&self) {
