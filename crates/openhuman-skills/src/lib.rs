@@ -23,6 +23,7 @@ mod error;
 )]
 mod fiber;
 mod grant;
+pub mod hooks;
 mod id;
 #[cfg(feature = "runtime")]
 mod js;
