@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use rquickjs::{Ctx, TypedArray, qjs};
+use rquickjs::{Ctx, qjs};
 
 /// The size of a fiber's stack: 512 KB for JavaScript, the rest for host functions and their libraries. Pages
 /// that are never touched cost address space only.
@@ -58,6 +58,17 @@ pub(crate) struct Control {
     deadline: Cell<Instant>,
     kill: Cell<Option<Kill>>,
     slices: Cell<u32>,
+    /// How deep host functions are nested on this fiber now.
+    in_host: Cell<u32>,
+}
+
+/// Marks that host code runs, until it is dropped. See [`Control::enter_host`].
+pub(crate) struct InHost<'a>(&'a Cell<u32>);
+
+impl Drop for InHost<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
 }
 
 impl Control {
@@ -69,6 +80,7 @@ impl Control {
             deadline: Cell::new(now),
             kill: Cell::new(None),
             slices: Cell::new(0),
+            in_host: Cell::new(0),
         })
     }
 
@@ -97,6 +109,13 @@ impl Control {
     /// How many slices the activation has used up.
     pub(crate) fn slices(&self) -> u32 {
         self.slices.get()
+    }
+
+    /// Says that host code runs on this fiber until the guard is dropped. Outside of it, a fiber runs only QuickJS'
+    /// own code and the skill's allocator.
+    pub(crate) fn enter_host(&self) -> InHost<'_> {
+        self.in_host.set(self.in_host.get() + 1);
+        InHost(&self.in_host)
     }
 
     /// Called often while JavaScript runs. Suspends the fiber at the end of its slice; returns whether the
@@ -238,12 +257,6 @@ pub(crate) fn enter_stack(ctx: &Ctx<'_>) {
     // SAFETY: `ctx` proves that the context is alive and that this thread holds its runtime. The call only
     // records the current stack pointer in the runtime.
     unsafe { qjs::JS_UpdateStackTop(qjs::JS_GetRuntime(ctx.as_raw().as_ptr())) };
-}
-
-/// Copies the bytes of a typed array; `None` when it is detached.
-pub(crate) fn copy_bytes(array: &TypedArray<'_, u8>) -> Option<Vec<u8>> {
-    // SAFETY: no JavaScript runs between taking the slice and copying it.
-    unsafe { array.as_bytes() }.map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ mod grant;
 pub mod hooks;
 mod id;
 #[cfg(feature = "runtime")]
+mod inspect;
+#[cfg(feature = "runtime")]
 mod js;
 #[cfg(feature = "kit")]
 pub mod kit;
@@ -51,6 +53,8 @@ pub use engine::{CallOptions, Engine, EngineBuilder, ToolOutput};
 pub use error::{EngineError, SkillError, ToolError};
 pub use grant::{Grant, HostRule};
 pub use id::{InvalidSkillId, SkillId};
+#[cfg(feature = "runtime")]
+pub use inspect::BridgeCall;
 pub use manifest::{
     AuthKind, AuthMode, AuthSetup, Compat, DataPermission, DbPermission, Lint, Manifest, ManifestError,
     MemoryPermission, NetPermission, OAuthSetup, Permissions, Setup, SetupField, SetupOption,

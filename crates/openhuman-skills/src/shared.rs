@@ -13,6 +13,9 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::cron::CronEntry;
 use crate::db::pool::{DbPool, SharedDb};
 use crate::error::CallError;
+use crate::inspect::Inspect;
+use crate::js::host::Settled;
+use crate::js::ops::HostError;
 use crate::net::Client;
 use crate::snapshot::connection_status;
 use crate::{
@@ -57,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) modules: Vec<Arc<dyn HostModule>>,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) limits: Limits,
+    pub(crate) inspect: Option<Arc<Inspect>>,
     pub(crate) events: broadcast::Sender<SkillEvent>,
     pub(crate) revision: watch::Sender<u64>,
     /// The time of a simulated engine, which timers and sleepers follow instead of the real one.
@@ -80,6 +84,7 @@ impl Shared {
         modules: Vec<Arc<dyn HostModule>>,
         env: BTreeMap<String, String>,
         limits: Limits,
+        inspect: Option<Arc<Inspect>>,
     ) -> Self {
         Self {
             handle,
@@ -91,6 +96,7 @@ impl Shared {
             modules,
             env,
             limits,
+            inspect,
             events: broadcast::Sender::new(1024),
             revision: watch::Sender::new(0),
             #[cfg(feature = "kit")]
@@ -280,7 +286,7 @@ pub(crate) enum ToWorker {
     Settle {
         key: u64,
         operation: u32,
-        result: Result<String, String>,
+        result: Result<Settled, HostError>,
     },
     /// End what runs and everything that waits, so that the `stop` hook comes next.
     Interrupt {

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 use crate::SkillStatus;
 use crate::error::CallError;
 use crate::fiber::{Fiber, Kill, Pause, StackPool, Step};
-use crate::js::host::{Host, TimerRequest};
+use crate::js::host::{Host, Settled, TimerRequest};
+use crate::js::ops::HostError;
 use crate::js::runtime::{JsInstance, Work};
 use crate::queues::Queues;
 use crate::shared::{Call, Reply, Shared, Skill, ToWorker};
@@ -124,7 +125,7 @@ enum Item {
     Timer(u32),
     Settle {
         operation: u32,
-        result: Result<String, String>,
+        result: Result<Settled, HostError>,
     },
 }
 
@@ -219,9 +220,10 @@ impl Worker {
                 result,
             } => {
                 if let Some(slot) = self.slots.get_mut(&key) {
-                    slot.host.operation_over();
-                    slot.items.push_back(Item::Settle { operation, result });
-                    self.start_next(key);
+                    if slot.host.operation_over(operation) {
+                        slot.items.push_back(Item::Settle { operation, result });
+                        self.start_next(key);
+                    }
                 }
             }
             ToWorker::Interrupt { key } => self.interrupt(key),

@@ -12,6 +12,8 @@ use tokio::runtime::Handle;
 use super::schedules::tick;
 use super::{Engine, Inner};
 use crate::db::pool::DbPool;
+use crate::inspect::{BridgeCall, Inspect};
+use crate::js::library;
 use crate::net::Client;
 use crate::shared::{Limits, Shared};
 use crate::worker::WorkerHandle;
@@ -28,6 +30,7 @@ pub struct EngineBuilder {
     modules: Vec<Arc<dyn HostModule>>,
     env: BTreeMap<String, String>,
     limits: Limits,
+    inspect: Option<Arc<Inspect>>,
 }
 
 impl fmt::Debug for EngineBuilder {
@@ -50,6 +53,7 @@ impl Default for EngineBuilder {
             modules: Vec::new(),
             env: BTreeMap::new(),
             limits: Limits::default(),
+            inspect: None,
         }
     }
 }
@@ -133,6 +137,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Calls `inspect` after every host function a skill used, on the worker's thread: it must be quick. For authors
+    /// and audits; without it, nothing is recorded.
+    #[must_use]
+    pub fn inspect(mut self, inspect: impl Fn(&BridgeCall) + Send + Sync + 'static) -> Self {
+        self.inspect = Some(Arc::new(inspect));
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -153,6 +165,7 @@ impl EngineBuilder {
             self.modules,
             self.env,
             self.limits,
+            self.inspect,
         ));
         let workers = (0..self.workers)
             .map(|index| WorkerHandle::start(index, Arc::clone(&shared)))
@@ -182,34 +195,9 @@ fn default_opener() -> Option<Arc<dyn DbOpener>> {
 }
 
 fn check_modules(modules: &[Arc<dyn HostModule>]) -> Result<(), EngineError> {
-    const TAKEN: [&str; 27] = [
-        "window",
-        "self",
-        "global",
-        "globalThis",
-        "console",
-        "log",
-        "net",
-        "db",
-        "cron",
-        "state",
-        "store",
-        "platform",
-        "tauri",
-        "crypto",
-        "fetch",
-        "sleep",
-        "tools",
-        "JSON",
-        "Math",
-        "Object",
-        "Array",
-        "Promise",
-        "Date",
-        "String",
-        "Number",
-        "Error",
-        "Reflect",
+    // Globals of the language itself; those of the library are known to it.
+    const TAKEN: [&str; 9] = [
+        "JSON", "Math", "Object", "Array", "Promise", "Date", "String", "Number", "Error",
     ];
     let identifier = |text: &str| {
         !text.is_empty()
@@ -230,7 +218,8 @@ fn check_modules(modules: &[Arc<dyn HostModule>]) -> Result<(), EngineError> {
         if !identifier(name) || !module.functions().iter().all(|function| identifier(function)) {
             return refuse("names must be JavaScript identifiers");
         }
-        if TAKEN.contains(&name) || name.starts_with("__") || !seen.insert(name) {
+        if (TAKEN.contains(&name) || library::is_taken(name)) || name.starts_with("__") || !seen.insert(name)
+        {
             return refuse("the global is taken");
         }
     }

@@ -12,19 +12,21 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::task::AbortHandle;
 
+use super::ops::HostError;
+use super::raw::Panic;
 use crate::cron::{CronEntry, MAX_SCHEDULES};
 use crate::db::pool::SharedDb;
 use crate::db::store;
 use crate::error::CallError;
-use crate::fiber::{Control, Pause};
+use crate::fiber::{Control, Kill, Pause};
 use crate::net::Egress;
 use crate::net::request::Request;
 use crate::shared::{Reply, Shared, Skill, ToWorker};
 use crate::{Database, DbError, DbRows, DbValue, SkillEvent};
 
 const MAX_TIMERS: usize = 128;
-const MAX_OPERATIONS: usize = 16;
 const MAX_ROWS: usize = 10_000;
 const MAX_RESULT: usize = 1024 * 1024;
 const MAX_STATE: (usize, usize, usize) = (1024, 256, 256 * 1024);
@@ -32,24 +34,40 @@ const LOG_BYTES_PER_SECOND: usize = 64 * 1024;
 const MAX_LOG_LINE: usize = 16 * 1024;
 const NOTIFICATIONS_PER_MINUTE: usize = 10;
 
-/// A reason that becomes a JavaScript exception.
-#[derive(Debug)]
-pub(crate) enum HostError {
-    /// The arguments are wrong.
-    Type(String),
-    /// The operation failed.
-    Failed(String),
-    /// The call is being ended; the exception only unwinds the host function.
-    Ended,
-}
-
-impl From<DbError> for HostError {
-    fn from(error: DbError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
 type HostResult<T> = Result<T, HostError>;
+
+/// What the host answers to an operation behind a promise.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// `undefined`.
+    Nothing,
+    /// A string.
+    Text(String),
+    /// A value, as JSON.
+    Json(String),
+    /// A `Uint8Array`.
+    Bytes(Vec<u8>),
+}
+
+/// How many operations of a kind one skill may have in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// What they are called in the error.
+    pub(crate) what: &'static str,
+    pub(crate) limit: usize,
+}
+
+/// Requests of the promise-based `fetch`.
+pub(crate) const FETCHES: Quota = Quota {
+    what: "requests",
+    limit: 16,
+};
+
+/// An operation behind a promise.
+struct Operation {
+    quota: Quota,
+    task: AbortHandle,
+}
 
 /// What the scheduler does with a timer after a slice.
 pub(crate) enum TimerRequest {
@@ -71,7 +89,8 @@ pub(crate) struct Host {
     active: Cell<Option<u64>>,
     timer_requests: RefCell<Vec<TimerRequest>>,
     timers: RefCell<HashSet<u32>>,
-    operations: Cell<usize>,
+    operations: RefCell<HashMap<u32, Operation>>,
+    panic: Cell<Option<Panic>>,
     wait: Cell<u64>,
     log: Cell<Budget>,
     notifications: Cell<Budget>,
@@ -141,6 +160,14 @@ impl<T> Drop for Completion<T> {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        for running in self.operations.get_mut().values() {
+            running.task.abort();
+        }
+    }
+}
+
 impl Host {
     pub(crate) fn new(
         key: u64,
@@ -162,7 +189,8 @@ impl Host {
             active: Cell::new(None),
             timer_requests: RefCell::default(),
             timers: RefCell::default(),
-            operations: Cell::new(0),
+            operations: RefCell::default(),
+            panic: Cell::new(None),
             wait: Cell::new(0),
             log: Cell::new(Budget::new()),
             notifications: Cell::new(Budget::new()),
@@ -239,7 +267,7 @@ impl Host {
 
     /// Whether something outside JavaScript can still settle a promise.
     pub(crate) fn has_sources(&self) -> bool {
-        self.operations.get() > 0 || !self.timers.borrow().is_empty()
+        !self.operations.borrow().is_empty() || !self.timers.borrow().is_empty()
     }
 
     // --- Suspension.
@@ -480,36 +508,81 @@ impl Host {
 
     pub(crate) fn fetch_start(&self, operation: u32, description: &str) -> HostResult<()> {
         let (egress, request) = self.request(description)?;
-        if self.operations.get() >= MAX_OPERATIONS {
+        let shared = Arc::clone(&self.shared);
+        // Ends with the request's own time limit.
+        self.begin(operation, FETCHES, async move {
+            let result = shared.client.fetch(&egress, request).await;
+            result
+                .map(|answer| Settled::Json(answer.to_string()))
+                .map_err(|error| HostError::Type(format!("fetch: {error}")))
+        })
+    }
+
+    // --- Operations behind promises.
+
+    /// Runs a future on the runtime; its result settles the promise the script keeps under this number. It is
+    /// aborted when the skill is stopped.
+    ///
+    /// Fails when the skill has too many of this kind in flight.
+    pub(crate) fn begin(
+        &self,
+        operation: u32,
+        quota: Quota,
+        work: impl Future<Output = HostResult<Settled>> + Send + 'static,
+    ) -> HostResult<()> {
+        let mut operations = self.operations.borrow_mut();
+        let same = operations
+            .values()
+            .filter(|running| running.quota.what == quota.what);
+        if same.count() >= quota.limit {
             return Err(HostError::Failed(format!(
-                "fetch: more than {MAX_OPERATIONS} requests at once"
+                "more than {} {} at once",
+                quota.limit, quota.what
             )));
         }
-        self.operations.set(self.operations.get() + 1);
-        let (shared, worker, key) = (Arc::clone(&self.shared), self.worker.clone(), self.key);
-        // Ends with the request's own time limit; its answer to a skill that is gone is dropped.
-        self.shared.handle.spawn(async move {
-            let result = shared.client.fetch(&egress, request).await;
-            let result = result
-                .map(|answer| answer.to_string())
-                .map_err(|error| format!("fetch: {error}"));
+        let (worker, key) = (self.worker.clone(), self.key);
+        let task = self.shared.handle.spawn(async move {
+            let result = work.await;
             let _ = worker.send(ToWorker::Settle {
                 key,
                 operation,
                 result,
             });
         });
+        let task = task.abort_handle();
+        operations.insert(operation, Operation { quota, task });
         Ok(())
     }
 
     /// Host operations behind promises that are not over.
     #[cfg(feature = "kit")]
     pub(crate) fn operations(&self) -> usize {
-        self.operations.get()
+        self.operations.borrow().len()
     }
 
-    pub(crate) fn operation_over(&self) {
-        self.operations.set(self.operations.get().saturating_sub(1));
+    /// Gives an operation up; it settles nothing any more.
+    pub(crate) fn cancel(&self, operation: u32) {
+        if let Some(running) = self.operations.borrow_mut().remove(&operation) {
+            running.task.abort();
+        }
+    }
+
+    /// An answer has come; false when the operation was given up.
+    pub(crate) fn operation_over(&self, operation: u32) -> bool {
+        self.operations.borrow_mut().remove(&operation).is_some()
+    }
+
+    // --- Panics.
+
+    /// A host function panicked: the activation ends, and the worker gets the panic.
+    pub(crate) fn panicked(&self, panic: Panic) {
+        self.panic.set(Some(panic));
+        self.control.kill(Kill::Stopped);
+    }
+
+    /// What a host function of this activation panicked with.
+    pub(crate) fn take_panic(&self) -> Option<Panic> {
+        self.panic.take()
     }
 
     // --- Database.
@@ -632,15 +705,6 @@ impl Host {
     }
 
     // --- What the host adds.
-
-    pub(crate) fn modules(&self) -> String {
-        let all = self.shared.modules.iter();
-        json!(
-            all.map(|module| json!({"name": module.name(), "functions": module.functions()}))
-                .collect::<Vec<_>>()
-        )
-        .to_string()
-    }
 
     pub(crate) fn call_module(&self, module: &str, function: String, args: &str) -> HostResult<String> {
         let found = self

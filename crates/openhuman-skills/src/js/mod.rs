@@ -1,5 +1,12 @@
-//! JavaScript inside an activation: creating a skill's runtime, calling into it, and what it can call.
+//! The JavaScript side: runtimes, host functions, and the library behind the globals.
 
 pub(crate) mod host;
-pub(crate) mod install;
+pub(crate) mod library;
+mod modules;
+pub(crate) mod ops;
+#[expect(
+    unsafe_code,
+    reason = "parts of the QuickJS C API without a safe form; argued at each block"
+)]
+pub(crate) mod raw;
 pub(crate) mod runtime;

@@ -1,27 +1,71 @@
 //! One skill's JavaScript runtime. Created, used and freed on its worker; used only inside a fiber.
 
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use rquickjs::context::EvalOptions;
-use rquickjs::{ArrayBuffer, CaughtError, Context, Ctx, Error, Function, Persistent, Runtime};
+use rquickjs::{
+    ArrayBuffer, CaughtError, Context, Ctx, Error, Function, IntoJs as _, Persistent, Runtime, TypedArray,
+    Value,
+};
 
-use super::host::Host;
-use super::install::host_object;
+use super::host::{Host, Settled};
+use super::library::Realm;
+use super::modules::Modules;
+use super::ops::HostError;
+use super::raw;
 use crate::error::CallError;
 use crate::fiber::enter_stack;
 use crate::shared::CallKind;
 
 /// The JavaScript stack; the fiber's stack has room beyond it for host functions.
 const JS_STACK: usize = 512 * 1024;
-const BOOTSTRAP: &str = include_str!("bootstrap.js");
+/// Rejected promises nobody handles that are kept until the end of an activation.
+const MAX_REJECTIONS: usize = 16;
 
 /// A runtime with its context and the function that dispatches calls into the bundle.
 ///
-/// The fields are dropped in this order: nothing may outlive the runtime.
+/// The fields are dropped in this order, after what the realm holds: nothing may outlive the runtime.
 pub(crate) struct JsInstance {
     dispatch: Persistent<Function<'static>>,
+    rejections: Rc<Rejections>,
     context: Context,
     _runtime: Runtime,
+    realm: Rc<Realm>,
+}
+
+impl Drop for JsInstance {
+    fn drop(&mut self) {
+        self.rejections.0.borrow_mut().clear();
+        self.realm.clear();
+    }
+}
+
+/// Promises that were rejected and that nobody handles yet, with the reason.
+#[derive(Default)]
+struct Rejections(RefCell<Vec<(Persistent<Value<'static>>, Persistent<Value<'static>>)>>);
+
+impl Rejections {
+    /// Called by the engine when a promise is rejected without a handler, and when it gets one later.
+    fn track<'js>(&self, ctx: &Ctx<'js>, promise: Value<'js>, reason: Value<'js>, handled: bool) {
+        let mut waiting = self.0.borrow_mut();
+        if handled {
+            waiting.retain(|(known, _)| known.clone().restore(ctx).map_or(true, |known| known != promise));
+        } else if waiting.len() < MAX_REJECTIONS {
+            waiting.push((Persistent::save(ctx, promise), Persistent::save(ctx, reason)));
+        }
+    }
+
+    /// Logs what nobody has handled by now.
+    fn report(&self, ctx: &Ctx<'_>, host: &Host) {
+        let waiting = self.0.take();
+        for (_, reason) in waiting {
+            if let Ok(reason) = reason.restore(ctx) {
+                let text = describe_value(ctx, reason);
+                host.log("error", &format!("a rejected promise was not handled: {text}"));
+            }
+        }
+    }
 }
 
 /// What an activation does.
@@ -35,7 +79,7 @@ pub(crate) enum Work {
     Timer(u32),
     Settle {
         operation: u32,
-        result: Result<String, String>,
+        result: Result<Settled, HostError>,
     },
     /// Run jobs that are left over.
     Pump,
@@ -52,16 +96,27 @@ impl JsInstance {
         runtime.set_max_stack_size(JS_STACK);
         let control = Rc::clone(&host.control);
         runtime.set_interrupt_handler(Some(Box::new(move || control.poll())));
+        let rejections = Rc::new(Rejections::default());
+        let (tracked, control) = (Rc::clone(&rejections), Rc::clone(&host.control));
+        runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, handled| {
+            let _host = control.enter_host();
+            tracked.track(&ctx, promise, reason, handled);
+        })));
+        if host.skill.package.is_module() {
+            let modules = Modules::new(host);
+            runtime.set_loader(modules.clone(), modules);
+        }
         let context = Context::full(&runtime).map_err(failed)?;
-        let dispatch = context.with(|ctx| {
+        let (realm, dispatch) = context.with(|ctx| {
             enter_stack(&ctx);
-            let loaded = load(&ctx, host);
-            loaded.map_err(|error| CallError::Threw(describe(&ctx, error)))
+            load(&ctx, host).map_err(|error| CallError::Threw(describe(&ctx, error)))
         })?;
         Ok(Self {
             dispatch,
+            rejections,
             context,
             _runtime: runtime,
+            realm,
         })
     }
 
@@ -86,14 +141,10 @@ impl JsInstance {
                         payload,
                     } => dispatch.call((kind.as_str(), id as f64, name, payload)),
                     Work::Timer(id) => dispatch.call(("timer", id, "", "")),
-                    Work::Settle {
-                        operation,
-                        result: Ok(text),
-                    } => dispatch.call(("settle", operation, "ok", text)),
-                    Work::Settle {
-                        operation,
-                        result: Err(text),
-                    } => dispatch.call(("settle", operation, "error", text)),
+                    Work::Settle { operation, result } => {
+                        let (how, value) = self.settled(&ctx, result)?;
+                        dispatch.call(("settle", operation, how, value))
+                    }
                     Work::Pump => Ok(()),
                 });
             if let Err(error) = outcome {
@@ -108,10 +159,31 @@ impl JsInstance {
                 }
             }
             let jobs_left = pump(&ctx, host);
+            if let Some(panic) = host.take_panic() {
+                std::panic::resume_unwind(panic);
+            }
+            if !jobs_left {
+                self.rejections.report(&ctx, host);
+            }
             if host.control.slices() > 0 && host.control.killed().is_none() {
                 make_room(&ctx);
             }
             jobs_left
+        })
+    }
+
+    /// An answer of the host as the script gets it.
+    fn settled<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        result: Result<Settled, HostError>,
+    ) -> rquickjs::Result<(&'static str, Value<'js>)> {
+        Ok(match result {
+            Ok(Settled::Nothing) => ("value", Value::new_undefined(ctx.clone())),
+            Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
+            Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
+            Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new(ctx.clone(), bytes)?.into_value()),
+            Err(error) => ("error", self.realm.error_value(ctx, error)),
         })
     }
 }
@@ -126,19 +198,43 @@ fn make_room(ctx: &Ctx<'_>) {
     }
 }
 
-fn load<'js>(ctx: &Ctx<'js>, host: &Rc<Host>) -> rquickjs::Result<Persistent<Function<'static>>> {
-    let bootstrap: Function<'js> = ctx.eval_with_options(BOOTSTRAP, script("openhuman:bootstrap", true))?;
-    let dispatch: Function<'js> = bootstrap.call((host_object(ctx, host)?,))?;
+/// Attaches the library and runs the bundle.
+fn load<'js>(
+    ctx: &Ctx<'js>,
+    host: &Rc<Host>,
+) -> rquickjs::Result<(Rc<Realm>, Persistent<Function<'static>>)> {
+    let (realm, dispatch) = Realm::install(ctx, host).map_err(|error| raise(ctx, &error))?;
+    let dispatch = Persistent::save(ctx, dispatch);
     let package = &host.skill.package;
-    ctx.eval_with_options::<(), _>(package.code(), script(&package.manifest().entry, false))?;
-    Ok(Persistent::save(ctx, dispatch))
+    let run = || {
+        if package.is_module() {
+            return super::modules::run_entry(ctx, host);
+        }
+        let bytecode = match package.bytecode().get() {
+            Some(known) => Arc::clone(known),
+            None => {
+                let compiled = raw::compile(ctx, package.code(), &package.manifest().entry, false)?;
+                Arc::clone(package.bytecode().get_or_init(|| compiled.into()))
+            }
+        };
+        raw::load(ctx, &bytecode).map(drop)
+    };
+    let ran = run();
+    if let Err(error) = ran {
+        // Freed while the runtime lives.
+        drop(dispatch);
+        realm.clear();
+        return Err(error);
+    }
+    Ok((realm, dispatch))
 }
 
-fn script(name: &str, strict: bool) -> EvalOptions {
-    let mut options = EvalOptions::default();
-    options.strict = strict;
-    options.filename = Some(name.to_owned());
-    options
+/// Makes a host error the pending exception.
+fn raise(ctx: &Ctx<'_>, error: &HostError) -> Error {
+    match error {
+        HostError::Js => Error::Exception,
+        other => rquickjs::Exception::throw_message(ctx, &other.to_string()),
+    }
 }
 
 /// Runs pending jobs until none is left, the activation must end, or it has used a slice while messages wait.
@@ -169,6 +265,11 @@ fn describe<'js>(ctx: &Ctx<'js>, error: Error) -> String {
         },
         CaughtError::Error(error) => error.to_string(),
     }
+}
+
+fn describe_value<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> String {
+    let error = ctx.throw(value);
+    describe(ctx, error)
 }
 
 /// The first two frames of the skill's own code, each on a line of its own: none of the bootstrap, of

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +24,8 @@ struct Parts {
     manifest: Manifest,
     code: String,
     digest: String,
+    /// The compiled script; made when the skill first starts.
+    bytecode: OnceLock<Arc<[u8]>>,
 }
 
 /// Why a package cannot be used.
@@ -117,6 +119,22 @@ impl SkillPackage {
         &self.0.digest
     }
 
+    /// Whether the script is an ES module: its name ends in `.mjs`.
+    pub(crate) fn is_module(&self) -> bool {
+        self.manifest().entry.ends_with(".mjs")
+    }
+
+    /// The text of a file of the package.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&str> {
+        (path == self.manifest().entry).then(|| self.code())
+    }
+
+    /// The compiled script, kept for the next start.
+    pub(crate) fn bytecode(&self) -> &OnceLock<Arc<[u8]>> {
+        &self.0.bytecode
+    }
+
     pub(crate) fn code(&self) -> &str {
         &self.0.code
     }
@@ -138,6 +156,7 @@ impl SkillPackage {
             manifest,
             code,
             digest,
+            bytecode: OnceLock::new(),
         }))
     }
 }

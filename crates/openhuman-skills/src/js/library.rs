@@ -1,0 +1,295 @@
+//! The JavaScript library: the modules behind the globals of a skill, each loaded when it is first touched.
+//!
+//! A module is one expression, `(function (op, use) { ...; return { Name }; })`. `op('area.name')` finds a host
+//! function, `use('module')` the exports of another module. Each is compiled once for each process and loaded as
+//! bytecode, so a skill that never touches `URL` pays one accessor for it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use rquickjs::{Ctx, Error, Function, Object, Persistent, Value};
+
+use super::host::Host;
+use super::ops::{self, HostError};
+use super::raw::{self, Args};
+use crate::inspect::{BridgeCall, preview};
+
+/// One module of the library.
+struct Module {
+    name: &'static str,
+    file: &'static str,
+    source: &'static str,
+}
+
+/// A global and the export behind it.
+struct Global {
+    name: &'static str,
+    module: &'static str,
+    export: &'static str,
+    /// Whether this skill has it.
+    when: fn(&Host) -> bool,
+}
+
+macro_rules! modules {
+    ($($name:literal),* $(,)?) => {
+        const MODULES: &[Module] = &[$(Module {
+            name: $name,
+            file: concat!("openhuman:", $name),
+            source: include_str!(concat!("lib/", $name, ".js")),
+        }),*];
+    };
+}
+
+modules![
+    "async", "console", "cron", "db", "dispatch", "legacy", "modules", "net", "platform", "state", "timers",
+];
+
+/// The bytecode of each module, made when any skill first needs it.
+static BYTECODE: [OnceLock<Arc<[u8]>>; MODULES.len()] = [const { OnceLock::new() }; MODULES.len()];
+
+const fn global(name: &'static str, module: &'static str) -> Global {
+    Global {
+        name,
+        module,
+        export: name,
+        when: always,
+    }
+}
+
+/// The same export under another name.
+const fn alias(name: &'static str, module: &'static str, export: &'static str) -> Global {
+    Global {
+        name,
+        module,
+        export,
+        when: always,
+    }
+}
+
+const fn only(when: fn(&Host) -> bool, name: &'static str, module: &'static str) -> Global {
+    Global {
+        name,
+        module,
+        export: name,
+        when,
+    }
+}
+
+fn always(_: &Host) -> bool {
+    true
+}
+
+/// Every global of the library. One line each, by module.
+static GLOBALS: &[Global] = &[
+    global("console", "console"),
+    alias("log", "console", "console"),
+    global("setTimeout", "timers"),
+    global("setInterval", "timers"),
+    global("clearTimeout", "timers"),
+    global("clearInterval", "timers"),
+    global("sleep", "timers"),
+    global("net", "net"),
+    global("fetch", "legacy"),
+    global("TextEncoder", "legacy"),
+    global("TextDecoder", "legacy"),
+    global("crypto", "legacy"),
+    global("structuredClone", "legacy"),
+    only(Host::has_db, "db", "db"),
+    only(Host::has_db, "cron", "cron"),
+    global("state", "state"),
+    alias("store", "state", "state"),
+    global("platform", "platform"),
+    alias("tauri", "platform", "platform"),
+];
+
+/// Globals a skill never has.
+const ABSENT: [&str; 3] = ["SharedArrayBuffer", "Atomics", "WebAssembly"];
+
+/// Whether the library defines this global, so that a host module cannot take its name.
+pub(crate) fn is_taken(name: &str) -> bool {
+    const OWN: [&str; 6] = ["window", "self", "global", "globalThis", "tools", "__skill"];
+    OWN.contains(&name) || ABSENT.contains(&name) || GLOBALS.iter().any(|global| global.name == name)
+}
+
+/// What one context of a skill has loaded. Its contents are freed before the runtime, see [`Realm::clear`].
+pub(crate) struct Realm {
+    host: Rc<Host>,
+    loaded: RefCell<Vec<Option<Persistent<Object<'static>>>>>,
+}
+
+impl Realm {
+    /// Attaches a realm to a new context, defines the globals, and returns the function that dispatches calls.
+    pub(super) fn install<'js>(
+        ctx: &Ctx<'js>,
+        host: &Rc<Host>,
+    ) -> Result<(Rc<Self>, Function<'js>), HostError> {
+        let realm = Rc::new(Self {
+            host: Rc::clone(host),
+            loaded: RefCell::new((0..MODULES.len()).map(|_| None).collect()),
+        });
+        raw::attach(ctx, &realm);
+        let globals = ctx.globals();
+        for name in ABSENT {
+            globals.remove(name)?;
+        }
+        for name in ["window", "self", "global"] {
+            raw::define_global(ctx, name, globals.clone().into_value())?;
+        }
+        let id = rquickjs::String::from_str(ctx.clone(), host.skill.id.as_str())?;
+        raw::define_global(ctx, "__skillId", id.into_value())?;
+        for (index, global) in GLOBALS.iter().enumerate() {
+            if (global.when)(host) {
+                raw::define_lazy(ctx, global.name, index)?;
+            }
+        }
+        for (index, module) in host.shared.modules.iter().enumerate() {
+            raw::define_lazy(ctx, module.name(), GLOBALS.len() + index)?;
+        }
+        let dispatch = realm.module(ctx, "dispatch")?.get("dispatch")?;
+        Ok((realm, dispatch))
+    }
+
+    pub(super) fn host(&self) -> &Rc<Host> {
+        &self.host
+    }
+
+    /// Gives up every JavaScript value it holds. Must come before the runtime is freed.
+    pub(super) fn clear(&self) {
+        self.loaded.borrow_mut().clear();
+    }
+
+    /// Calls a host function by its number.
+    pub(super) fn call<'js>(&self, index: usize, args: Args<'_, 'js>) -> Result<Value<'js>, HostError> {
+        let op = ops::get(index)
+            .ok_or_else(|| HostError::Failed("this host function does not exist".to_owned()))?;
+        let Some(inspect) = &self.host.shared.inspect else {
+            return (op.run)(&self.host, args);
+        };
+        let shown = (0..args.len().min(8))
+            .map(|index| preview(&args.value(index)))
+            .collect();
+        let started = Instant::now();
+        let outcome = (op.run)(&self.host, args);
+        inspect(&BridgeCall {
+            skill: self.host.skill.id.clone(),
+            op: op.name,
+            args: shown,
+            result: match &outcome {
+                Ok(value) => Ok(preview(value)),
+                Err(error) => Err(error.to_string()),
+            },
+            duration: started.elapsed(),
+        });
+        outcome
+    }
+
+    /// `op(name)`.
+    pub(super) fn lookup<'js>(args: Args<'_, 'js>) -> Result<Value<'js>, HostError> {
+        let name = args.text(0)?;
+        let index = ops::index(&name)
+            .ok_or_else(|| HostError::Failed(format!("the host function {name} does not exist")))?;
+        Ok(raw::op_function(args.ctx(), &name, index)?.into_value())
+    }
+
+    /// The exports of a module; loads it first if need be.
+    pub(super) fn module<'js>(&self, ctx: &Ctx<'js>, name: &str) -> Result<Object<'js>, HostError> {
+        let index = MODULES
+            .iter()
+            .position(|module| module.name == name)
+            .ok_or_else(|| HostError::Failed(format!("the module {name} does not exist")))?;
+        let known = self.loaded.borrow().get(index).and_then(Clone::clone);
+        if let Some(exports) = known {
+            return Ok(exports.restore(ctx)?);
+        }
+        let make: Function<'js> = Function::from_value(raw::load(ctx, &bytecode(ctx, index)?)?)?;
+        // Modules see the same `op` and `use`; each loads once, so making them anew costs nothing that lasts.
+        let exports: Object<'js> = make.call((raw::lookup_function(ctx)?, raw::use_function(ctx)?))?;
+        if let Some(place) = self.loaded.borrow_mut().get_mut(index) {
+            *place = Some(Persistent::save(ctx, exports.clone()));
+        }
+        Ok(exports)
+    }
+
+    /// The value of a lazy global, which becomes a plain property.
+    pub(super) fn global<'js>(&self, ctx: &Ctx<'js>, index: usize) -> Result<Value<'js>, HostError> {
+        let (name, value) = if let Some(global) = GLOBALS.get(index) {
+            let exports = self.module(ctx, global.module)?;
+            (global.name, exports.get::<_, Value<'js>>(global.export)?)
+        } else {
+            let module = index
+                .checked_sub(GLOBALS.len())
+                .and_then(|index| self.host.shared.modules.get(index))
+                .ok_or_else(|| HostError::Failed("this global does not exist".to_owned()))?;
+            let make: Function<'js> = self.module(ctx, "modules")?.get("make")?;
+            let functions: Vec<&str> = module.functions().to_vec();
+            (module.name(), make.call((module.name(), functions))?)
+        };
+        raw::define_global(ctx, name, value.clone())?;
+        Ok(value)
+    }
+
+    /// An assignment to a lazy global replaces it.
+    pub(super) fn set_global<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        index: usize,
+        value: Value<'js>,
+    ) -> Result<(), HostError> {
+        let name = match GLOBALS.get(index) {
+            Some(global) => global.name,
+            None => index
+                .checked_sub(GLOBALS.len())
+                .and_then(|index| self.host.shared.modules.get(index))
+                .map(|module| module.name())
+                .ok_or_else(|| HostError::Failed("this global does not exist".to_owned()))?,
+        };
+        Ok(raw::define_global(ctx, name, value)?)
+    }
+
+    /// A `DOMException`, from the constructor the engine came with.
+    pub(super) fn dom_exception<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        name: &str,
+        message: &str,
+    ) -> Result<Value<'js>, HostError> {
+        let make: Function<'js> = self.module(ctx, "dispatch")?.get("domException")?;
+        Ok(make.call((message, name))?)
+    }
+
+    /// The exception an error becomes, as a value.
+    pub(super) fn error_value<'js>(&self, ctx: &Ctx<'js>, error: HostError) -> Value<'js> {
+        raw::throw(ctx, self, error);
+        ctx.catch()
+    }
+}
+
+/// The bytecode of a module, compiled the first time any skill needs it.
+fn bytecode(ctx: &Ctx<'_>, index: usize) -> Result<Arc<[u8]>, Error> {
+    let (Some(module), Some(place)) = (MODULES.get(index), BYTECODE.get(index)) else {
+        return Err(Error::Unknown);
+    };
+    if let Some(known) = place.get() {
+        return Ok(Arc::clone(known));
+    }
+    let compiled: Arc<[u8]> = raw::compile(ctx, module.source, module.file, true)?.into();
+    Ok(Arc::clone(place.get_or_init(|| compiled)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_global_names_a_module() {
+        for global in GLOBALS {
+            assert!(
+                MODULES.iter().any(|module| module.name == global.module),
+                "{}",
+                global.name
+            );
+        }
+    }
+}

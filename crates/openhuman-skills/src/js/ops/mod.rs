@@ -1,0 +1,125 @@
+//! The host functions, by area. Everything a skill can reach goes through one of them.
+
+mod core;
+mod cron;
+mod db;
+mod legacy;
+mod net;
+mod platform;
+mod state;
+mod timers;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use rquickjs::{IntoJs, Value};
+
+use super::host::Host;
+use super::raw::Args;
+use crate::DbError;
+
+/// A host function. It runs inside a fiber and may suspend it ([`Host::wait_for`]); while it is suspended it must
+/// hold no lock and no borrow that others need.
+pub(crate) struct Op {
+    /// `area.name`.
+    pub(crate) name: &'static str,
+    pub(crate) run: Run,
+}
+
+type Run = for<'a, 'js> fn(&'a Rc<Host>, Args<'a, 'js>) -> OpResult<'js>;
+
+pub(crate) type OpResult<'js> = Result<Value<'js>, HostError>;
+
+/// The areas. A new one is one line here.
+const AREAS: &[&[Op]] = &[
+    core::OPS,
+    cron::OPS,
+    db::OPS,
+    legacy::OPS,
+    net::OPS,
+    platform::OPS,
+    state::OPS,
+    timers::OPS,
+];
+
+/// A reason that becomes a JavaScript exception.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HostError {
+    /// A `TypeError`: the arguments are wrong.
+    #[error("{0}")]
+    Type(String),
+    /// A `RangeError`.
+    #[error("{0}")]
+    Range(String),
+    /// An `Error`: the operation failed.
+    #[error("{0}")]
+    Failed(String),
+    /// A `DOMException`.
+    #[error("{name}: {message}")]
+    Dom { name: &'static str, message: String },
+    /// An exception is pending in the context already.
+    #[error("JavaScript threw")]
+    Js,
+    /// The call is being ended; no `catch` of the script sees this.
+    #[error("the call was ended")]
+    Ended,
+}
+
+impl From<DbError> for HostError {
+    fn from(error: DbError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<rquickjs::Error> for HostError {
+    fn from(error: rquickjs::Error) -> Self {
+        match error {
+            rquickjs::Error::Exception => Self::Js,
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+fn table() -> &'static (Vec<&'static Op>, HashMap<&'static str, usize>) {
+    static TABLE: OnceLock<(Vec<&'static Op>, HashMap<&'static str, usize>)> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let ops: Vec<&Op> = AREAS.iter().flat_map(|area| area.iter()).collect();
+        let names = ops
+            .iter()
+            .enumerate()
+            .map(|(index, op)| (op.name, index))
+            .collect();
+        (ops, names)
+    })
+}
+
+/// A host function by its number.
+pub(super) fn get(index: usize) -> Option<&'static Op> {
+    table().0.get(index).copied()
+}
+
+/// The number of a host function.
+pub(super) fn index(name: &str) -> Option<usize> {
+    table().1.get(name).copied()
+}
+
+/// Turns a Rust value into the result of a host function.
+pub(crate) fn give<'js>(args: Args<'_, 'js>, value: impl IntoJs<'js>) -> OpResult<'js> {
+    Ok(value.into_js(args.ctx())?)
+}
+
+/// The result of a host function that has none.
+pub(crate) fn nothing<'js>(args: Args<'_, 'js>) -> OpResult<'js> {
+    Ok(Value::new_undefined(args.ctx().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        assert_eq!(table().0.len(), table().1.len());
+    }
+}

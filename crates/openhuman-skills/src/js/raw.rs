@@ -1,0 +1,453 @@
+//! The calls of the QuickJS C API that rquickjs has no safe form of: host functions without a closure each, lazy
+//! globals, compiled scripts, and exceptions a script cannot catch. One of the modules with `unsafe` code.
+//!
+//! Why not rquickjs' own closures: every one is a boxed object in every context, and runs rquickjs' code around
+//! ours. Here one C function serves all host functions, told apart by a number, so an idle skill pays nothing for a
+//! function it never looked up, and the engine knows exactly when host code runs ([`Control::enter_host`]): outside
+//! of that, a fiber runs only QuickJS' C code and the skill's allocator.
+//!
+//! Invariants:
+//! - The opaque pointer of a context is its [`Realm`], which [`attach`] was given and which outlives the context.
+//! - A raw value in this module is either borrowed from its caller (arguments) or owned by exactly one [`Value`].
+//!
+//! [`Control::enter_host`]: crate::fiber::Control::enter_host
+
+use std::any::Any;
+use std::ffi::{CStr, CString, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::slice;
+
+use rquickjs::{ArrayBuffer, Ctx, Error, Exception, Function, TypedArray, Value, qjs};
+
+use super::library::Realm;
+use super::ops::HostError;
+
+/// The arguments of a host function. Missing ones are undefined.
+#[derive(Clone, Copy)]
+pub(crate) struct Args<'a, 'js> {
+    ctx: &'a Ctx<'js>,
+    raw: &'a [qjs::JSValue],
+}
+
+impl<'a, 'js> Args<'a, 'js> {
+    /// The context the function runs in.
+    pub(crate) fn ctx(&self) -> &'a Ctx<'js> {
+        self.ctx
+    }
+
+    /// How many arguments were given.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// The argument as it is.
+    pub(crate) fn value(&self, index: usize) -> Value<'js> {
+        match self.raw.get(index) {
+            // SAFETY: the value is alive while its function runs; the duplicate is owned by the `Value`.
+            Some(raw) => unsafe {
+                let owned = qjs::JS_DupValue(self.ctx.as_raw().as_ptr(), *raw);
+                Value::from_raw(self.ctx.clone(), owned)
+            },
+            None => Value::new_undefined(self.ctx.clone()),
+        }
+    }
+
+    fn wrong(index: usize, what: &str) -> HostError {
+        HostError::Type(format!("argument {} must be {what}", index + 1))
+    }
+
+    /// A string. Lone surrogates become U+FFFD.
+    pub(crate) fn text(&self, index: usize) -> Result<String, HostError> {
+        let value = self.value(index);
+        match value.as_string() {
+            Some(_) => text_of(self.ctx, &value),
+            None => Err(Self::wrong(index, "a string")),
+        }
+    }
+
+    /// A string; `None` for undefined and null.
+    pub(crate) fn opt_text(&self, index: usize) -> Result<Option<String>, HostError> {
+        if self.is_absent(index) {
+            return Ok(None);
+        }
+        self.text(index).map(Some)
+    }
+
+    /// A number.
+    pub(crate) fn number(&self, index: usize) -> Result<f64, HostError> {
+        self.value(index)
+            .as_number()
+            .ok_or_else(|| Self::wrong(index, "a number"))
+    }
+
+    /// A number that is an identifier the bootstrap made.
+    pub(crate) fn id(&self, index: usize) -> Result<u32, HostError> {
+        let number = self.number(index)?;
+        if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
+            Ok(number as u32)
+        } else {
+            Err(Self::wrong(index, "an identifier"))
+        }
+    }
+
+    /// Whether the argument is `true`.
+    pub(crate) fn flag(&self, index: usize) -> bool {
+        self.value(index).as_bool() == Some(true)
+    }
+
+    /// Whether the argument is undefined or null.
+    pub(crate) fn is_absent(&self, index: usize) -> bool {
+        let value = self.value(index);
+        value.is_undefined() || value.is_null()
+    }
+
+    /// A copy of the bytes of a `Uint8Array` or an `ArrayBuffer`; empty when it is detached.
+    pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>, HostError> {
+        bytes_of(&self.value(index)).ok_or_else(|| Self::wrong(index, "a Uint8Array or an ArrayBuffer"))
+    }
+
+    /// A string of JSON, parsed.
+    pub(crate) fn json(&self, index: usize) -> Result<serde_json::Value, HostError> {
+        serde_json::from_str(&self.text(index)?)
+            .map_err(|error| HostError::Type(format!("argument {}: {error}", index + 1)))
+    }
+}
+
+/// A copy of the bytes of a `Uint8Array` or an `ArrayBuffer`, empty when it is detached; `None` for anything else.
+pub(crate) fn bytes_of(value: &Value<'_>) -> Option<Vec<u8>> {
+    let object = value.as_object()?;
+    if let Some(array) = object.as_typed_array::<u8>() {
+        // SAFETY: no JavaScript runs between taking the slice and copying it.
+        return Some(unsafe { TypedArray::as_bytes(array) }.map_or_else(Vec::new, <[u8]>::to_vec));
+    }
+    let buffer = ArrayBuffer::from_object(object.clone())?;
+    // SAFETY: as above.
+    Some(unsafe { buffer.as_bytes() }.map_or_else(Vec::new, <[u8]>::to_vec))
+}
+
+/// The text of a string value. Lone surrogates become U+FFFD.
+pub(crate) fn text_of<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<String, HostError> {
+    let mut length = 0_usize;
+    // SAFETY: the value is alive; the returned pointer is valid for `length` bytes until it is freed below.
+    let bytes = unsafe {
+        let text = qjs::JS_ToCStringLen(ctx.as_raw().as_ptr(), &raw mut length, value.as_raw());
+        if text.is_null() {
+            return Err(HostError::Js);
+        }
+        let bytes = slice::from_raw_parts(text.cast::<u8>(), length).to_vec();
+        qjs::JS_FreeCString(ctx.as_raw().as_ptr(), text);
+        bytes
+    };
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| well_formed(error.as_bytes())))
+}
+
+/// UTF-8 in which each encoded surrogate has become U+FFFD.
+fn well_formed(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match std::str::from_utf8(rest) {
+            Ok(text) => {
+                out.push_str(text);
+                break;
+            }
+            Err(error) => {
+                let (good, bad) = rest.split_at(error.valid_up_to());
+                out.push_str(&String::from_utf8_lossy(good));
+                out.push('\u{FFFD}');
+                // A surrogate is ED A0..BF xx; anything else cannot come from QuickJS.
+                let skip = if bad.first() == Some(&0xED) { 3 } else { 1 };
+                rest = bad.get(skip..).unwrap_or_default();
+            }
+        }
+    }
+    out
+}
+
+/// Makes `realm` the one of this context. The caller keeps it alive longer than the context.
+pub(super) fn attach(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
+    // SAFETY: the pointer is only read back in `enter`, while the context lives; rquickjs does not use this slot.
+    unsafe { qjs::JS_SetContextOpaque(ctx.as_raw().as_ptr(), Rc::as_ptr(realm).cast_mut().cast()) };
+}
+
+/// A host function, by its number in the table of operations.
+pub(super) fn op_function<'js>(ctx: &Ctx<'js>, name: &str, index: usize) -> Result<Function<'js>, Error> {
+    function(ctx, name, op_entry, index)
+}
+
+/// The function that modules of the library look their host functions up with.
+pub(super) fn lookup_function<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>, Error> {
+    function(ctx, "op", lookup_entry, 0)
+}
+
+/// The function that modules of the library use each other with.
+pub(super) fn use_function<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>, Error> {
+    function(ctx, "use", use_entry, 0)
+}
+
+type Entry =
+    unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue, c_int, *mut qjs::JSValue, c_int) -> qjs::JSValue;
+
+fn function<'js>(ctx: &Ctx<'js>, name: &str, entry: Entry, magic: usize) -> Result<Function<'js>, Error> {
+    let name = CString::new(name)?;
+    let value = raw_function(ctx, &name, entry, magic);
+    Function::from_value(value).map_err(|_| Error::Allocation)
+}
+
+fn raw_function<'js>(ctx: &Ctx<'js>, name: &CStr, entry: Entry, magic: usize) -> Value<'js> {
+    // SAFETY: `generic_magic` is the calling convention of `Entry`, so the transmuted pointer is called with the
+    // arguments it expects. The new value is owned by the returned `Value`.
+    unsafe {
+        let generic = std::mem::transmute::<
+            Entry,
+            unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue, c_int, *mut qjs::JSValue) -> qjs::JSValue,
+        >(entry);
+        let raw = qjs::JS_NewCFunction2(
+            ctx.as_raw().as_ptr(),
+            Some(generic),
+            name.as_ptr(),
+            0,
+            qjs::JSCFunctionEnum_JS_CFUNC_generic_magic,
+            magic as c_int,
+        );
+        Value::from_raw(ctx.clone(), raw)
+    }
+}
+
+/// Defines a global whose value the realm makes when it is first touched.
+pub(super) fn define_lazy(ctx: &Ctx<'_>, name: &str, index: usize) -> Result<(), Error> {
+    let name = CString::new(name)?;
+    let accessor = raw_function(ctx, &name, global_entry, index);
+    let raw_ctx = ctx.as_raw().as_ptr();
+    // SAFETY: the getter and the setter are owned references, which the call takes; the atom is freed.
+    let defined = unsafe {
+        let atom = qjs::JS_NewAtom(raw_ctx, name.as_ptr());
+        let setter = qjs::JS_DupValue(raw_ctx, accessor.as_raw());
+        let getter = qjs::JS_DupValue(raw_ctx, accessor.as_raw());
+        let flags = (qjs::JS_PROP_CONFIGURABLE) as c_int;
+        let global = ctx.globals();
+        let done = qjs::JS_DefinePropertyGetSet(raw_ctx, global.as_raw(), atom, getter, setter, flags);
+        qjs::JS_FreeAtom(raw_ctx, atom);
+        done
+    };
+    if defined < 0 {
+        Err(Error::Exception)
+    } else {
+        Ok(())
+    }
+}
+
+/// Replaces a global by a plain value.
+pub(super) fn define_global<'js>(ctx: &Ctx<'js>, name: &str, value: Value<'js>) -> Result<(), Error> {
+    ctx.globals().prop(
+        name,
+        rquickjs::object::Property::from(value).configurable().writable(),
+    )
+}
+
+/// Compiles a script into bytecode without its source text, for [`load`] in any context of this process.
+///
+/// QuickJS does not verify bytecode, so it never comes from outside this process.
+pub(super) fn compile(ctx: &Ctx<'_>, source: &str, file: &str, strict: bool) -> Result<Vec<u8>, Error> {
+    let source = CString::new(source)?;
+    let file = CString::new(file)?;
+    let mut flags = qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
+    if strict {
+        flags |= qjs::JS_EVAL_FLAG_STRICT;
+    }
+    let raw_ctx = ctx.as_raw().as_ptr();
+    // SAFETY: the source is zero-terminated and outlives the call. The compiled function is owned by the `Value`.
+    // The written buffer is valid for `length` bytes and freed with the context's allocator.
+    unsafe {
+        let length = source.as_bytes().len() as qjs::size_t;
+        let raw = qjs::JS_Eval(raw_ctx, source.as_ptr(), length, file.as_ptr(), flags as c_int);
+        if qjs::JS_VALUE_GET_NORM_TAG(raw) == qjs::JS_TAG_EXCEPTION {
+            return Err(Error::Exception);
+        }
+        let compiled = Value::from_raw(ctx.clone(), raw);
+        let mut length: qjs::size_t = 0;
+        let flags = (qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE) as c_int;
+        let written = qjs::JS_WriteObject(raw_ctx, &raw mut length, compiled.as_raw(), flags);
+        if written.is_null() {
+            return Err(Error::Exception);
+        }
+        let bytes = slice::from_raw_parts(written, length as usize).to_vec();
+        qjs::js_free(raw_ctx, written.cast());
+        Ok(bytes)
+    }
+}
+
+/// Runs bytecode that [`compile`] made; returns the value of its last statement.
+pub(super) fn load<'js>(ctx: &Ctx<'js>, bytecode: &[u8]) -> Result<Value<'js>, Error> {
+    let raw_ctx = ctx.as_raw().as_ptr();
+    // SAFETY: the bytes were written by `compile` in this process, by the same engine; they are only read.
+    // `JS_EvalFunction` takes the function and returns an owned value.
+    unsafe {
+        let length = bytecode.len() as qjs::size_t;
+        let function = qjs::JS_ReadObject(
+            raw_ctx,
+            bytecode.as_ptr(),
+            length,
+            qjs::JS_READ_OBJ_BYTECODE as c_int,
+        );
+        if qjs::JS_VALUE_GET_NORM_TAG(function) == qjs::JS_TAG_EXCEPTION {
+            return Err(Error::Exception);
+        }
+        let value = qjs::JS_EvalFunction(raw_ctx, function);
+        if qjs::JS_VALUE_GET_NORM_TAG(value) == qjs::JS_TAG_EXCEPTION {
+            return Err(Error::Exception);
+        }
+        Ok(Value::from_raw(ctx.clone(), value))
+    }
+}
+
+unsafe extern "C" fn op_entry(
+    ctx: *mut qjs::JSContext,
+    _this: qjs::JSValue,
+    argc: c_int,
+    argv: *mut qjs::JSValue,
+    magic: c_int,
+) -> qjs::JSValue {
+    // SAFETY: QuickJS calls this with its own context and arguments.
+    unsafe { enter(ctx, argc, argv, |realm, args| realm.call(magic as usize, args)) }
+}
+
+unsafe extern "C" fn lookup_entry(
+    ctx: *mut qjs::JSContext,
+    _this: qjs::JSValue,
+    argc: c_int,
+    argv: *mut qjs::JSValue,
+    _magic: c_int,
+) -> qjs::JSValue {
+    // SAFETY: as above.
+    unsafe { enter(ctx, argc, argv, |_, args| Realm::lookup(args)) }
+}
+
+unsafe extern "C" fn use_entry(
+    ctx: *mut qjs::JSContext,
+    _this: qjs::JSValue,
+    argc: c_int,
+    argv: *mut qjs::JSValue,
+    _magic: c_int,
+) -> qjs::JSValue {
+    // SAFETY: as above.
+    unsafe {
+        enter(ctx, argc, argv, |realm, args| {
+            Ok(realm.module(args.ctx, &args.text(0)?)?.into_value())
+        })
+    }
+}
+
+unsafe extern "C" fn global_entry(
+    ctx: *mut qjs::JSContext,
+    _this: qjs::JSValue,
+    argc: c_int,
+    argv: *mut qjs::JSValue,
+    magic: c_int,
+) -> qjs::JSValue {
+    // SAFETY: as above. A getter is called without arguments, a setter with one.
+    unsafe {
+        enter(ctx, argc, argv, |realm, args| {
+            if args.len() == 0 {
+                return realm.global(args.ctx, magic as usize);
+            }
+            realm.set_global(args.ctx, magic as usize, args.value(0))?;
+            Ok(Value::new_undefined(args.ctx.clone()))
+        })
+    }
+}
+
+/// Runs host code for a call from JavaScript: errors become exceptions, and a panic ends the activation.
+///
+/// # Safety
+/// `ctx` is alive and was given to [`attach`]; `argv` points to `argc` live values.
+unsafe fn enter(
+    ctx: *mut qjs::JSContext,
+    argc: c_int,
+    argv: *mut qjs::JSValue,
+    body: impl for<'a, 'js> FnOnce(&'a Realm, Args<'a, 'js>) -> Result<Value<'js>, HostError>,
+) -> qjs::JSValue {
+    // SAFETY: `attach` stored a pointer to a realm that outlives the context.
+    let Some(realm) = (unsafe { qjs::JS_GetContextOpaque(ctx).cast::<Realm>().as_ref() }) else {
+        return qjs::JS_EXCEPTION;
+    };
+    let _host = realm.host().control.enter_host();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let Some(raw_ctx) = NonNull::new(ctx) else {
+            return qjs::JS_EXCEPTION;
+        };
+        // SAFETY: the caller runs JavaScript in this context, so the runtime is held by this thread; the
+        // lifetime does not leave this closure.
+        let ctx = unsafe { Ctx::from_raw(raw_ctx) };
+        let raw = match usize::try_from(argc) {
+            // SAFETY: promised by the caller.
+            Ok(count) if count > 0 && !argv.is_null() => unsafe { slice::from_raw_parts(argv, count) },
+            _ => &[],
+        };
+        match body(realm, Args { ctx: &ctx, raw }) {
+            Ok(value) => {
+                // SAFETY: the value is alive; the new reference goes to the caller.
+                let raw = unsafe { qjs::JS_DupValue(raw_ctx.as_ptr(), value.as_raw()) };
+                drop(value);
+                raw
+            }
+            Err(error) => {
+                throw(&ctx, realm, error);
+                qjs::JS_EXCEPTION
+            }
+        }
+    }));
+    outcome.unwrap_or_else(|panic| {
+        realm.host().panicked(panic);
+        // SAFETY: the context is alive.
+        unsafe { throw_uncatchable(ctx) };
+        qjs::JS_EXCEPTION
+    })
+}
+
+/// Makes `error` the pending exception.
+pub(super) fn throw(ctx: &Ctx<'_>, realm: &Realm, error: HostError) {
+    match error {
+        HostError::Type(text) => drop(Exception::throw_type(ctx, &text)),
+        HostError::Range(text) => drop(Exception::throw_range(ctx, &text)),
+        HostError::Failed(text) => drop(Exception::throw_message(ctx, &text)),
+        HostError::Dom { name, message } => match realm.dom_exception(ctx, name, &message) {
+            Ok(value) => drop(ctx.throw(value)),
+            Err(_) => drop(Exception::throw_message(ctx, &format!("{name}: {message}"))),
+        },
+        // An exception is pending already.
+        HostError::Js => {}
+        // SAFETY: the context is alive.
+        HostError::Ended => unsafe { throw_uncatchable(ctx.as_raw().as_ptr()) },
+    }
+}
+
+/// Throws an error that no `catch` of the script sees, as the interrupt handler does.
+///
+/// # Safety
+/// `ctx` is alive.
+unsafe fn throw_uncatchable(ctx: *mut qjs::JSContext) {
+    // SAFETY: the new error is owned here and given to `JS_Throw`.
+    unsafe {
+        let error = qjs::JS_NewError(ctx);
+        qjs::JS_SetUncatchableError(ctx, error);
+        qjs::JS_Throw(ctx, error);
+    }
+}
+
+/// What a host function panicked with.
+pub(crate) type Panic = Box<dyn Any + Send>;
+
+#[cfg(test)]
+mod tests {
+    use super::well_formed;
+
+    #[test]
+    fn surrogates_become_replacement_characters() {
+        assert_eq!(well_formed(b"a\xED\xA0\x80b\xED\xBF\xBF"), "a\u{FFFD}b\u{FFFD}");
+        assert_eq!(well_formed("grün".as_bytes()), "grün");
+        assert_eq!(well_formed(b"\xFFx"), "\u{FFFD}x");
+    }
+}
