@@ -39,6 +39,7 @@ mod queues;
 #[cfg(feature = "rusqlite")]
 pub mod rusqlite;
 mod seams;
+mod secrets;
 #[cfg(feature = "runtime")]
 mod shared;
 mod snapshot;
@@ -51,7 +52,7 @@ pub use db::{Database, DbError, DbOpener, DbRows, DbValue};
 #[cfg(feature = "runtime")]
 pub use engine::{CallOptions, Engine, EngineBuilder, ToolOutput};
 pub use error::{EngineError, SkillError, ToolError};
-pub use grant::{Grant, HostRule};
+pub use grant::{Consent, Grant, GrantDiff, HostRule, Permission, PermissionKind, SealedGrant, SocketRule};
 pub use id::{InvalidSkillId, SkillId};
 #[cfg(feature = "runtime")]
 pub use inspect::BridgeCall;
@@ -65,6 +66,7 @@ pub use package::{PackageError, PathError, SkillPackage};
 pub use rusqlite::MemoryDbOpener;
 #[cfg(feature = "runtime")]
 pub use seams::SystemResolver;
-pub use seams::{HostModule, MemorySecrets, NameResolver, Secrets, SkillEvent};
+pub use seams::{HostModule, NameResolver, SkillEvent};
+pub use secrets::{Destination, MemorySecrets, SecretValue, Secrets, secrets_conformance};
 pub use snapshot::{SkillSnapshot, SkillStatus, ToolInfo};
 pub use source::{Frame, SourceLine, Sources, Trace};

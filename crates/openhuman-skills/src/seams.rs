@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
@@ -7,45 +5,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{SkillId, SkillStatus};
-
-/// The values behind the handles a skill sees as `{{secret:ID}}`.
-///
-/// A value is asked for only when a request is about to leave, after every check, and never enters JavaScript.
-pub trait Secrets: Send + Sync {
-    /// The value of `handle` for this skill if it may be sent to `host`; `None` refuses the request.
-    fn reveal(&self, skill: &SkillId, handle: &str, host: &str) -> Option<String>;
-}
-
-/// Secrets held in memory, each bound to one skill and one host.
-#[derive(Default)]
-pub struct MemorySecrets(BTreeMap<(String, String, String), String>);
-
-impl MemorySecrets {
-    /// Adds a secret that `skill` may send to `host`.
-    #[must_use]
-    pub fn with(mut self, skill: &SkillId, handle: &str, host: &str, value: &str) -> Self {
-        self.0.insert(
-            (skill.to_string(), handle.to_owned(), host.to_owned()),
-            value.to_owned(),
-        );
-        self
-    }
-}
-
-impl fmt::Debug for MemorySecrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemorySecrets({} redacted)", self.0.len())
-    }
-}
-
-impl Secrets for MemorySecrets {
-    fn reveal(&self, skill: &SkillId, handle: &str, host: &str) -> Option<String> {
-        self.0
-            .get(&(skill.to_string(), handle.to_owned(), host.to_owned()))
-            .cloned()
-    }
-}
+use crate::{PermissionKind, SkillId, SkillStatus};
 
 /// A global object the host adds to every skill, for example `memory`.
 ///
@@ -114,5 +74,16 @@ pub enum SkillEvent {
         title: String,
         /// The text.
         body: String,
+    },
+    /// A running skill was refused something the user has not allowed; a host may ask, and then call
+    /// [`Engine::set_grant`](crate::Engine::set_grant). Sent at most once a minute for each skill and thing,
+    /// and at most ten times a minute for each skill.
+    PermissionWanted {
+        /// The skill.
+        skill_id: SkillId,
+        /// The kind of permission.
+        kind: PermissionKind,
+        /// What it is about, for example `api.example.com` or `127.0.0.1:8080`.
+        what: String,
     },
 }

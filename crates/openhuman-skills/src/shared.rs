@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot, watch};
+use url::Url;
 
 use crate::cron::CronEntry;
 use crate::db::pool::{DbPool, SharedDb};
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) db: Option<Arc<dyn DbOpener>>,
     pub(crate) client: Client,
     pub(crate) secrets: Option<Arc<dyn Secrets>>,
+    /// The backend the host trusts, if it has one.
+    pub(crate) backend: Option<Url>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) modules: Vec<Arc<dyn HostModule>>,
     pub(crate) env: BTreeMap<String, String>,
@@ -80,6 +83,7 @@ impl Shared {
         db: Option<Arc<dyn DbOpener>>,
         client: Client,
         secrets: Option<Arc<dyn Secrets>>,
+        backend: Option<Url>,
         clock: Arc<dyn Clock>,
         modules: Vec<Arc<dyn HostModule>>,
         env: BTreeMap<String, String>,
@@ -92,6 +96,7 @@ impl Shared {
             db,
             client,
             secrets,
+            backend,
             clock,
             modules,
             env,
@@ -124,7 +129,7 @@ impl Shared {
 pub(crate) struct Skill {
     pub(crate) id: SkillId,
     pub(crate) package: SkillPackage,
-    pub(crate) grant: Arc<Grant>,
+    grant: RwLock<Arc<Grant>>,
     /// What the manifest asks for: only to say why something is refused.
     pub(crate) asked: Arc<Grant>,
     /// Leads errors back to the author's lines.
@@ -151,7 +156,7 @@ impl Skill {
         let manifest = package.manifest();
         Self {
             id: manifest.id.clone(),
-            grant: Arc::new(grant),
+            grant: RwLock::new(Arc::new(grant)),
             asked: Arc::new(Grant::from_manifest(manifest)),
             view: Mutex::new(View {
                 status: SkillStatus::Pending,
@@ -167,6 +172,16 @@ impl Skill {
             sources: Sources::new(package.clone()),
             package,
         }
+    }
+
+    /// What it may do now.
+    pub(crate) fn grant(&self) -> Arc<Grant> {
+        Arc::clone(&self.grant.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces what it may do, from the next check on.
+    pub(crate) fn set_grant(&self, grant: Grant) {
+        *self.grant.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grant);
     }
 
     /// The mutable part. Never held over a suspension or an await.

@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use url::Url;
 
 use super::schedules::tick;
 use super::{Engine, Inner};
@@ -25,6 +26,7 @@ pub struct EngineBuilder {
     database_threads: usize,
     db: Option<Arc<dyn DbOpener>>,
     secrets: Option<Arc<dyn Secrets>>,
+    backend: Option<Url>,
     clock: Arc<dyn Clock>,
     resolver: Arc<dyn NameResolver>,
     modules: Vec<Arc<dyn HostModule>>,
@@ -48,6 +50,7 @@ impl Default for EngineBuilder {
             database_threads: 2,
             db: None,
             secrets: None,
+            backend: None,
             clock: Arc::new(SystemClock),
             resolver: Arc::new(SystemResolver),
             modules: Vec::new(),
@@ -85,6 +88,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn secrets(mut self, secrets: Arc<dyn Secrets>) -> Self {
         self.secrets = Some(secrets);
+        self
+    }
+
+    /// The address of the backend that proxies requests to connected accounts. Default: none. Its host is part of
+    /// what [`Engine::proposed_grant`] proposes for skills from before permissions existed.
+    #[must_use]
+    pub fn backend(mut self, base: Url) -> Self {
+        self.backend = Some(base);
         self
     }
 
@@ -161,6 +172,7 @@ impl EngineBuilder {
             self.db.or_else(default_opener),
             client,
             self.secrets,
+            self.backend,
             self.clock,
             self.modules,
             self.env,

@@ -1,6 +1,7 @@
 //! The public face: installs, starts, stops and calls skills.
 
 mod builder;
+mod grants;
 mod lifecycle;
 mod posting;
 mod schedules;
@@ -197,7 +198,7 @@ impl Engine {
         let payload = json!([event, data]).to_string();
         let mut delivered = 0;
         for skill in self.all() {
-            if skill.grant.receives(event)
+            if skill.grant().receives(event)
                 && self
                     .post_hook(&skill, "onServerEvent", payload.clone())
                     .is_some_and(|posted| {

@@ -385,7 +385,7 @@ impl Host {
     }
 
     pub(crate) fn notify(&self, title: &str, body: &str) -> HostResult<()> {
-        if !self.skill.grant.notify {
+        if !self.skill.grant().notify {
             return Err(HostError::Failed(
                 "platform.notify: not granted; ask for permissions.notify".to_owned(),
             ));
@@ -410,7 +410,7 @@ impl Host {
     }
 
     pub(crate) fn env(&self, name: &str) -> String {
-        if !self.skill.grant.env.contains(name) {
+        if !self.skill.grant().may_read_env(name) {
             return String::new();
         }
         self.shared
@@ -485,7 +485,7 @@ impl Host {
         }
         let egress = Egress {
             skill: self.skill.id.clone(),
-            grant: Arc::clone(&self.skill.grant),
+            grant: self.skill.grant(),
             asked: Arc::clone(&self.skill.asked),
             secrets: self.shared.secrets.clone(),
         };

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::address::is_public;
-use super::request::{NetError, Redirect, Request, Route, authorize, host_name};
-use crate::{Grant, NameResolver, Secrets, SkillId};
+use super::request::{NetError, Redirect, Request, Route, authorize};
+use crate::{Destination, Grant, NameResolver, Secrets, SkillId};
 
 /// The largest response body, in bytes.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -189,13 +189,12 @@ impl Client {
         request: &Request,
     ) -> Result<(reqwest::Response, Sealed), NetError> {
         let route = authorize(&egress.grant, &egress.asked, &request.method, &request.url)?;
-        let host = request
-            .url
-            .host()
-            .map(|host| host_name(&host))
-            .unwrap_or_default();
+        let to = Destination::new(
+            request.url.host_str().unwrap_or_default(),
+            request.url.port_or_known_default().unwrap_or_default(),
+        );
         let mut sealed = Sealed::default();
-        let mut put = |text: &str, encode: bool| sealed.reveal(egress, &route, &host, text, encode);
+        let mut put = |text: &str, encode: bool| sealed.reveal(egress, &route, &to, text, encode);
         let url = put(request.url.as_str(), true)?;
         let url =
             Url::parse(&url).map_err(|_| NetError("the secret does not fit into the URL".to_owned()))?;
@@ -305,7 +304,7 @@ impl Sealed {
         &mut self,
         egress: &Egress,
         route: &Route,
-        host: &str,
+        to: &Destination,
         text: &str,
         encode: bool,
     ) -> Result<String, NetError> {
@@ -329,7 +328,7 @@ impl Sealed {
                 return Err(NetError("a {{secret:..}} placeholder is not closed".to_owned()));
             };
             out.push_str(before);
-            let value = self.value(egress, route, host, handle)?;
+            let value = self.value(egress, route, to, handle)?;
             out.push_str(&if encode { percent_encode(&value) } else { value });
             rest = after;
         }
@@ -339,17 +338,18 @@ impl Sealed {
         &mut self,
         egress: &Egress,
         route: &Route,
-        host: &str,
+        to: &Destination,
         handle: &str,
     ) -> Result<String, NetError> {
-        let refused = || NetError(format!("the secret `{handle}` may not be sent to {host}"));
+        let refused = || NetError(format!("the secret `{handle}` may not be sent to {to}"));
         if let Route::Public { secret: Some(bound) } = route
             && bound != handle
         {
             return Err(refused());
         }
         let secrets = egress.secrets.as_ref().ok_or_else(refused)?;
-        let value = secrets.reveal(&egress.skill, handle, host).ok_or_else(refused)?;
+        let value = secrets.reveal(&egress.skill, handle, to).ok_or_else(refused)?;
+        let value = value.expose().to_owned();
         self.0.push((value.clone(), format!("{OPEN}{handle}}}}}")));
         Ok(value)
     }
@@ -443,7 +443,9 @@ mod tests {
     fn placeholders_become_values_only_for_their_host() {
         let route = Route::Public { secret: None };
         let mut sealed = Sealed::default();
-        let mut put = |host: &str, text: &str, encode| sealed.reveal(&egress(), &route, host, text, encode);
+        let mut put = |host: &str, text: &str, encode| {
+            sealed.reveal(&egress(), &route, &Destination::new(host, 443), text, encode)
+        };
         assert_eq!(
             put("api.example.com", "Bearer {{secret:key}}!", false).unwrap(),
             "Bearer s3cr/t!"
@@ -469,7 +471,13 @@ mod tests {
         };
         assert!(
             Sealed::default()
-                .reveal(&egress(), &route, "api.example.com", "{{secret:key}}", false)
+                .reveal(
+                    &egress(),
+                    &route,
+                    &Destination::new("api.example.com", 443),
+                    "{{secret:key}}",
+                    false
+                )
                 .is_err()
         );
     }

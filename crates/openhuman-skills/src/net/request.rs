@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use super::address::is_public;
 use crate::Grant;
+use crate::grant::METHODS;
 
 /// The largest request body, in bytes.
 const MAX_REQUEST_BODY: usize = 8 * 1024 * 1024;
@@ -17,8 +18,6 @@ const MAX_REQUEST_BODY: usize = 8 * 1024 * 1024;
 const MAX_URL: usize = 16 * 1024;
 /// The default and the largest time limit.
 const TIMEOUT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(120));
-/// The methods a skill may use.
-const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 /// Headers that belong to the connection, not to the skill.
 const FORBIDDEN_HEADERS: [&str; 10] = [
     "host",

@@ -247,9 +247,21 @@ async fn a_redirect_is_checked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_put_in_at_egress_only() {
     let address = serve(routes()).await;
+    let seen = serve(Router::new().route(
+        "/",
+        get(|headers: HeaderMap| async move {
+            (headers
+                .get("authorization")
+                .map(axum::http::HeaderValue::as_bytes)
+                == Some(b"Bearer t0p:s3cret"))
+            .to_string()
+        }),
+    ))
+    .await;
     let skill = SkillId::new("secret").unwrap();
     let secrets = MemorySecrets::default()
-        .with(&skill, "key", "127.0.0.1", "t0p:s3cret")
+        .with(&skill, "key", &address.to_string(), "t0p:s3cret")
+        .with(&skill, "key", &seen.to_string(), "t0p:s3cret")
         .with(&skill, "other", "api.example.com", "x");
     let engine = Engine::builder()
         .workers(1)
@@ -277,17 +289,6 @@ async fn secrets_are_put_in_at_egress_only() {
         text.contains("Bearer {{secret:key}}") && text.contains("/echo/bot{{secret:key}}/x"),
         "{text}"
     );
-    let seen = serve(Router::new().route(
-        "/",
-        get(|headers: HeaderMap| async move {
-            (headers
-                .get("authorization")
-                .map(axum::http::HeaderValue::as_bytes)
-                == Some(b"Bearer t0p:s3cret"))
-            .to_string()
-        }),
-    ))
-    .await;
     let mut grant = private(seen);
     grant.allow_private("127.0.0.1", address.port());
     engine.remove(&id).await.unwrap();
