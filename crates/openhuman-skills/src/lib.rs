@@ -61,7 +61,10 @@ pub use manifest::{
     MemoryPermission, NetPermission, OAuthSetup, Permissions, Setup, SetupField, SetupOption,
     WebSocketPermission,
 };
-pub use package::{PackageError, PathError, SkillPackage};
+pub use package::{
+    FileHash, InvalidKey, PackageError, PathError, PublicKey, Signature, SignatureError, SigningKey,
+    SkillPackage,
+};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
 #[cfg(feature = "runtime")]

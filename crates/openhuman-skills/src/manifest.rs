@@ -162,7 +162,7 @@ fn check_size(json: &str) -> Result<(), PackageError> {
         return Ok(());
     }
     Err(PackageError::TooLarge {
-        what: "manifest.json",
+        what: "manifest.json".to_owned(),
         size: json.len(),
         limit: MAX_MANIFEST,
     })

@@ -1,7 +1,10 @@
 //! The names of files inside a package.
 
-/// The longest path inside a package, in bytes.
-pub(crate) const MAX_PATH: usize = 200;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The longest path inside a package and the longest part of one, in bytes. They fit every archive header.
+const MAX_PATH: usize = 150;
+const MAX_PART: usize = 100;
 
 /// Why a text is not the path of a file in a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,9 +13,12 @@ pub enum PathError {
     /// Empty, or a part of it is.
     #[error("it is empty, absolute, or has an empty part")]
     Empty,
-    /// Longer than 200 bytes.
-    #[error("it is longer than 200 bytes")]
+    /// Longer than 150 bytes, or a part of it is longer than 100.
+    #[error("it is longer than 150 bytes, or a part of it is longer than 100")]
     TooLong,
+    /// Not UTF-8.
+    #[error("it is not UTF-8")]
+    Encoding,
     /// A part is `.` or `..`.
     #[error("`.` and `..` are not allowed")]
     Dots,
@@ -32,7 +38,7 @@ pub(crate) fn check(path: &str) -> Result<(), PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);
     }
-    if path.len() > MAX_PATH {
+    if path.len() > MAX_PATH || path.split('/').any(|part| part.len() > MAX_PART) {
         return Err(PathError::TooLong);
     }
     if path
@@ -77,9 +83,28 @@ fn check_part(part: &str) -> Result<(), PathError> {
     if device { Err(PathError::Device) } else { Ok(()) }
 }
 
+/// The form in which two paths are the same file where case or composed accents make no difference.
+pub(crate) fn folded(path: &str) -> String {
+    let upper: String = path.nfd().flat_map(char::to_uppercase).collect();
+    upper.to_lowercase().nfd().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn case_and_composition_fold() {
+        for (one, two) in [
+            ("Index.JS", "index.js"),
+            ("\u{e9}.js", "e\u{301}.js"),
+            ("\u{17f}.js", "S.js"),
+            ("\u{212a}", "k"),
+        ] {
+            assert_eq!(folded(one), folded(two), "{one}");
+        }
+        assert_ne!(folded("a.js"), folded("b.js"));
+    }
 
     #[test]
     fn only_plain_paths_pass() {
@@ -94,7 +119,7 @@ mod tests {
         ] {
             assert_eq!(check(good), Ok(()), "{good:?}");
         }
-        let long = "a".repeat(201);
+        let long = "a".repeat(101);
         for bad in [
             "",
             "/etc/passwd",
