@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
-use super::ops::HostError;
+use super::ops::{HostError, parse_json};
 use super::raw::Panic;
 use crate::cron::{CronEntry, MAX_SCHEDULES};
 use crate::db::pool::SharedDb;
@@ -475,7 +475,7 @@ impl Host {
 
     fn request(&self, description: &str) -> HostResult<(Egress, Request)> {
         let invalid = |text: String| HostError::Type(format!("net.fetch: {text}"));
-        let description = serde_json::from_str(description).map_err(|error| invalid(error.to_string()))?;
+        let description = parse_json(description).map_err(|error| invalid(error.to_string()))?;
         let request = Request::parse(&description).map_err(|error| invalid(error.0))?;
         if request.timeout_was_ms {
             self.log(
@@ -631,7 +631,8 @@ impl Host {
             )));
         }
         let value: Value =
-            serde_json::from_str(&json).map_err(|error| HostError::Type(format!("state.set: {error}")))?;
+            parse_json(&json).map_err(|error| HostError::Type(format!("state.set: {error}")))?;
+        let json = value.to_string();
         {
             let view = self.skill.view();
             if view.state.get(&key) == Some(&value) {
@@ -716,7 +717,7 @@ impl Host {
             return Err(HostError::Type(format!("{module}.{function} does not exist")));
         };
         let name = format!("{module}.{function}");
-        let args = serde_json::from_str(args).map_err(|error| HostError::Type(format!("{name}: {error}")))?;
+        let args = parse_json(args).map_err(|error| HostError::Type(format!("{name}: {error}")))?;
         let (found, skill) = (Arc::clone(found), self.skill.id.clone());
         let work = Box::pin(async move {
             found

@@ -22,7 +22,7 @@ use std::slice;
 use rquickjs::{ArrayBuffer, Ctx, Error, Exception, Function, TypedArray, Value, qjs};
 
 use super::library::Realm;
-use super::ops::HostError;
+use super::ops::{HostError, parse_json};
 
 /// The arguments of a host function. Missing ones are undefined.
 #[derive(Clone, Copy)]
@@ -110,7 +110,7 @@ impl<'a, 'js> Args<'a, 'js> {
 
     /// A string of JSON, parsed.
     pub(crate) fn json(&self, index: usize) -> Result<serde_json::Value, HostError> {
-        serde_json::from_str(&self.text(index)?)
+        parse_json(&self.text(index)?)
             .map_err(|error| HostError::Type(format!("argument {}: {error}", index + 1)))
     }
 }

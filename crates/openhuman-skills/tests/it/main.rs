@@ -4,6 +4,7 @@ mod bridges;
 mod concurrency;
 mod examples;
 mod hostile;
+mod library;
 mod lifecycle;
 mod mixed_load;
 mod network;

@@ -81,6 +81,39 @@ impl From<rquickjs::Error> for HostError {
     }
 }
 
+/// Reads JSON that `JSON.stringify` wrote. It writes lone surrogates as escapes, which no text outside JavaScript can
+/// hold: they become U+FFFD.
+pub(crate) fn parse_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    match serde_json::from_str(text) {
+        Err(_) if text.contains("\\ud") => serde_json::from_str(&replace_lone_surrogates(text)),
+        parsed => parsed,
+    }
+}
+
+/// Replaces the escapes of lone surrogates. `JSON.stringify` writes pairs as they are and the others in lower case.
+fn replace_lone_surrogates(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let lone = escape.get(1..3) == Some("ud")
+            && escape
+                .as_bytes()
+                .get(3)
+                .is_some_and(|digit| matches!(digit, b'8'..=b'9' | b'a'..=b'f'));
+        let length = if lone { 6 } else { 2 };
+        out.push_str(if lone {
+            "\\ufffd"
+        } else {
+            escape.get(..2).unwrap_or(escape)
+        });
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
 fn table() -> &'static (Vec<&'static Op>, HashMap<&'static str, usize>) {
     static TABLE: OnceLock<(Vec<&'static Op>, HashMap<&'static str, usize>)> = OnceLock::new();
     TABLE.get_or_init(|| {
@@ -117,6 +150,16 @@ pub(crate) fn nothing<'js>(args: Args<'_, 'js>) -> OpResult<'js> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lone_surrogates_become_replacement_characters() {
+        let parsed = parse_json(r#"{"a":"x\ud800y","b":"\\ud800","c":"\ndef\ud83d"}"#).unwrap();
+        assert_eq!(
+            parsed,
+            serde_json::json!({"a": "x\u{FFFD}y", "b": "\\ud800", "c": "\ndef\u{FFFD}"})
+        );
+        assert!(parse_json("{").is_err() && parse_json(r#""\ud8"#).is_err());
+    }
 
     #[test]
     fn names_are_unique() {
