@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
 use rquickjs::module::Declared;
-use rquickjs::{Ctx, Error, Module, Result};
+use rquickjs::promise::PromiseState;
+use rquickjs::{Ctx, Error, Exception, Module, Result};
 
 use super::host::Host;
 use crate::SkillPackage;
@@ -74,8 +75,19 @@ pub(super) fn run_entry(ctx: &Ctx<'_>, host: &Rc<Host>) -> Result<()> {
     let entry = package.manifest().entry.as_str();
     let module = Module::declare(ctx.clone(), entry, package.code())?;
     let (module, finished) = module.eval()?;
-    // Top-level `await` of something outside would need the pump; a script's own jobs run here.
-    finished.finish::<()>()?;
+    // The script's own jobs run here, until its end or the limit; there is nothing else to wait for yet.
+    while finished.state() == PromiseState::Pending {
+        if host.control.poll() {
+            return Err(Exception::throw_message(ctx, "the call was ended"));
+        }
+        if !ctx.execute_pending_job() {
+            return Err(Exception::throw_message(
+                ctx,
+                "the module awaits a timer or a request at its top level; do that in init() or start()",
+            ));
+        }
+    }
+    finished.result::<()>().transpose()?;
     let exports = module.namespace()?;
     if ctx.globals().contains_key("__skill")? {
         return Ok(());

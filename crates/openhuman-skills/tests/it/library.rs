@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use openhuman_skills::{Engine, Grant, SkillEvent, SkillId, SkillPackage};
 use serde_json::json;
@@ -217,5 +218,30 @@ async fn imports_from_outside_are_refused() {
         "ReferenceError",
     )
     .await;
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_never_finishes_loading_is_ended() {
+    let engine = Engine::builder()
+        .lifecycle_limits(
+            Duration::from_millis(300),
+            Duration::from_secs(1),
+            Duration::from_secs(1),
+        )
+        .build()
+        .unwrap();
+    let bomb = "const again = () => Promise.resolve().then(again).finally(again); again(); await new Promise(() => {}); export default {};";
+    let waits = "await new Promise((done) => setTimeout(done, 10)); export default {};";
+    for (id, code, text) in [
+        ("bomb", bomb, "did not finish loading"),
+        ("waits", waits, "awaits a timer or a request"),
+    ] {
+        let manifest = format!(r#"{{"id": "{id}", "name": "Late", "type": "module"}}"#);
+        let error = start(&engine, &[("manifest.json", &manifest), ("index.js", code)])
+            .await
+            .unwrap_err();
+        assert!(error.contains(text), "{error}");
+    }
     engine.shutdown().await;
 }
