@@ -1,30 +1,45 @@
-//! Activations that can be suspended in the middle of JavaScript: the only module with `unsafe` code.
+//! Activations that can be suspended in the middle of JavaScript. One of the modules with `unsafe` code.
 //!
-//! A [`Fiber`] runs one closure on its own stack. Code on that stack suspends itself through its [`Control`],
-//! from the interrupt handler of QuickJS or from a host function, and the scheduler resumes it later.
+//! A [`Fiber`] runs one function on its own stack. Code on that stack suspends itself through its [`Control`],
+//! from the interrupt handler of QuickJS, from a host function, or from the signal handler that notices a built-in
+//! function that never asks ([`crate::stall`]). The scheduler resumes it later.
 //!
 //! Invariants:
 //! - A fiber never leaves its thread, and fibers never nest: `CURRENT` names the one that runs, and only its own
 //!   control can suspend it.
 //! - A fiber is never unwound from outside, because that would unwind through C frames. One that must end is
-//!   resumed with its kill flag set: every suspension then returns at once, and QuickJS ends the script.
+//!   resumed with its kill flag set: every suspension then returns at once, and QuickJS ends the script. Only one
+//!   that is stuck in a built-in function is *abandoned*: its stack is used for something else and nothing on it
+//!   is ever dropped. What an activation owns is therefore kept outside of the stack, in `Fiber::data`, and the
+//!   control is marked as wrecked, so that its runtime is buried and not used again. What an abandoned stack
+//!   leaks is what QuickJS' callers had in their hands: the arguments of one host function at most.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use rquickjs::{Ctx, qjs};
 
-/// The size of a fiber's stack: 512 KB for JavaScript, the rest for host functions and their libraries. Pages
-/// that are never touched cost address space only.
+use crate::stall;
+use crate::stall::counter::{self, TURNS};
+
+/// The size of a fiber's stack: 512 KB for JavaScript, the rest for host functions and their libraries, and the
+/// frame of a signal. Pages that are never touched cost address space only.
 const STACK_SIZE: usize = 1024 * 1024;
 /// How many unused stacks are kept.
 const KEPT_STACKS: usize = 32;
+/// What a kept stack keeps of its memory when it is tidied.
+#[cfg(unix)]
+const KEPT_BYTES: usize = 16 * 1024;
+/// How much time is between two questions at most, as far as the turns allow.
+const PACE: Duration = Duration::from_micros(200);
+/// How long a fiber that must end may run before it is looked at again.
+const LAST_SLICE: Duration = Duration::from_secs(3600);
 
 /// Why a fiber suspended itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +48,8 @@ pub(crate) enum Pause {
     Slice,
     /// It waits for the host.
     Wait,
+    /// A built-in function ran for long without asking; it was suspended in the middle.
+    Stall,
 }
 
 /// Why a fiber must end.
@@ -47,17 +64,27 @@ pub(crate) enum Kill {
 }
 
 thread_local! {
-    /// The control of the fiber that runs on this thread now; null on the scheduler's stack.
+    /// The control of the fiber that runs on this thread now; null on the scheduler's stack. Constant initial value
+    /// and no destructor, so a signal handler may read it.
     static CURRENT: Cell<*const Control> = const { Cell::new(ptr::null()) };
 }
 
 /// Shared by a fiber's inside and the scheduler. One for each skill, reused by its activations.
 pub(crate) struct Control {
     yielder: Cell<*const Yielder<(), Pause>>,
+    /// The lowest and the highest address of the fiber's stack.
+    stack: Cell<(usize, usize)>,
     slice_end: Cell<Instant>,
     deadline: Cell<Instant>,
     kill: Cell<Option<Kill>>,
     slices: Cell<u32>,
+    stalls: Cell<u32>,
+    /// QuickJS' own count of turns until it asks again; null when it is not known.
+    counter: Cell<*mut i32>,
+    /// How many turns take about a slice.
+    pace: Cell<i32>,
+    asked: Cell<Instant>,
+    wrecked: Cell<bool>,
     /// How deep host functions are nested on this fiber now.
     in_host: Cell<u32>,
 }
@@ -68,6 +95,7 @@ pub(crate) struct InHost<'a>(&'a Cell<u32>);
 impl Drop for InHost<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
+        stall::beat();
     }
 }
 
@@ -76,10 +104,16 @@ impl Control {
         let now = Instant::now();
         Rc::new(Self {
             yielder: Cell::new(ptr::null()),
+            stack: Cell::new((0, 0)),
             slice_end: Cell::new(now),
             deadline: Cell::new(now),
             kill: Cell::new(None),
             slices: Cell::new(0),
+            stalls: Cell::new(0),
+            counter: Cell::new(ptr::null_mut()),
+            pace: Cell::new(TURNS),
+            asked: Cell::new(now),
+            wrecked: Cell::new(false),
             in_host: Cell::new(0),
         })
     }
@@ -89,6 +123,7 @@ impl Control {
         self.deadline.set(deadline);
         self.kill.set(None);
         self.slices.set(0);
+        self.stalls.set(0);
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -111,16 +146,29 @@ impl Control {
         self.slices.get()
     }
 
+    /// Whether an activation of this skill was abandoned, so that its runtime must not be used again.
+    #[cfg(test)]
+    pub(crate) fn is_wrecked(&self) -> bool {
+        self.wrecked.get()
+    }
+
+    /// Whether the activation was stuck before, or must end: it gets shorter turns inside built-in functions.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.stalls.get() > 0 || self.kill.get().is_some()
+    }
+
     /// Says that host code runs on this fiber until the guard is dropped. Outside of it, a fiber runs only QuickJS'
     /// own code and the skill's allocator.
     pub(crate) fn enter_host(&self) -> InHost<'_> {
         self.in_host.set(self.in_host.get() + 1);
+        stall::beat();
         InHost(&self.in_host)
     }
 
     /// Called often while JavaScript runs. Suspends the fiber at the end of its slice; returns whether the
     /// script must end.
     pub(crate) fn poll(&self) -> bool {
+        stall::beat();
         if self.kill.get().is_some() {
             return true;
         }
@@ -129,6 +177,7 @@ impl Control {
             self.kill(Kill::Deadline);
             return true;
         }
+        self.set_pace(now);
         if now >= self.slice_end.get() {
             self.slices.set(self.slices.get().saturating_add(1));
             return !self.suspend(Pause::Slice);
@@ -136,21 +185,84 @@ impl Control {
         false
     }
 
+    /// Names the context of this skill, whose turns are counted. It outlives every activation that follows.
+    pub(crate) fn count_turns(&self, ctx: &Ctx<'_>) {
+        self.counter.set(counter::of(ctx));
+    }
+
+    /// Has QuickJS ask again after about a slice: sooner than after 10,000 turns when these took longer.
+    fn set_pace(&self, now: Instant) {
+        let gap = now.saturating_duration_since(self.asked.replace(now));
+        let counter = self.counter.get();
+        if counter.is_null() {
+            return;
+        }
+        let mut pace = self.pace.get();
+        if gap > PACE {
+            let share = PACE.as_secs_f64() / gap.as_secs_f64();
+            pace = ((f64::from(pace) * share) as i32).max(1);
+        } else if pace < TURNS && gap < PACE / 2 {
+            pace = (pace * 2).min(TURNS);
+        }
+        self.pace.set(pace);
+        if pace < TURNS {
+            // SAFETY: the word is the counter of the context that is asking, on this thread (`count_turns`).
+            unsafe { counter.write_volatile(pace) };
+        }
+    }
+
+    /// Has QuickJS ask at the next turn. Called in the signal handler.
+    pub(crate) fn hurry(&self) {
+        let counter = self.counter.get();
+        if !counter.is_null() {
+            // SAFETY: as in `set_pace`. The interrupted code may be just about to write it too, which loses one of
+            // the two writes: then the next signal tries again.
+            unsafe { counter.write_volatile(1) };
+        }
+    }
+
     /// Suspends the running fiber and returns, after it was resumed, whether it may go on. Returns `false` at
     /// once when the kill flag is set, or when the caller is not this control's running fiber.
     ///
     /// No lock and no borrow that the scheduler or another fiber needs may be held here.
     pub(crate) fn suspend(&self, pause: Pause) -> bool {
+        if self.kill.get().is_some() {
+            return false;
+        }
+        self.switch(pause) && self.kill.get().is_none()
+    }
+
+    /// Suspends the running fiber from the signal handler, whether it must end or not: the scheduler decides whether
+    /// it is ever resumed.
+    pub(crate) fn stall(&self) {
+        self.stalls.set(self.stalls.get().saturating_add(1));
+        self.switch(Pause::Stall);
+    }
+
+    fn switch(&self, pause: Pause) -> bool {
         let yielder = self.yielder.get();
-        if self.kill.get().is_some() || yielder.is_null() || !ptr::eq(CURRENT.get(), self) {
+        if yielder.is_null() || !ptr::eq(CURRENT.get(), self) {
             return false;
         }
         // SAFETY: `yielder` was set by the closure in `Fiber::new` to the yielder on the fiber's own stack and is
         // reset to null before that closure returns, so it points to a live yielder. `CURRENT` is this control,
-        // so this code runs on that fiber's stack, which is what `suspend` requires.
+        // so this code runs on that fiber's stack, which is what `suspend` requires; the signal handler has checked
+        // that by the stack pointer (`interrupted`), since `CURRENT` is set a little before and after. Suspending
+        // inside of a signal handler is a call like any other: every register the switch does not save is in the
+        // frame of the signal, and a suspension that was about to happen where the signal came reads the way back
+        // to the scheduler only afterwards, when the resumption of this one has renewed it.
         unsafe { (*yielder).suspend(pause) };
-        self.kill.get().is_none()
+        true
     }
+}
+
+/// The control of the running fiber, if `stack_pointer` lies on its stack. For the signal handler.
+pub(crate) fn interrupted(stack_pointer: usize) -> Option<&'static Control> {
+    // SAFETY: while a control is current its fiber holds a reference to it, and the caller is on that fiber's
+    // thread; the result is used on the same stack only.
+    let control = unsafe { CURRENT.get().as_ref() }?;
+    let (low, high) = control.stack.get();
+    (low < stack_pointer && stack_pointer < high).then_some(control)
 }
 
 /// What a fiber did when it was resumed.
@@ -160,25 +272,34 @@ pub(crate) enum Step<T> {
     Done(thread::Result<T>),
 }
 
-/// One activation on its own stack.
-pub(crate) struct Fiber<T> {
+/// One activation on its own stack, with what it owns.
+pub(crate) struct Fiber<A, T> {
     /// `None` after it is done.
     coroutine: Option<Coroutine<(), Pause, thread::Result<T>, DefaultStack>>,
     control: Rc<Control>,
+    /// A box that outlives everything on the stack. A raw pointer, because the body holds a reference to it.
+    data: NonNull<A>,
 }
 
-impl<T: 'static> Fiber<T> {
-    pub(crate) fn new(stack: DefaultStack, control: Rc<Control>, body: impl FnOnce() -> T + 'static) -> Self {
-        let inside = Rc::clone(&control);
+impl<A: 'static, T: 'static> Fiber<A, T> {
+    /// Prepares `body(&data)` to run on `stack`.
+    pub(crate) fn new(stack: DefaultStack, control: Rc<Control>, data: A, body: fn(&A) -> T) -> Self {
+        let inside = Rc::as_ptr(&control);
+        let data = NonNull::from(Box::leak(Box::new(data)));
+        control.stack.set((stack.limit().get(), stack.base().get()));
         let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), Pause>, ()| {
+            // SAFETY: the fiber holds the control and the data, and nothing runs on this stack after the fiber is
+            // dropped.
+            let (inside, data) = unsafe { (&*inside, data.as_ref()) };
             inside.yielder.set(yielder);
-            let result = catch_unwind(AssertUnwindSafe(body));
+            let result = catch_unwind(AssertUnwindSafe(|| body(data)));
             inside.yielder.set(ptr::null());
             result
         });
         Self {
             coroutine: Some(coroutine),
             control,
+            data,
         }
     }
 
@@ -200,51 +321,118 @@ impl<T: 'static> Fiber<T> {
         let coroutine = self.coroutine.as_mut()?;
         assert!(CURRENT.get().is_null(), "fibers never nest");
         self.control.slice_end.set(slice_end);
+        self.control.asked.set(Instant::now());
         CURRENT.set(Rc::as_ptr(&self.control));
+        stall::running();
         // The body catches its own panics, so `resume` returns.
         let result = coroutine.resume(());
+        stall::idle();
         CURRENT.set(ptr::null());
         Some(result)
     }
-}
 
-impl<T> Drop for Fiber<T> {
-    fn drop(&mut self) {
+    /// Runs the fiber to its end with its kill flag set, or abandons it when it gets stuck on the way.
+    pub(crate) fn end(mut self, stacks: &mut StackPool) {
+        self.finish(stacks);
+    }
+
+    /// Never resumes the fiber again: frees its stack without unwinding it and marks its control as wrecked.
+    /// Meant for one that is suspended in the middle of a built-in function.
+    pub(crate) fn abandon(mut self, stacks: &mut StackPool) {
+        self.wreck(stacks);
+    }
+
+    fn finish(&mut self, stacks: &mut StackPool) {
+        self.control.kill(Kill::Stopped);
+        while self.coroutine.as_ref().is_some_and(Coroutine::started) {
+            match self.resume(Instant::now() + LAST_SLICE, stacks) {
+                // With the flag set, a fiber suspends itself only when it is stuck.
+                Step::Paused(Pause::Stall) => return self.wreck(stacks),
+                Step::Paused(_) | Step::Done(_) => {}
+            }
+        }
+    }
+
+    fn wreck(&mut self, stacks: &mut StackPool) {
         let Some(mut coroutine) = self.coroutine.take() else {
             return;
         };
-        if coroutine.done() {
+        self.control.wrecked.set(true);
+        self.control.yielder.set(ptr::null());
+        self.control.in_host.set(0);
+        // SAFETY: nothing on this stack runs again, so what would have to be dropped there is leaked, which is
+        // safe: no reference to it is left elsewhere (`data` and the control are kept outside, the runtime is
+        // buried). The kernel keeps no state for the frame of the signal that the stack may end in.
+        unsafe { coroutine.force_reset() };
+        stacks.give(coroutine.into_stack());
+    }
+}
+
+impl<A, T> Drop for Fiber<A, T> {
+    fn drop(&mut self) {
+        debug_assert!(
+            self.coroutine
+                .as_ref()
+                .is_none_or(|coroutine| !coroutine.started()),
+            "a fiber that started is ended or abandoned, not dropped"
+        );
+        if let Some(coroutine) = self.coroutine.take()
+            && coroutine.started()
+        {
+            // Only when the scheduler itself panics. Unwinding the stack would go through C frames, so it stays.
+            self.control.wrecked.set(true);
+            std::mem::forget(coroutine);
             return;
         }
-        if coroutine.started() {
-            // Ended by resuming: with the kill flag set no suspension succeeds, so one resume runs it to its end.
-            self.control.kill(Kill::Stopped);
-            let outer = CURRENT.replace(Rc::as_ptr(&self.control));
-            let ended = matches!(coroutine.resume(()), CoroutineResult::Return(_));
-            CURRENT.set(outer);
-            if !ended {
-                // Leaking its stack is the only other choice that does not unwind through C.
-                std::mem::forget(coroutine);
-            }
-        }
+        // SAFETY: made by `Box::leak` in `new`, and nothing on the fiber's stack refers to it any more.
+        drop(unsafe { Box::from_raw(self.data.as_ptr()) });
     }
 }
 
 /// Stacks of ended fibers, for the next ones.
 #[derive(Default)]
-pub(crate) struct StackPool(Vec<DefaultStack>);
+pub(crate) struct StackPool {
+    kept: Vec<DefaultStack>,
+    /// Used since they were tidied.
+    used: usize,
+}
 
 impl StackPool {
     pub(crate) fn take(&mut self) -> std::io::Result<DefaultStack> {
-        match self.0.pop() {
+        match self.kept.pop() {
             Some(stack) => Ok(stack),
             None => DefaultStack::new(STACK_SIZE),
         }
     }
 
     fn give(&mut self, stack: DefaultStack) {
-        if self.0.len() < KEPT_STACKS {
-            self.0.push(stack);
+        self.used += 1;
+        if self.kept.len() < KEPT_STACKS {
+            self.kept.push(stack);
+        }
+    }
+
+    /// Whether tidying would give memory back.
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.used > 0
+    }
+
+    /// Gives the deeper memory of the kept stacks back to the system.
+    pub(crate) fn tidy(&mut self) {
+        if std::mem::take(&mut self.used) == 0 {
+            return;
+        }
+        #[cfg(unix)]
+        for stack in &self.kept {
+            let (low, high) = (stack.limit().get(), stack.base().get());
+            // SAFETY: nothing runs on a kept stack. The lowest page is the guard, which holds no memory.
+            unsafe {
+                libc::madvise(
+                    low as *mut libc::c_void,
+                    high - low - KEPT_BYTES,
+                    libc::MADV_DONTNEED,
+                );
+            }
         }
     }
 }
@@ -279,7 +467,7 @@ mod tests {
         let control = Control::new();
         control.begin(far_future());
         let inside = Rc::clone(&control);
-        let mut fiber = Fiber::new(stacks.take().unwrap(), Rc::clone(&control), move || {
+        let mut fiber = Fiber::new(stacks.take().unwrap(), Rc::clone(&control), inside, |inside| {
             assert!(inside.suspend(Pause::Wait));
             7
         });
@@ -288,7 +476,7 @@ mod tests {
             Step::Paused(Pause::Wait)
         ));
         assert!(matches!(fiber.resume(slice(), &mut stacks), Step::Done(Ok(7))));
-        assert_eq!(stacks.0.len(), 1);
+        assert_eq!(stacks.kept.len(), 1);
     }
 
     #[test]
@@ -297,7 +485,7 @@ mod tests {
         let control = Control::new();
         control.begin(Instant::now() + Duration::from_millis(20));
         let inside = Rc::clone(&control);
-        let mut fiber = Fiber::new(stacks.take().unwrap(), Rc::clone(&control), move || {
+        let mut fiber = Fiber::new(stacks.take().unwrap(), Rc::clone(&control), inside, |inside| {
             while !inside.poll() {}
         });
         let mut pauses = 0;
@@ -311,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn dropping_a_suspended_fiber_runs_it_to_its_end() {
+    fn ending_a_suspended_fiber_runs_it_to_its_end() {
         struct Flag(Rc<Cell<bool>>);
         impl Drop for Flag {
             fn drop(&mut self) {
@@ -322,14 +510,15 @@ mod tests {
         let control = Control::new();
         control.begin(far_future());
         let ended = Rc::new(Cell::new(false));
-        let (inside, flag) = (Rc::clone(&control), Flag(Rc::clone(&ended)));
-        let mut fiber = Fiber::new(stacks.take().unwrap(), control, move || {
-            let _flag = flag;
+        let data = (Rc::clone(&control), Rc::clone(&ended));
+        let mut fiber = Fiber::new(stacks.take().unwrap(), control, data, |(inside, ended)| {
+            let _flag = Flag(Rc::clone(ended));
             while inside.suspend(Pause::Wait) {}
         });
         let _ = fiber.resume(slice(), &mut stacks);
-        drop(fiber);
+        fiber.end(&mut stacks);
         assert!(ended.get());
+        assert_eq!(stacks.kept.len(), 1);
     }
 
     #[test]
@@ -339,17 +528,46 @@ mod tests {
         one.begin(far_future());
         two.begin(far_future());
         assert!(!one.suspend(Pause::Wait), "not on the scheduler's stack");
-        let foreign = Rc::clone(&one);
-        let mut first = Fiber::new(stacks.take().unwrap(), Rc::clone(&one), {
-            let one = Rc::clone(&one);
-            move || one.suspend(Pause::Wait)
-        });
+        let wait: fn(&Rc<Control>) -> bool = |control| control.suspend(Pause::Wait);
+        let mut first = Fiber::new(stacks.take().unwrap(), Rc::clone(&one), Rc::clone(&one), wait);
         let _ = first.resume(slice(), &mut stacks);
-        let mut second = Fiber::new(stacks.take().unwrap(), two, move || foreign.suspend(Pause::Wait));
+        let mut second = Fiber::new(stacks.take().unwrap(), two, Rc::clone(&one), wait);
         assert!(matches!(
             second.resume(slice(), &mut stacks),
             Step::Done(Ok(false))
         ));
+        first.end(&mut stacks);
+    }
+
+    #[test]
+    fn an_abandoned_fiber_drops_what_it_owns_but_nothing_on_its_stack() {
+        let mut stacks = StackPool::default();
+        for _ in 0..100 {
+            let control = Control::new();
+            control.begin(far_future());
+            let (owned, local) = (Rc::new(()), Rc::new(()));
+            let data = (Rc::clone(&control), Rc::clone(&owned), Rc::clone(&local));
+            let mut fiber = Fiber::new(
+                stacks.take().unwrap(),
+                Rc::clone(&control),
+                data,
+                |(inside, _, local)| {
+                    let _local = Rc::clone(local);
+                    inside.stall();
+                },
+            );
+            assert!(matches!(
+                fiber.resume(slice(), &mut stacks),
+                Step::Paused(Pause::Stall)
+            ));
+            assert!(control.is_suspect() && !control.is_wrecked());
+            fiber.abandon(&mut stacks);
+            assert!(control.is_wrecked());
+            assert_eq!(Rc::strong_count(&owned), 1);
+            assert_eq!(Rc::strong_count(&local), 2, "leaked, as said");
+            assert_eq!(stacks.kept.len(), 1, "and the stack is used again");
+        }
+        stacks.tidy();
     }
 
     #[test]
@@ -357,10 +575,10 @@ mod tests {
         let mut stacks = StackPool::default();
         let control = Control::new();
         control.begin(far_future());
-        let mut fiber = Fiber::new(stacks.take().unwrap(), control, || -> u8 {
+        let mut fiber = Fiber::new(stacks.take().unwrap(), control, (), |()| -> u8 {
             std::panic::panic_any("inside")
         });
         assert!(matches!(fiber.resume(slice(), &mut stacks), Step::Done(Err(_))));
-        assert_eq!(stacks.0.len(), 1);
+        assert_eq!(stacks.kept.len(), 1);
     }
 }

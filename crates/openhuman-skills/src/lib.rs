@@ -10,6 +10,9 @@
     allow(dead_code, reason = "much of what is pure is used by the engine alone")
 )]
 
+#[cfg(feature = "runtime")]
+#[expect(unsafe_code, reason = "memory of JavaScript runtimes; argued at each block")]
+mod arena;
 mod clock;
 mod cron;
 mod db;
@@ -44,6 +47,8 @@ mod secrets;
 mod shared;
 mod snapshot;
 mod source;
+#[cfg(feature = "runtime")]
+mod stall;
 #[cfg(feature = "runtime")]
 mod worker;
 

@@ -1,5 +1,6 @@
 //! A worker: one thread that owns many runtimes and shares its time among their activations.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
@@ -19,11 +20,18 @@ use crate::js::ops::HostError;
 use crate::js::runtime::{JsInstance, Work};
 use crate::queues::Queues;
 use crate::shared::{Call, Reply, Shared, Skill, ToWorker};
+use crate::stall::Watchdog;
 
 /// How long an activation runs before others get a turn.
 const SLICE: Duration = Duration::from_micros(200);
 /// Beyond this much CPU an activation keeps its low priority even when it has waited for the host.
 const GREEDY: Duration = Duration::from_secs(2);
+/// How long a built-in function may go on after its activation was told to end: of its own time, and of wall time.
+/// Then it is abandoned. Enough for one that is merely long, whose script then ends properly.
+const LAST_CPU: Duration = Duration::from_millis(300);
+const LAST_WALL: Duration = Duration::from_secs(2);
+/// How often the stacks of ended activations are tidied while the worker is busy.
+const TIDY: Duration = Duration::from_secs(1);
 /// Calls of one skill whose promises have not settled.
 const MAX_PENDING: usize = 256;
 /// Messages taken from the channel between two slices.
@@ -39,7 +47,7 @@ pub(crate) struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    pub(crate) fn start(index: usize, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(crate) fn start(index: usize, shared: Arc<Shared>, watchdog: Arc<Watchdog>) -> io::Result<Self> {
         let (messages, inbox) = channel();
         let load = Arc::new(AtomicUsize::new(0));
         let (own, counted) = (messages.clone(), Arc::clone(&load));
@@ -47,6 +55,7 @@ impl WorkerHandle {
             .name(format!("skill-js-{index}"))
             .stack_size(THREAD_STACK)
             .spawn(move || {
+                let _lane = watchdog.watch();
                 Worker {
                     shared,
                     inbox,
@@ -56,6 +65,7 @@ impl WorkerHandle {
                     queues: Queues::default(),
                     alarms: BTreeSet::new(),
                     stacks: StackPool::default(),
+                    tidied: Instant::now(),
                     #[cfg(feature = "kit")]
                     idle: Vec::new(),
                 }
@@ -75,6 +85,7 @@ struct Worker {
     /// Removed when they are no longer needed, so that calls and timers that are over cost nothing.
     alarms: BTreeSet<Alarm>,
     stacks: StackPool,
+    tidied: Instant,
     /// Who wants to know when nothing can run.
     #[cfg(feature = "kit")]
     idle: Vec<oneshot::Sender<usize>>,
@@ -83,8 +94,8 @@ struct Worker {
 /// One skill on this worker.
 struct Slot {
     host: Rc<Host>,
-    /// Absent while an activation uses it, and before the boot.
-    js: Option<JsInstance>,
+    /// Absent when the boot failed.
+    js: Option<Rc<JsInstance>>,
     active: Option<Active>,
     items: VecDeque<Item>,
     jobs_left: bool,
@@ -103,15 +114,29 @@ struct Timer {
 
 /// The activation that runs, or is suspended.
 struct Active {
-    fiber: Fiber<Finished>,
+    fiber: Fiber<Activation, Finished>,
     call: Option<u64>,
     pump: bool,
+    /// It waits for the host.
     waiting: bool,
+    /// It was suspended inside a built-in function.
+    stalled: bool,
     cpu: Duration,
+    /// When it was told to end, and how much time it has used since.
+    ending: Option<(Instant, Duration)>,
+}
+
+/// What an activation owns. Kept outside of its stack, which may be abandoned.
+struct Activation {
+    host: Rc<Host>,
+    js: Rc<JsInstance>,
+    call: Option<u64>,
+    /// Absent when the script is loaded.
+    work: Cell<Option<Work>>,
 }
 
 struct Finished {
-    js: Option<JsInstance>,
+    booted: bool,
     jobs_left: bool,
 }
 
@@ -154,6 +179,10 @@ impl Worker {
                 }
             }
             self.ring();
+            if self.tidied.elapsed() >= TIDY {
+                self.tidied = Instant::now();
+                self.stacks.tidy();
+            }
             match self.queues.pop() {
                 Some((key, low)) => self.run_slice(key, low),
                 None => {
@@ -179,12 +208,20 @@ impl Worker {
     }
 
     /// Sleeps until a message or the next alarm.
-    fn wait(&self) -> Option<ToWorker> {
+    fn wait(&mut self) -> Option<ToWorker> {
         match self.alarms.first() {
             Some(alarm) => {
                 let timeout = alarm.at.saturating_duration_since(Instant::now());
                 self.inbox.recv_timeout(timeout).ok()
             }
+            // An idle worker keeps no memory it does not need, after a moment in which it might go on.
+            None if self.stacks.is_untidy() => match self.inbox.recv_timeout(TIDY) {
+                Ok(message) => Some(message),
+                Err(_) => {
+                    self.stacks.tidy();
+                    None
+                }
+            },
             None => self.inbox.recv().ok(),
         }
     }
@@ -288,7 +325,7 @@ impl Worker {
         host.expect(call, reply, deadline);
         let slot = Slot {
             host,
-            js: None,
+            js: Some(Rc::default()),
             active: None,
             items: VecDeque::from([Item::Boot { call, deadline }]),
             jobs_left: false,
@@ -415,10 +452,7 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(&key) else {
             return;
         };
-        let error = match reason {
-            Kill::Deadline => CallError::TimedOut,
-            Kill::Cancelled | Kill::Stopped => CallError::Stopped,
-        };
+        let error = ended(reason);
         let queued = slot
             .items
             .iter()
@@ -453,6 +487,13 @@ impl Worker {
             return;
         };
         slot.host.control.kill(reason);
+        active.ending.get_or_insert((Instant::now(), Duration::ZERO));
+        if active.stalled
+            && let Some(call) = active.call
+        {
+            // It may take a while to end, or be abandoned; its caller need not wait for that.
+            slot.host.fail(call, ended(reason));
+        }
         if active.waiting {
             active.waiting = false;
             slot.host.interrupt_db();
@@ -482,8 +523,9 @@ impl Worker {
     fn remove(&mut self, key: u64) {
         self.interrupt(key);
         if let Some(mut slot) = self.slots.remove(&key) {
-            // Dropping the fiber runs it to its end; it owns the runtime meanwhile.
-            drop(slot.active.take());
+            if let Some(active) = slot.active.take() {
+                active.fiber.end(&mut self.stacks);
+            }
             for call in slot.host.pending_calls() {
                 slot.host.fail(call, CallError::Stopped);
             }
@@ -560,29 +602,26 @@ impl Worker {
                 }
             };
             let pump = matches!(work, Some(Work::Pump));
-            let (host, js) = (Rc::clone(&slot.host), slot.js.take());
-            host.control.begin(deadline);
-            host.set_active(call);
-            let fiber = Fiber::new(stack, Rc::clone(&slot.host.control), move || match (work, js) {
-                (None, _) => boot(&host, call),
-                (Some(work), Some(js)) => {
-                    let jobs_left = js.run(&host, work);
-                    Finished {
-                        js: Some(js),
-                        jobs_left,
-                    }
-                }
-                (Some(_), None) => Finished {
-                    js: None,
-                    jobs_left: false,
-                },
-            });
+            let Some(js) = slot.js.clone() else {
+                return;
+            };
+            slot.host.control.begin(deadline);
+            slot.host.set_active(call);
+            let activation = Activation {
+                host: Rc::clone(&slot.host),
+                js,
+                call,
+                work: Cell::new(work),
+            };
+            let fiber = Fiber::new(stack, Rc::clone(&slot.host.control), activation, activate);
             slot.active = Some(Active {
                 fiber,
                 call,
                 pump,
                 waiting: false,
+                stalled: false,
                 cpu: Duration::ZERO,
+                ending: None,
             });
             self.queues.push(key, false);
             return self.arm(key, deadline);
@@ -599,6 +638,7 @@ impl Worker {
         if active.waiting {
             return;
         }
+        active.stalled = false;
         let started = Instant::now();
         let step = active.fiber.resume(started + SLICE, &mut self.stacks);
         let spent = started.elapsed();
@@ -610,6 +650,17 @@ impl Worker {
                 self.queues.push(key, greedy);
             }
             Step::Paused(Pause::Wait) => active.waiting = true,
+            Step::Paused(Pause::Stall) => {
+                if slot.host.control.killed().is_some() {
+                    let (since, used) = active.ending.get_or_insert((started, Duration::ZERO));
+                    *used += spent;
+                    if *used >= LAST_CPU || since.elapsed() >= LAST_WALL {
+                        return self.wreck(key);
+                    }
+                }
+                active.stalled = true;
+                self.queues.push(key, true);
+            }
             Step::Done(result) => {
                 self.timers(key);
                 return self.finish(key, result);
@@ -663,14 +714,11 @@ impl Worker {
             return self.give_up(key, "a host function panicked");
         };
         slot.jobs_left = finished.jobs_left;
-        slot.js = finished.js;
+        if !finished.booted {
+            slot.js = None;
+        }
         if let (Some(call), Some(reason)) = (active.call, killed) {
-            let error = if reason == Kill::Deadline {
-                CallError::TimedOut
-            } else {
-                CallError::Stopped
-            };
-            slot.host.fail(call, error);
+            slot.host.fail(call, ended(reason));
         }
         if active.call.is_none() && killed == Some(Kill::Deadline) {
             slot.host
@@ -692,6 +740,20 @@ impl Worker {
         self.start_next(key);
     }
 
+    /// Abandons an activation that is stuck in a built-in function, and with it the skill's runtime.
+    fn wreck(&mut self, key: u64) {
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
+        let Some(active) = slot.active.take() else { return };
+        let reason = slot.host.control.killed().unwrap_or(Kill::Stopped);
+        active.fiber.abandon(&mut self.stacks);
+        if let Some(call) = active.call {
+            slot.host.fail(call, ended(reason));
+        }
+        self.give_up(key, "a built-in function did not end");
+    }
+
     /// Ends a skill that cannot go on.
     fn give_up(&mut self, key: u64, reason: &str) {
         let Some(slot) = self.slots.get(&key) else { return };
@@ -701,15 +763,29 @@ impl Worker {
     }
 }
 
-fn boot(host: &Rc<Host>, call: Option<u64>) -> Finished {
+/// The error of a call whose activation was told to end.
+fn ended(reason: Kill) -> CallError {
+    match reason {
+        Kill::Deadline => CallError::TimedOut,
+        Kill::Cancelled | Kill::Stopped => CallError::Stopped,
+    }
+}
+
+/// What runs on a fiber.
+fn activate(activation: &Activation) -> Finished {
+    let Activation { host, js, call, work } = activation;
+    if let Some(work) = work.take() {
+        return Finished {
+            booted: true,
+            jobs_left: js.run(host, work),
+        };
+    }
     let started = Instant::now();
-    let (js, outcome) = match JsInstance::boot(host) {
-        Ok(js) => (Some(js), Ok(())),
-        Err(error) => (None, Err(error)),
-    };
+    let outcome = js.boot(host);
     let boot_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::debug!(skill = %host.skill.id, boot_us, ok = js.is_some(), "loaded a script");
-    if let Some(call) = call {
+    tracing::debug!(skill = %host.skill.id, boot_us, ok = outcome.is_ok(), "loaded a script");
+    let booted = outcome.is_ok();
+    if let Some(call) = *call {
         match outcome {
             Ok(()) => host.settled(call, "ok", "null".to_owned()),
             // When the activation was ended, the scheduler says why.
@@ -718,7 +794,7 @@ fn boot(host: &Rc<Host>, call: Option<u64>) -> Finished {
         }
     }
     Finished {
-        jobs_left: js.is_some(),
-        js,
+        booted,
+        jobs_left: booted,
     }
 }

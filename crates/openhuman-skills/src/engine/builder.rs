@@ -17,6 +17,7 @@ use crate::inspect::{BridgeCall, Inspect};
 use crate::js::library;
 use crate::net::Client;
 use crate::shared::{Limits, Shared};
+use crate::stall::Watchdog;
 use crate::worker::WorkerHandle;
 use crate::{Clock, DbOpener, EngineError, HostModule, NameResolver, Secrets, SystemClock, SystemResolver};
 
@@ -32,6 +33,7 @@ pub struct EngineBuilder {
     modules: Vec<Arc<dyn HostModule>>,
     env: BTreeMap<String, String>,
     limits: Limits,
+    stall_limit: Duration,
     inspect: Option<Arc<Inspect>>,
 }
 
@@ -56,6 +58,7 @@ impl Default for EngineBuilder {
             modules: Vec::new(),
             env: BTreeMap::new(),
             limits: Limits::default(),
+            stall_limit: Duration::from_millis(20),
             inspect: None,
         }
     }
@@ -156,6 +159,15 @@ impl EngineBuilder {
         self
     }
 
+    /// CPU time after which a built-in function is suspended that does not ask. Default 20 ms. For tests of the
+    /// suspension itself.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn stall_limit(mut self, limit: Duration) -> Self {
+        self.stall_limit = limit;
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -179,8 +191,9 @@ impl EngineBuilder {
             self.limits,
             self.inspect,
         ));
+        let watchdog = Watchdog::start(self.stall_limit).map_err(EngineError::Thread)?;
         let workers = (0..self.workers)
-            .map(|index| WorkerHandle::start(index, Arc::clone(&shared)))
+            .map(|index| WorkerHandle::start(index, Arc::clone(&shared), Arc::clone(&watchdog)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(EngineError::Thread)?;
         let inner = Arc::new(Inner {

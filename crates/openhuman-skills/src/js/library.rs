@@ -113,23 +113,24 @@ pub(crate) fn is_taken(name: &str) -> bool {
     OWN.contains(&name) || ABSENT.contains(&name) || GLOBALS.iter().any(|global| global.name == name)
 }
 
-/// What one context of a skill has loaded. Its contents are freed before the runtime, see [`Realm::clear`].
+/// What one context of a skill has loaded. Its contents are buried with the runtime, see [`Realm::forget`].
 pub(crate) struct Realm {
     host: Rc<Host>,
     loaded: RefCell<Vec<Option<Persistent<Object<'static>>>>>,
 }
 
 impl Realm {
-    /// Attaches a realm to a new context, defines the globals, and returns the function that dispatches calls.
-    pub(super) fn install<'js>(
-        ctx: &Ctx<'js>,
-        host: &Rc<Host>,
-    ) -> Result<(Rc<Self>, Function<'js>), HostError> {
-        let realm = Rc::new(Self {
+    pub(super) fn new(host: &Rc<Host>) -> Rc<Self> {
+        Rc::new(Self {
             host: Rc::clone(host),
             loaded: RefCell::new((0..MODULES.len()).map(|_| None).collect()),
-        });
-        raw::attach(ctx, &realm);
+        })
+    }
+
+    /// Attaches the realm to a new context, defines the globals, and returns the function that dispatches calls.
+    pub(super) fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Function<'js>, HostError> {
+        let host = &self.host;
+        raw::attach(ctx, self);
         let globals = ctx.globals();
         for name in ABSENT {
             globals.remove(name)?;
@@ -147,17 +148,21 @@ impl Realm {
         for (index, module) in host.shared.modules.iter().enumerate() {
             raw::define_lazy(ctx, module.name(), GLOBALS.len() + index)?;
         }
-        let dispatch = realm.module(ctx, "dispatch")?.get("dispatch")?;
-        Ok((realm, dispatch))
+        Ok(self.module(ctx, "dispatch")?.get("dispatch")?)
     }
 
     pub(super) fn host(&self) -> &Rc<Host> {
         &self.host
     }
 
-    /// Gives up every JavaScript value it holds. Must come before the runtime is freed.
-    pub(super) fn clear(&self) {
-        self.loaded.borrow_mut().clear();
+    /// Lets go of every JavaScript value without touching it: the runtime is about to be buried.
+    pub(super) fn forget(&self) {
+        // A fiber that was abandoned while it borrowed the list leaks it.
+        if let Ok(mut loaded) = self.loaded.try_borrow_mut() {
+            for exports in loaded.drain(..) {
+                std::mem::forget(exports);
+            }
+        }
     }
 
     /// Calls a host function by its number.

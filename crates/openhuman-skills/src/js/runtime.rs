@@ -1,6 +1,7 @@
 //! One skill's JavaScript runtime. Created, used and freed on its worker; used only inside a fiber.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::library::Realm;
 use super::modules::Modules;
 use super::ops::HostError;
 use super::raw;
+use crate::arena::{Arena, bury};
 use crate::error::CallError;
 use crate::fiber::enter_stack;
 use crate::shared::CallKind;
@@ -25,19 +27,31 @@ const MAX_REJECTIONS: usize = 16;
 
 /// A runtime with its context and the function that dispatches calls into the bundle.
 ///
-/// The fields are dropped in this order, after what the realm holds: nothing may outlive the runtime.
+/// Made outside of a fiber and filled inside, so that it can be freed when the fiber never ends. It is not taken apart
+/// but buried with its arena, in whatever state it is: see [`bury`].
+#[derive(Default)]
 pub(crate) struct JsInstance {
-    dispatch: Persistent<Function<'static>>,
+    dispatch: OnceCell<Persistent<Function<'static>>>,
     rejections: Rc<Rejections>,
-    context: Context,
-    _runtime: Runtime,
-    realm: Rc<Realm>,
+    realm: OnceCell<Rc<Realm>>,
+    context: OnceCell<Context>,
+    runtime: OnceCell<Runtime>,
+    arena: OnceCell<Arena>,
 }
 
 impl Drop for JsInstance {
     fn drop(&mut self) {
-        self.rejections.0.borrow_mut().clear();
-        self.realm.clear();
+        self.rejections.forget();
+        mem::forget(self.dispatch.take());
+        if let Some(realm) = self.realm.take() {
+            realm.forget();
+        }
+        if let Some(arena) = self.arena.take() {
+            match self.runtime.take() {
+                Some(runtime) => bury(runtime, self.context.take(), arena),
+                None => drop(arena),
+            }
+        }
     }
 }
 
@@ -46,6 +60,16 @@ impl Drop for JsInstance {
 struct Rejections(RefCell<Vec<(Persistent<Value<'static>>, Persistent<Value<'static>>)>>);
 
 impl Rejections {
+    /// Lets go of the values without touching them: their runtime is about to be buried.
+    fn forget(&self) {
+        // A fiber that was abandoned while it borrowed the list leaks it.
+        if let Ok(mut waiting) = self.0.try_borrow_mut() {
+            for entry in waiting.drain(..) {
+                mem::forget(entry);
+            }
+        }
+    }
+
     /// Called by the engine when a promise is rejected without a handler, and when it gets one later.
     fn track<'js>(&self, ctx: &Ctx<'js>, promise: Value<'js>, reason: Value<'js>, handled: bool) {
         let mut waiting = self.0.borrow_mut();
@@ -86,18 +110,21 @@ pub(crate) enum Work {
 }
 
 impl JsInstance {
-    /// Creates the runtime and evaluates the bundle. Runs inside a fiber.
-    pub(crate) fn boot(host: &Rc<Host>) -> Result<Self, CallError> {
+    /// Creates the runtime and evaluates the bundle. Runs once, inside a fiber.
+    pub(crate) fn boot(&self, host: &Rc<Host>) -> Result<(), CallError> {
         let failed = |error: Error| CallError::Threw(format!("cannot create a JavaScript runtime: {error}"));
-        let manifest = host.skill.package.manifest();
-        let runtime = Runtime::new().map_err(failed)?;
-        runtime
-            .set_memory_limit(usize::try_from(manifest.memory_limit_mb * 1024 * 1024).unwrap_or(usize::MAX));
+        let limit = host.skill.package.manifest().memory_limit_mb * 1024 * 1024;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let arena = Arena::new(limit)
+            .map_err(|error| CallError::Threw(format!("no address space for a skill's memory: {error}")))?;
+        let arena = self.arena.get_or_init(|| arena);
+        let runtime = arena.runtime().map_err(failed)?;
+        let runtime = self.runtime.get_or_init(|| runtime);
+        runtime.set_memory_limit(limit);
         runtime.set_max_stack_size(JS_STACK);
         let control = Rc::clone(&host.control);
         runtime.set_interrupt_handler(Some(Box::new(move || control.poll())));
-        let rejections = Rc::new(Rejections::default());
-        let (tracked, control) = (Rc::clone(&rejections), Rc::clone(&host.control));
+        let (tracked, control) = (Rc::clone(&self.rejections), Rc::clone(&host.control));
         runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, handled| {
             let _host = control.enter_host();
             tracked.track(&ctx, promise, reason, handled);
@@ -106,47 +133,65 @@ impl JsInstance {
             let modules = Modules::new(host);
             runtime.set_loader(modules.clone(), modules);
         }
-        let context = Context::full(&runtime).map_err(failed)?;
-        let (realm, dispatch) = context.with(|ctx| {
+        let context = Context::full(runtime).map_err(failed)?;
+        let context = self.context.get_or_init(|| context);
+        context.with(|ctx| {
             enter_stack(&ctx);
-            load(&ctx, host).map_err(|error| CallError::Threw(describe(&ctx, error)))
+            host.control.count_turns(&ctx);
+            self.load(&ctx, host)
+                .map_err(|error| CallError::Threw(describe(&ctx, error)))
         })?;
-        Ok(Self {
-            dispatch,
-            rejections,
-            context,
-            _runtime: runtime,
-            realm,
-        })
+        arena.trim();
+        Ok(())
+    }
+
+    /// Attaches the library and runs the bundle.
+    fn load(&self, ctx: &Ctx<'_>, host: &Rc<Host>) -> rquickjs::Result<()> {
+        let realm = self.realm.get_or_init(|| Realm::new(host));
+        let dispatch = realm.install(ctx).map_err(|error| raise(ctx, &error))?;
+        let _ = self.dispatch.set(Persistent::save(ctx, dispatch));
+        let package = &host.skill.package;
+        if package.is_module() {
+            return super::modules::run_entry(ctx, host);
+        }
+        let bytecode = match package.bytecode().get() {
+            Some(known) => Arc::clone(known),
+            None => {
+                let compiled = raw::compile(ctx, package.code(), &package.manifest().entry, false)?;
+                Arc::clone(package.bytecode().get_or_init(|| compiled.into()))
+            }
+        };
+        raw::load(ctx, &bytecode).map(drop)
     }
 
     /// Runs one activation and the jobs it leaves; returns whether jobs are left. Runs inside a fiber.
     pub(crate) fn run(&self, host: &Host, work: Work) -> bool {
-        self.context.with(|ctx| {
+        let (Some(context), Some(realm), Some(dispatch)) =
+            (self.context.get(), self.realm.get(), self.dispatch.get())
+        else {
+            return false;
+        };
+        context.with(|ctx| {
             enter_stack(&ctx);
             let call = if let Work::Call { id, .. } = &work {
                 Some(*id)
             } else {
                 None
             };
-            let outcome = self
-                .dispatch
-                .clone()
-                .restore(&ctx)
-                .and_then(|dispatch| match work {
-                    Work::Call {
-                        id,
-                        kind,
-                        name,
-                        payload,
-                    } => dispatch.call((kind.as_str(), id as f64, name, payload)),
-                    Work::Timer(id) => dispatch.call(("timer", id, "", "")),
-                    Work::Settle { operation, result } => {
-                        let (how, value) = self.settled(&ctx, result)?;
-                        dispatch.call(("settle", operation, how, value))
-                    }
-                    Work::Pump => Ok(()),
-                });
+            let outcome = dispatch.clone().restore(&ctx).and_then(|dispatch| match work {
+                Work::Call {
+                    id,
+                    kind,
+                    name,
+                    payload,
+                } => dispatch.call((kind.as_str(), id as f64, name, payload)),
+                Work::Timer(id) => dispatch.call(("timer", id, "", "")),
+                Work::Settle { operation, result } => {
+                    let (how, value) = settled(realm, &ctx, result)?;
+                    dispatch.call(("settle", operation, how, value))
+                }
+                Work::Pump => Ok(()),
+            });
             if let Err(error) = outcome {
                 // The script was ended, or memory ran out before the bootstrap could report.
                 let message = describe(&ctx, error);
@@ -171,21 +216,21 @@ impl JsInstance {
             jobs_left
         })
     }
+}
 
-    /// An answer of the host as the script gets it.
-    fn settled<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        result: Result<Settled, HostError>,
-    ) -> rquickjs::Result<(&'static str, Value<'js>)> {
-        Ok(match result {
-            Ok(Settled::Nothing) => ("value", Value::new_undefined(ctx.clone())),
-            Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
-            Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
-            Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new(ctx.clone(), bytes)?.into_value()),
-            Err(error) => ("error", self.realm.error_value(ctx, error)),
-        })
-    }
+/// An answer of the host as the script gets it.
+fn settled<'js>(
+    realm: &Realm,
+    ctx: &Ctx<'js>,
+    result: Result<Settled, HostError>,
+) -> rquickjs::Result<(&'static str, Value<'js>)> {
+    Ok(match result {
+        Ok(Settled::Nothing) => ("value", Value::new_undefined(ctx.clone())),
+        Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
+        Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
+        Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new(ctx.clone(), bytes)?.into_value()),
+        Err(error) => ("error", realm.error_value(ctx, error)),
+    })
 }
 
 /// Collects cycles when memory is nearly used up. QuickJS waits until the heap has grown by half again, which
@@ -196,37 +241,6 @@ fn make_room(ctx: &Ctx<'_>) {
         ctx.catch();
         ctx.run_gc();
     }
-}
-
-/// Attaches the library and runs the bundle.
-fn load<'js>(
-    ctx: &Ctx<'js>,
-    host: &Rc<Host>,
-) -> rquickjs::Result<(Rc<Realm>, Persistent<Function<'static>>)> {
-    let (realm, dispatch) = Realm::install(ctx, host).map_err(|error| raise(ctx, &error))?;
-    let dispatch = Persistent::save(ctx, dispatch);
-    let package = &host.skill.package;
-    let run = || {
-        if package.is_module() {
-            return super::modules::run_entry(ctx, host);
-        }
-        let bytecode = match package.bytecode().get() {
-            Some(known) => Arc::clone(known),
-            None => {
-                let compiled = raw::compile(ctx, package.code(), &package.manifest().entry, false)?;
-                Arc::clone(package.bytecode().get_or_init(|| compiled.into()))
-            }
-        };
-        raw::load(ctx, &bytecode).map(drop)
-    };
-    let ran = run();
-    if let Err(error) = ran {
-        // Freed while the runtime lives.
-        drop(dispatch);
-        realm.clear();
-        return Err(error);
-    }
-    Ok((realm, dispatch))
 }
 
 /// Makes a host error the pending exception.

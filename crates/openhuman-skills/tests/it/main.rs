@@ -9,4 +9,5 @@ mod lifecycle;
 mod mixed_load;
 mod network;
 mod schedules;
+mod stall;
 mod support;

@@ -1,0 +1,410 @@
+//! The memory of one skill's JavaScript runtime: an address range of its own, with an allocator in it. One of the
+//! modules with `unsafe` code.
+//!
+//! Why not the process' allocator: an activation that is stuck inside a built-in function can only be ended by
+//! never running it again ([`crate::stall`]). Whatever it was doing to its heap stays half done, so the heap must be
+//! its own: no lock that it could hold, no list that others share, and one unmapping that frees it all. It also
+//! makes stopping a skill independent of what its heap looks like, and keeps a write beyond a block away from
+//! other skills: after each range comes one that no access may touch.
+//!
+//! The limit of a skill is enforced by QuickJS, which counts before it asks the allocator; the range is a quarter
+//! larger than the limit, for what no allocator can use, and ends hard.
+
+mod heap;
+mod pages;
+
+use std::io;
+use std::mem;
+use std::ptr;
+
+use rquickjs::allocator::Allocator;
+use rquickjs::{Context, Runtime, qjs};
+
+use self::heap::Heap;
+use self::pages::Pages;
+
+/// Address space beyond the limit and a quarter of it.
+const SLACK: usize = 8 * 1024 * 1024;
+
+/// An address range with a heap in it. Dropping it frees everything that was allocated in it.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    pages: Pages,
+    heap: *mut Heap,
+}
+
+impl Arena {
+    /// Reserves the range for a heap of `limit` bytes.
+    pub(crate) fn new(limit: usize) -> io::Result<Self> {
+        let pages = Pages::reserve(limit.saturating_add(limit / 4).saturating_add(SLACK))?;
+        // The last page is never usable.
+        let end = pages.len() - pages.page();
+        let committed = Heap::first_commit(end);
+        let base = pages.base().as_ptr();
+        // SAFETY: the range is the new reservation's own; it is committed before it is used.
+        let heap = unsafe {
+            if !pages::commit(base, committed) {
+                return Err(io::Error::last_os_error());
+            }
+            Heap::create(base, pages.page(), committed, end)
+        };
+        Ok(Self { pages, heap })
+    }
+
+    /// Creates a runtime whose memory is in this arena, which must be its only user and outlive it.
+    pub(crate) fn runtime(&self) -> rquickjs::Result<Runtime> {
+        Runtime::new_with_alloc(ArenaAllocator(self.heap))
+    }
+
+    /// Gives memory that is free but was used back to the system.
+    pub(crate) fn trim(&self) {
+        // SAFETY: the heap lives as long as `self`; nothing else runs on this thread now.
+        unsafe { (*self.heap).trim() };
+    }
+
+    /// How often `needle` occurs in the memory that was ever used and not given back.
+    pub(crate) fn count(&self, needle: &[u8]) -> usize {
+        if needle.is_empty() {
+            return 0;
+        }
+        // SAFETY: everything below the mark is committed, and nothing writes while this thread reads.
+        let bytes = unsafe {
+            let len = (*self.heap).touched().max((*self.heap).top());
+            std::slice::from_raw_parts(self.pages.base().as_ptr(), len)
+        };
+        bytes
+            .windows(needle.len())
+            .filter(|window| *window == needle)
+            .count()
+    }
+
+    /// Bytes in use, as the allocator counts them.
+    #[cfg(test)]
+    fn used(&self) -> usize {
+        // SAFETY: as in `trim`.
+        unsafe { (*self.heap).used() }
+    }
+
+    /// Forgets everything that was allocated.
+    fn reset(&mut self) {
+        let base = self.pages.base().as_ptr();
+        // SAFETY: the caller says that nothing in the range is needed; the heap is laid out anew over the pages
+        // that are committed, which read as zero after the discard.
+        unsafe {
+            let committed = (*self.heap).committed();
+            let used = (*self.heap)
+                .touched()
+                .max((*self.heap).top())
+                .next_multiple_of(self.pages.page())
+                .min(committed);
+            pages::discard(base, used);
+            let end = self.pages.len() - self.pages.page();
+            self.heap = Heap::create(base, self.pages.page(), committed, end);
+        }
+    }
+}
+
+/// Frees a runtime without looking at its heap: what is in the arena goes with the arena, in whatever state it is,
+/// and what rquickjs keeps outside (its handlers and tables) is freed through a new, empty runtime that takes the
+/// old one's place at the same address. No finalizer of the old heap runs, so nothing in it may own anything
+/// outside of the arena: host functions are plain C functions, not closures.
+///
+/// Takes the same time for every heap. Values of the old runtime must have been forgotten, not dropped.
+pub(crate) fn bury(runtime: Runtime, context: Option<Context>, mut arena: Arena) {
+    // SAFETY: the heap is this arena's.
+    let place = unsafe { (*arena.heap).first_payload() }.cast::<qjs::JSRuntime>();
+    if let Some(context) = context {
+        // SAFETY: moves the context's share of the runtime out of it; the context is then forgotten, since its
+        // memory is in the arena.
+        let share = unsafe { ptr::read(context.runtime()) };
+        mem::forget(context);
+        drop(share);
+    }
+    // SAFETY: the runtime's own structure is the first thing that was allocated in its arena, and holds the pointer
+    // to rquickjs' tables, which is read before the heap is reset. The new runtime is again the first allocation,
+    // so rquickjs' handle, whose pointer is the same, finds a runtime in good order with its own tables.
+    unsafe {
+        let tables = qjs::JS_GetRuntimeOpaque(place);
+        arena.reset();
+        let fresh = qjs::JS_NewRuntime2(&raw const FUNCTIONS, arena.heap.cast());
+        if !ptr::eq(fresh, place) {
+            // Cannot happen with this engine; a leak of about a kilobyte is the safe end.
+            mem::forget(runtime);
+            return;
+        }
+        qjs::JS_SetRuntimeOpaque(fresh, tables);
+    }
+    drop(runtime);
+    drop(arena);
+}
+
+/// The heap of an arena, as rquickjs wants it.
+struct ArenaAllocator(*mut Heap);
+
+// SAFETY: `Heap` returns null or blocks that do not overlap, aligned to 8 bytes, of at least the size asked for,
+// and `usable` is their size. rquickjs calls these on the thread of the runtime only, one at a time, and the arena
+// outlives the runtime.
+unsafe impl Allocator for ArenaAllocator {
+    fn alloc(&mut self, size: usize) -> *mut u8 {
+        // SAFETY: see the impl.
+        unsafe { (*self.0).alloc(size) }
+    }
+
+    fn calloc(&mut self, count: usize, size: usize) -> *mut u8 {
+        // SAFETY: see the impl.
+        unsafe { (*self.0).alloc_zeroed(count, size) }
+    }
+
+    unsafe fn dealloc(&mut self, ptr: *mut u8) {
+        // SAFETY: the caller's pointer is from this allocator.
+        unsafe { (*self.0).free(ptr) };
+    }
+
+    unsafe fn realloc(&mut self, ptr: *mut u8, new_size: usize) -> *mut u8 {
+        if ptr.is_null() {
+            return self.alloc(new_size);
+        }
+        // SAFETY: the caller's pointer is from this allocator.
+        unsafe { (*self.0).realloc(ptr, new_size) }
+    }
+
+    unsafe fn usable_size(ptr: *mut u8) -> usize
+    where
+        Self: Sized,
+    {
+        // SAFETY: the caller's pointer is from this allocator.
+        unsafe { Heap::usable(ptr) }
+    }
+}
+
+/// The same for a runtime that is created without rquickjs.
+static FUNCTIONS: qjs::JSMallocFunctions = qjs::JSMallocFunctions {
+    js_calloc: Some(js_calloc),
+    js_malloc: Some(js_malloc),
+    js_free: Some(js_free),
+    js_realloc: Some(js_realloc),
+    js_malloc_usable_size: Some(js_usable_size),
+};
+
+unsafe extern "C" fn js_calloc(
+    heap: *mut qjs::c_void,
+    count: qjs::size_t,
+    size: qjs::size_t,
+) -> *mut qjs::c_void {
+    // SAFETY: QuickJS passes the heap it was created with.
+    unsafe {
+        (*heap.cast::<Heap>())
+            .alloc_zeroed(count as usize, size as usize)
+            .cast()
+    }
+}
+
+unsafe extern "C" fn js_malloc(heap: *mut qjs::c_void, size: qjs::size_t) -> *mut qjs::c_void {
+    // SAFETY: as above.
+    unsafe { (*heap.cast::<Heap>()).alloc(size as usize).cast() }
+}
+
+unsafe extern "C" fn js_free(heap: *mut qjs::c_void, ptr: *mut qjs::c_void) {
+    if !ptr.is_null() {
+        // SAFETY: as above; the pointer is one of this heap's.
+        unsafe { (*heap.cast::<Heap>()).free(ptr.cast()) };
+    }
+}
+
+unsafe extern "C" fn js_realloc(
+    heap: *mut qjs::c_void,
+    ptr: *mut qjs::c_void,
+    size: qjs::size_t,
+) -> *mut qjs::c_void {
+    // SAFETY: as above.
+    unsafe {
+        if ptr.is_null() {
+            return js_malloc(heap, size);
+        }
+        (*heap.cast::<Heap>()).realloc(ptr.cast(), size as usize).cast()
+    }
+}
+
+unsafe extern "C" fn js_usable_size(ptr: *const qjs::c_void) -> qjs::size_t {
+    if ptr.is_null() {
+        return 0;
+    }
+    // SAFETY: as above.
+    unsafe { Heap::usable(ptr.cast_mut().cast()) as qjs::size_t }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small generator, so that failures repeat.
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self, sides: u64) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 % sides).unwrap()
+        }
+    }
+
+    #[test]
+    fn blocks_keep_their_bytes_and_the_heap_its_order() {
+        let arena = Arena::new(16 << 20).unwrap();
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+        let mut live: Vec<(*mut u8, usize, u8)> = Vec::new();
+        for turn in 0..20_000_u32 {
+            let heap = unsafe { &mut *arena.heap };
+            let mark = (turn % 251) as u8;
+            let size = match dice.roll(10) {
+                0 => dice.roll(300_000) + 1,
+                1..=3 => dice.roll(5000) + 1,
+                4..=6 => 4000 + dice.roll(96),
+                _ => dice.roll(64) + 1,
+            };
+            if live.len() > 400 || (dice.roll(3) == 0 && !live.is_empty()) {
+                let (at, len, was) = live.swap_remove(dice.roll(live.len() as u64));
+                unsafe {
+                    assert!((0..len).all(|index| *at.add(index) == was));
+                    heap.free(at);
+                }
+            } else if dice.roll(4) == 0 && !live.is_empty() {
+                let chosen = dice.roll(live.len() as u64);
+                let (at, len, was) = live[chosen];
+                let moved = unsafe { heap.realloc(at, size) };
+                if !moved.is_null() {
+                    unsafe {
+                        assert!((0..len.min(size)).all(|index| *moved.add(index) == was));
+                        moved.write_bytes(mark, size);
+                    }
+                    live[chosen] = (moved, size, mark);
+                }
+            } else {
+                let zeroed = dice.roll(2) == 0;
+                let at = if zeroed {
+                    heap.alloc_zeroed(1, size)
+                } else {
+                    heap.alloc(size)
+                };
+                if !at.is_null() {
+                    unsafe {
+                        assert!(!zeroed || (0..size).all(|index| *at.add(index) == 0));
+                        assert!(Heap::usable(at) >= size);
+                        assert_eq!(at as usize % 8, 0);
+                        at.write_bytes(mark, size);
+                    }
+                    live.push((at, size, mark));
+                }
+            }
+            if turn % 500 == 0 {
+                heap.check();
+                heap.trim();
+            }
+        }
+        let heap = unsafe { &mut *arena.heap };
+        for (at, len, was) in live {
+            unsafe {
+                assert!((0..len).all(|index| *at.add(index) == was));
+                heap.free(at);
+            }
+        }
+        assert_eq!(heap.check(), 0);
+        assert_eq!(arena.used(), 0);
+    }
+
+    #[test]
+    fn the_range_ends_hard_and_absurd_sizes_are_refused() {
+        let arena = Arena::new(1 << 20).unwrap();
+        let heap = unsafe { &mut *arena.heap };
+        assert!(heap.alloc(usize::MAX).is_null());
+        assert!(heap.alloc_zeroed(usize::MAX, 2).is_null());
+        assert!(heap.alloc(1 << 30).is_null());
+        let mut taken = 0;
+        while !heap.alloc(100_000).is_null() {
+            taken += 1;
+        }
+        assert!((90..110).contains(&taken), "{taken}");
+        heap.check();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn freed_memory_goes_back_to_the_system() {
+        let arena = Arena::new(64 << 20).unwrap();
+        let heap = unsafe { &mut *arena.heap };
+        let resident = || {
+            let mut pages = vec![0_u8; arena.pages.len() / arena.pages.page()];
+            let code = unsafe {
+                libc::mincore(
+                    arena.pages.base().as_ptr().cast(),
+                    arena.pages.len(),
+                    pages.as_mut_ptr(),
+                )
+            };
+            assert_eq!(code, 0);
+            pages.iter().filter(|page| **page & 1 == 1).count() * arena.pages.page()
+        };
+        let large = heap.alloc(32 << 20);
+        unsafe { large.write_bytes(1, 32 << 20) };
+        let pin = heap.alloc(64);
+        assert!(!pin.is_null());
+        assert!(resident() > 32 << 20);
+        unsafe { heap.free(large) };
+        assert!(resident() < 1 << 20, "{}", resident());
+        let again = heap.alloc_zeroed(1, 32 << 20);
+        assert_eq!(again, large);
+        unsafe { heap.free(again) };
+        unsafe { heap.free(pin) };
+        assert!(resident() < 1 << 20, "{}", resident());
+    }
+
+    #[test]
+    fn a_runtime_is_buried_whatever_its_heap_looks_like() {
+        let arena = Arena::new(32 << 20).unwrap();
+        let runtime = arena.runtime().unwrap();
+        let dropped = std::rc::Rc::new(());
+        let inside = std::rc::Rc::clone(&dropped);
+        runtime.set_interrupt_handler(Some(Box::new(move || {
+            let _ = &inside;
+            false
+        })));
+        let context = Context::full(&runtime).unwrap();
+        assert!(ptr::eq(
+            unsafe { (*arena.heap).first_payload() }.cast(),
+            context.get_runtime_ptr()
+        ));
+        let sum: i32 = context
+            .with(|ctx| ctx.eval("var a = []; for (let i = 0; i < 1e4; i++) a.push({i}); a.length"))
+            .unwrap();
+        assert_eq!(sum, 10_000);
+        // A wrecked heap: nothing of it may be read again, beyond the pointer to the tables.
+        unsafe {
+            let first = (*arena.heap).first_payload();
+            let tables = qjs::JS_GetRuntimeOpaque(first.cast());
+            let end = (*arena.heap).top();
+            let from = first as usize - arena.pages.base().as_ptr() as usize;
+            first.write_bytes(0xA5, end - from);
+            qjs::JS_SetRuntimeOpaque(first.cast(), tables);
+        }
+        bury(runtime, Some(context), arena);
+        assert_eq!(std::rc::Rc::strong_count(&dropped), 1, "the handler was freed");
+    }
+
+    #[test]
+    fn the_memory_limit_holds_inside_an_arena() {
+        let arena = Arena::new(16 << 20).unwrap();
+        let runtime = arena.runtime().unwrap();
+        runtime.set_memory_limit(16 << 20);
+        let context = Context::full(&runtime).unwrap();
+        let bomb = "var kept = [], text; try { for (;;) kept.push(new Uint8Array(65536)); } \
+                    catch (error) { text = String(error); } text";
+        let message: String = context.with(|ctx| ctx.eval(bomb).unwrap());
+        let size = usize::try_from(runtime.memory_usage().malloc_size).unwrap();
+        assert!(message.contains("out of memory"), "{message}");
+        assert!(size <= 16 << 20 && size > 15 << 20, "{size}");
+        assert!(arena.used() < 17 << 20);
+        let alive: i32 = context.with(|ctx| ctx.eval("kept = null; 6 * 7")).unwrap();
+        assert_eq!(alive, 42);
+    }
+}
