@@ -1,0 +1,126 @@
+//! What the host lends to skills beyond the network and storage. A port that is not there makes its globals absent.
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::SkillId;
+
+/// The backend that holds managed connections: where `oauth.fetch` goes.
+pub trait Backend: Send + Sync {
+    /// Its base address, for example `https://api.example.com`; `None` while there is none.
+    fn base_url(&self) -> Option<String>;
+    /// The token of the user's session; `None` while nobody is logged in. It is asked for when a request is about to
+    /// leave, goes to the backend only, and never enters JavaScript.
+    fn session_token(&self) -> Option<String>;
+}
+
+/// A backend at one address with one token.
+pub struct FixedBackend {
+    base_url: String,
+    session_token: String,
+}
+
+impl FixedBackend {
+    /// A backend whose address and token do not change.
+    #[must_use]
+    pub fn new(base_url: impl Into<String>, session_token: impl Into<String>) -> Self {
+        Self {
+            base_url: base_url.into(),
+            session_token: session_token.into(),
+        }
+    }
+}
+
+impl fmt::Debug for FixedBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedBackend")
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Backend for FixedBackend {
+    fn base_url(&self) -> Option<String> {
+        Some(self.base_url.clone())
+    }
+
+    fn session_token(&self) -> Option<String> {
+        Some(self.session_token.clone())
+    }
+}
+
+/// A document a skill adds to the user's memory with `memory.insert`. Every field was checked.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MemoryDocument {
+    /// The title, which is also the key: a document with the same title replaces this one.
+    pub title: String,
+    /// The text.
+    pub content: String,
+    /// `doc`, `chat` or `email`.
+    pub source_type: String,
+    /// `high`, `medium` or `low`.
+    pub priority: String,
+    /// What the skill says about it: an object, or null.
+    pub metadata: Value,
+    /// When it was made, as the skill says: a number, a text, or null.
+    pub created_at: Value,
+    /// When it was changed, as the skill says: a number, a text, or null.
+    pub updated_at: Value,
+    /// The skill's own name for it.
+    pub document_id: Option<String>,
+}
+
+/// Where documents of skills go.
+pub trait MemorySink: Send + Sync {
+    /// Queues a document so that a crash does not lose it, into the namespace `skill-<id>`. The future ends when it is
+    /// queued; dropped when the skill is stopped.
+    ///
+    /// The text of an error becomes the message of the exception.
+    fn insert(&self, skill: &SkillId, document: MemoryDocument) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// How a skill asks the language model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ModelOptions {
+    /// The largest answer in tokens.
+    pub max_tokens: Option<u32>,
+    /// 0 to 2; the model's default when absent.
+    pub temperature: Option<f64>,
+}
+
+/// The language model, for skills with the permission `model`.
+pub trait Models: Send + Sync {
+    /// Answers a prompt. Dropped when the skill is stopped.
+    fn generate(
+        &self,
+        skill: &SkillId,
+        prompt: String,
+        options: ModelOptions,
+    ) -> BoxFuture<'_, Result<String, String>>;
+    /// Shortens a text. Dropped when the skill is stopped.
+    fn summarize(
+        &self,
+        skill: &SkillId,
+        text: String,
+        options: ModelOptions,
+    ) -> BoxFuture<'_, Result<String, String>>;
+}
+
+/// Public addresses that lead to webhooks, kept by the backend.
+pub trait Tunnels: Send + Sync {
+    /// Creates a tunnel and returns what the backend says about it.
+    fn create(
+        &self,
+        skill: &SkillId,
+        name: String,
+        description: Option<String>,
+    ) -> BoxFuture<'_, Result<Value, String>>;
+    /// The user's tunnels, as an array.
+    fn list(&self, skill: &SkillId) -> BoxFuture<'_, Result<Value, String>>;
+    /// Deletes a tunnel.
+    fn delete(&self, skill: &SkillId, id: String) -> BoxFuture<'_, Result<(), String>>;
+}
