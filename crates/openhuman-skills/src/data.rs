@@ -108,13 +108,7 @@ impl DataDir {
     }
 
     /// Replaces a file as a whole. `limit` is for all files of the skill together, in bytes.
-    pub(crate) fn write(
-        &self,
-        skill: &SkillId,
-        name: &str,
-        text: &str,
-        limit: u64,
-    ) -> Result<(), DataError> {
+    pub(crate) fn write(&self, skill: &SkillId, name: &str, text: &str, limit: u64) -> Result<(), DataError> {
         check(name)?;
         let dir = self.of(skill);
         fs::create_dir_all(&dir)?;

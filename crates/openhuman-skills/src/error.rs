@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{DbError, SkillId, SkillStatus};
+use crate::{CredentialError, DbError, SkillId, SkillStatus};
 
 /// Why an [`Engine`](crate::Engine) could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -89,9 +89,106 @@ pub enum SkillError {
         /// What the database reported.
         source: DbError,
     },
+    /// The credentials of the skill cannot be read.
+    #[error("Skill '{skill}' has no usable credentials: {source}")]
+    Credentials {
+        /// The id.
+        skill: SkillId,
+        /// What the store reports.
+        source: CredentialError,
+    },
+    /// The preference for the skill cannot be read or stored.
+    #[error("the preference for skill '{skill}' is not kept: {source}")]
+    Preference {
+        /// The id.
+        skill: SkillId,
+        /// What the store reports.
+        source: std::io::Error,
+    },
     /// The engine has been shut down.
     #[error("the skills engine has been shut down")]
     ShutDown,
+}
+
+/// Why a hook has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HookError {
+    /// No skill has this id.
+    #[error("Skill '{skill}' not found")]
+    UnknownSkill {
+        /// The id.
+        skill: SkillId,
+    },
+    /// The skill is not running.
+    #[error("Skill '{skill}' is not running (status: {status})")]
+    NotRunning {
+        /// The id.
+        skill: SkillId,
+        /// The hook.
+        hook: &'static str,
+        /// Its status.
+        status: SkillStatus,
+    },
+    /// The skill's mailbox is full. Try again later.
+    #[error("Skill '{skill}' is busy: {limit} messages are waiting; try again later")]
+    Busy {
+        /// The id.
+        skill: SkillId,
+        /// The size of the mailbox.
+        limit: usize,
+    },
+    /// The hook threw, rejected, or returned a promise that can never settle.
+    #[error("{message}")]
+    Failed {
+        /// The hook.
+        hook: &'static str,
+        /// What JavaScript reported, with the position in the script.
+        message: String,
+    },
+    /// The hook reached its limit and was ended.
+    #[error("{hook}() timed out after {}s", limit.as_secs_f64())]
+    TimedOut {
+        /// The hook.
+        hook: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The skill was stopped while the hook was waiting or running.
+    #[error("Skill '{skill}' did not respond to {hook}(): it was stopped")]
+    Stopped {
+        /// The id.
+        skill: SkillId,
+        /// The hook.
+        hook: &'static str,
+    },
+}
+
+/// Why a front end's call on a skill has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RpcError {
+    /// A parameter is missing or of the wrong type.
+    #[error("{0}")]
+    Params(String),
+    /// The skill, or one of its hooks.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// A tool that cannot be called.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// A step of the life cycle.
+    #[error(transparent)]
+    Skill(#[from] SkillError),
+    /// The credential store.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+}
+
+impl RpcError {
+    pub(crate) fn missing(name: &str, what: &str) -> Self {
+        Self::Params(format!("missing required param '{name}': {what}"))
+    }
 }
 
 /// Why a tool call has no result.
@@ -164,6 +261,14 @@ pub enum ToolError {
         skill: SkillId,
         /// The tool.
         tool: String,
+    },
+    /// The skill called a tool that can only answer when the skill itself goes on.
+    #[error("Cross-skill tool calls are forbidden: '{skill}' would wait for itself through '{through}'")]
+    WouldDeadlock {
+        /// The skill that called.
+        skill: SkillId,
+        /// The skill it called.
+        through: SkillId,
     },
     /// The engine has been shut down.
     #[error("Skill '{skill}' message channel closed")]

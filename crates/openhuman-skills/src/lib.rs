@@ -14,7 +14,10 @@
 #[expect(unsafe_code, reason = "memory of JavaScript runtimes; argued at each block")]
 mod arena;
 mod clock;
+mod credentials;
 mod cron;
+#[cfg(feature = "runtime")]
+mod data;
 mod db;
 #[cfg(feature = "runtime")]
 mod engine;
@@ -38,6 +41,10 @@ mod manifest;
 mod net;
 mod package;
 #[cfg(feature = "runtime")]
+mod ports;
+#[cfg(feature = "runtime")]
+mod preferences;
+#[cfg(feature = "runtime")]
 mod queues;
 #[cfg(feature = "rusqlite")]
 pub mod rusqlite;
@@ -50,13 +57,18 @@ mod source;
 #[cfg(feature = "runtime")]
 mod stall;
 #[cfg(feature = "runtime")]
+mod webhooks;
+#[cfg(feature = "runtime")]
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use credentials::{Credential, CredentialError, CredentialKind, Credentials, MemoryCredentials};
+#[cfg(feature = "runtime")]
+pub use data::{DataError, DataStats};
 pub use db::{Database, DbError, DbOpener, DbRows, DbValue};
 #[cfg(feature = "runtime")]
 pub use engine::{CallOptions, Engine, EngineBuilder, ToolOutput};
-pub use error::{EngineError, SkillError, ToolError};
+pub use error::{EngineError, HookError, RpcError, SkillError, ToolError};
 pub use grant::{Consent, Grant, GrantDiff, HostRule, Permission, PermissionKind, SealedGrant, SocketRule};
 pub use id::{InvalidSkillId, SkillId};
 #[cfg(feature = "runtime")]
@@ -70,11 +82,17 @@ pub use package::{
     FileHash, InvalidKey, PackageError, PathError, PublicKey, Signature, SignatureError, SigningKey,
     SkillPackage,
 };
+#[cfg(feature = "runtime")]
+pub use ports::{FixedSession, MemoryDocument, MemorySink, ModelOptions, Models, Session, Tunnels};
+#[cfg(feature = "runtime")]
+pub use preferences::{FilePreferences, MemoryPreferences, Preferences, SkillPreference};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
 #[cfg(feature = "runtime")]
 pub use seams::SystemResolver;
-pub use seams::{HostModule, NameResolver, SkillEvent};
+pub use seams::{HostModule, NameResolver, SkillEvent, SnapshotTrigger};
 pub use secrets::{Destination, MemorySecrets, SecretValue, Secrets, secrets_conformance};
 pub use snapshot::{SkillSnapshot, SkillStatus, ToolInfo};
 pub use source::{Frame, SourceLine, Sources, Trace};
+#[cfg(feature = "runtime")]
+pub use webhooks::{WebhookRegistration, WebhookRequest, WebhookResponse};

@@ -5,49 +5,49 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::SkillId;
+use crate::{SecretValue, SkillId};
 
-/// The backend that holds managed connections: where `oauth.fetch` goes.
-pub trait Backend: Send + Sync {
-    /// Its base address, for example `https://api.example.com`; `None` while there is none.
-    fn base_url(&self) -> Option<String>;
-    /// The token of the user's session; `None` while nobody is logged in. It is asked for when a request is about to
-    /// leave, goes to the backend only, and never enters JavaScript.
-    fn session_token(&self) -> Option<String>;
+/// The user's session at the backend that holds managed connections: where `oauth.fetch` goes.
+pub trait Session: Send + Sync {
+    /// The base address of the backend, for example `https://api.example.com`; `None` while there is none.
+    fn backend(&self) -> Option<String>;
+    /// The token of the session; `None` while nobody is logged in. It is asked for when a request is about to leave,
+    /// goes to the backend only, and never enters JavaScript.
+    fn token(&self) -> Option<SecretValue>;
 }
 
-/// A backend at one address with one token.
-pub struct FixedBackend {
-    base_url: String,
-    session_token: String,
+/// A session whose backend and token do not change.
+pub struct FixedSession {
+    backend: String,
+    token: SecretValue,
 }
 
-impl FixedBackend {
-    /// A backend whose address and token do not change.
+impl FixedSession {
+    /// A session at this backend with this token.
     #[must_use]
-    pub fn new(base_url: impl Into<String>, session_token: impl Into<String>) -> Self {
+    pub fn new(backend: impl Into<String>, token: impl Into<SecretValue>) -> Self {
         Self {
-            base_url: base_url.into(),
-            session_token: session_token.into(),
+            backend: backend.into(),
+            token: token.into(),
         }
     }
 }
 
-impl fmt::Debug for FixedBackend {
+impl fmt::Debug for FixedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixedBackend")
-            .field("base_url", &self.base_url)
+        f.debug_struct("FixedSession")
+            .field("backend", &self.backend)
             .finish_non_exhaustive()
     }
 }
 
-impl Backend for FixedBackend {
-    fn base_url(&self) -> Option<String> {
-        Some(self.base_url.clone())
+impl Session for FixedSession {
+    fn backend(&self) -> Option<String> {
+        Some(self.backend.clone())
     }
 
-    fn session_token(&self) -> Option<String> {
-        Some(self.session_token.clone())
+    fn token(&self) -> Option<SecretValue> {
+        Some(SecretValue::from(self.token.expose()))
     }
 }
 

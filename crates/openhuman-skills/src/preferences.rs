@@ -130,9 +130,7 @@ impl Preferences for FilePreferences {
     fn store(&self, skill: &SkillId, preference: SkillPreference) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = self.read()?;
-        let entry = all
-            .entry(skill.as_str())
-            .or_insert_with(|| File::new().into());
+        let entry = all.entry(skill.as_str()).or_insert_with(|| File::new().into());
         let wanted = serde_json::to_value(preference).map_err(io::Error::other)?;
         match (entry.as_object_mut(), wanted) {
             (Some(fields), serde_json::Value::Object(wanted)) => {
@@ -175,9 +173,8 @@ mod tests {
 
     #[test]
     fn setup_then_the_switch_then_the_manifest_decide() {
-        let manifest = |auto: bool| {
-            Manifest::parse(&format!(r#"{{"id":"a","name":"A","auto_start":{auto}}}"#)).unwrap()
-        };
+        let manifest =
+            |auto: bool| Manifest::parse(&format!(r#"{{"id":"a","name":"A","auto_start":{auto}}}"#)).unwrap();
         for (enabled, setup_complete, auto_start, starts) in [
             (None, false, false, false),
             (None, false, true, true),

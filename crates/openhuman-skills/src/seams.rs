@@ -42,6 +42,19 @@ impl NameResolver for SystemResolver {
     }
 }
 
+/// Why a skill's published state is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SnapshotTrigger {
+    /// A sync that was asked for succeeded: what working memory is built from.
+    Sync,
+    /// A tick.
+    Tick,
+    /// A schedule fired.
+    Cron,
+}
+
 /// Something a skill did that its host may want to show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -85,5 +98,29 @@ pub enum SkillEvent {
         kind: PermissionKind,
         /// What it is about, for example `api.example.com` or `127.0.0.1:8080`.
         what: String,
+    },
+    /// What a skill publishes after a sync, a tick or a schedule: for the memory. Redacting and writing it is the
+    /// host's work.
+    Snapshot {
+        /// The skill.
+        skill_id: SkillId,
+        /// What happened.
+        trigger: SnapshotTrigger,
+        /// Its published state: an object.
+        state: Value,
+    },
+    /// A skill reported that its authentication failed, and is being stopped.
+    AuthFailed {
+        /// The skill.
+        skill_id: SkillId,
+        /// What it reported.
+        message: String,
+    },
+    /// A credential of a skill is gone: the user or the skill disconnected it, or the other side refused it.
+    Revoked {
+        /// The skill.
+        skill_id: SkillId,
+        /// `oauth` or `auth`.
+        kind: String,
     },
 }

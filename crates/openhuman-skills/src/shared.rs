@@ -1,27 +1,34 @@
 //! What the asynchronous side and the workers share, and the messages between them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot, watch};
 use url::Url;
 
+use crate::credentials::{Held, api_authorities};
 use crate::cron::CronEntry;
+use crate::data::DataDir;
 use crate::db::pool::{DbPool, SharedDb};
+use crate::db::store;
+use crate::engine::Inner;
 use crate::error::CallError;
 use crate::inspect::Inspect;
 use crate::js::host::Settled;
 use crate::js::ops::HostError;
 use crate::net::Client;
 use crate::snapshot::connection_status;
+use crate::source::Sources;
+use crate::webhooks::Webhooks;
 use crate::{
-    Clock, DbOpener, Grant, HostModule, Secrets, SkillEvent, SkillId, SkillPackage, SkillSnapshot,
-    SkillStatus, Sources, ToolInfo,
+    Clock, CredentialKind, Credentials, DbOpener, Grant, HostModule, MemoryCredentials, MemoryPreferences,
+    MemorySink, Models, Preferences, Secrets, Session, SkillEvent, SkillId, SkillPackage, SkillSnapshot,
+    SkillStatus, ToolInfo, Tunnels,
 };
 
 /// Messages that may wait for one skill.
@@ -36,6 +43,8 @@ pub(crate) struct Limits {
     pub(crate) hook: Duration,
     /// One timer callback, or one run of pending jobs.
     pub(crate) background: Duration,
+    /// How often a connected skill is asked whether it is alive.
+    pub(crate) ping: Duration,
 }
 
 impl Default for Limits {
@@ -46,6 +55,33 @@ impl Default for Limits {
             stop: Duration::from_secs(5),
             hook: Duration::from_secs(120),
             background: Duration::from_secs(120),
+            ping: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the host lends beyond the network and databases.
+#[derive(Clone)]
+pub(crate) struct Ports {
+    pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) preferences: Arc<dyn Preferences>,
+    pub(crate) session: Option<Arc<dyn Session>>,
+    pub(crate) memory: Option<Arc<dyn MemorySink>>,
+    pub(crate) models: Option<Arc<dyn Models>>,
+    pub(crate) tunnels: Option<Arc<dyn Tunnels>>,
+    pub(crate) data: Option<DataDir>,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self {
+            credentials: Arc::new(MemoryCredentials::default()),
+            preferences: Arc::new(MemoryPreferences::default()),
+            session: None,
+            memory: None,
+            models: None,
+            tunnels: None,
+            data: None,
         }
     }
 }
@@ -64,6 +100,12 @@ pub(crate) struct Shared {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) limits: Limits,
     pub(crate) inspect: Option<Arc<Inspect>>,
+    pub(crate) ports: Ports,
+    pub(crate) webhooks: Webhooks,
+    /// The engine itself, for skills that call each other.
+    pub(crate) engine: OnceLock<Weak<Inner>>,
+    /// Which skill's activation waits for which other skill.
+    pub(crate) waits: Mutex<BTreeMap<SkillId, SkillId>>,
     pub(crate) events: broadcast::Sender<SkillEvent>,
     pub(crate) revision: watch::Sender<u64>,
     /// The time of a simulated engine, which timers and sleepers follow instead of the real one.
@@ -89,6 +131,7 @@ impl Shared {
         env: BTreeMap<String, String>,
         limits: Limits,
         inspect: Option<Arc<Inspect>>,
+        ports: Ports,
     ) -> Self {
         Self {
             handle,
@@ -102,6 +145,10 @@ impl Shared {
             env,
             limits,
             inspect,
+            ports,
+            webhooks: Webhooks::default(),
+            engine: OnceLock::new(),
+            waits: Mutex::default(),
             events: broadcast::Sender::new(1024),
             revision: watch::Sender::new(0),
             #[cfg(feature = "kit")]
@@ -135,6 +182,13 @@ pub(crate) struct Skill {
     /// Leads errors back to the author's lines.
     pub(crate) sources: Sources,
     view: Mutex<View>,
+    credentials: Mutex<Held>,
+    /// Where its credentials belong, by the manifest.
+    api: BTreeSet<(String, u16)>,
+    next_ping: Mutex<Option<Instant>>,
+    pub(crate) syncing: AtomicBool,
+    /// Held while an account is connected or disconnected.
+    pub(crate) connecting: tokio::sync::Mutex<()>,
     cron: Mutex<BTreeMap<String, CronEntry>>,
     /// Held while the skill is started, stopped or removed.
     pub(crate) lifecycle: tokio::sync::Mutex<()>,
@@ -167,6 +221,11 @@ impl Skill {
                 setup_complete: !manifest.setup.required,
                 instance: None,
             }),
+            credentials: Mutex::default(),
+            api: api_authorities(manifest),
+            next_ping: Mutex::default(),
+            syncing: AtomicBool::new(false),
+            connecting: tokio::sync::Mutex::default(),
             cron: Mutex::new(BTreeMap::new()),
             lifecycle: tokio::sync::Mutex::new(()),
             sources: Sources::new(package.clone()),
@@ -187,6 +246,82 @@ impl Skill {
     /// The mutable part. Never held over a suspension or an await.
     pub(crate) fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its credentials. Never held over a suspension or an await.
+    pub(crate) fn credentials(&self) -> MutexGuard<'_, Held> {
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When it is asked next whether it is alive.
+    pub(crate) fn next_ping(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.next_ping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a secret of its credentials may be sent to a host: one the manifest names as its API, the same
+    /// provider's token service, or one that a rule of the grant binds to the credential.
+    pub(crate) fn credential_may_go_to(&self, handle: &str, host: &str, port: u16) -> bool {
+        let authority = (host.to_owned(), port);
+        let bound = |secret: &str| {
+            secret == handle
+                || handle
+                    .strip_prefix(secret)
+                    .is_some_and(|rest| rest.starts_with('.'))
+        };
+        self.api.contains(&authority)
+            || is_token_service(&self.api, host, port)
+            || self.grant().hosts.iter().any(|rule| {
+                let any = |secure| {
+                    ["GET", "POST"]
+                        .iter()
+                        .any(|method| rule.allows(method, secure, host, port))
+                };
+                rule.secret_handle().is_some_and(bound) && (any(true) || any(false))
+            })
+    }
+
+    /// What `start` is called with.
+    pub(crate) fn start_bag(&self, validate: bool) -> Value {
+        let mut bag = {
+            let held = self.credentials();
+            json!({ "oauth": held.view(CredentialKind::OAuth), "auth": held.view(CredentialKind::Auth) })
+        };
+        if validate {
+            bag["validate"] = Value::Bool(true);
+        }
+        bag
+    }
+
+    /// Publishes values in the skill's name, and keeps them as `state.set` does.
+    pub(crate) fn publish(&self, shared: &Shared, values: Map<String, Value>) {
+        let mut changed = Vec::new();
+        let db = {
+            let mut view = self.view();
+            for (key, value) in values {
+                if view.state.get(&key) != Some(&value) {
+                    changed.push((key.clone(), value.to_string()));
+                    view.state.insert(key, value);
+                }
+            }
+            view.instance.as_ref().and_then(|instance| instance.db.clone())
+        };
+        if changed.is_empty() {
+            return;
+        }
+        if let Some(db) = db {
+            let skill = self.id.clone();
+            shared.db_pool.submit(move || {
+                let stored = db.with(|db| {
+                    changed
+                        .iter()
+                        .try_for_each(|(key, json)| store::put_state(db, key, json))
+                });
+                if let Err(error) = stored {
+                    tracing::warn!(%skill, %error, "a published value is not kept");
+                }
+            });
+        }
+        shared.changed();
     }
 
     /// The schedules. Never held over a suspension or an await.
@@ -228,6 +363,33 @@ impl Skill {
     }
 }
 
+/// Where providers exchange tokens, by the domain of their API.
+const TOKEN_SERVICES: [(&str, &[&str]); 2] = [
+    (
+        "googleapis.com",
+        &[
+            "oauth2.googleapis.com",
+            "accounts.google.com",
+            "www.googleapis.com",
+            "gmail.googleapis.com",
+        ],
+    ),
+    ("microsoft.com", &["login.microsoftonline.com"]),
+];
+
+fn is_token_service(api: &BTreeSet<(String, u16)>, host: &str, port: u16) -> bool {
+    port == 443
+        && TOKEN_SERVICES.iter().any(|(domain, services)| {
+            let uses = |(name, port): &(String, u16)| {
+                *port == 443
+                    && name
+                        .strip_suffix(domain)
+                        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            services.contains(&host) && api.iter().any(uses)
+        })
+}
+
 /// One run of a skill on its worker.
 #[derive(Clone)]
 pub(crate) struct Instance {
@@ -243,6 +405,8 @@ pub(crate) struct Instance {
 pub(crate) enum CallKind {
     Tool,
     Hook,
+    /// A hook that is answered with null at once while a call is in flight: then the skill is alive.
+    Ping,
     Describe,
 }
 
@@ -250,7 +414,7 @@ impl CallKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Tool => "tool",
-            Self::Hook => "hook",
+            Self::Hook | Self::Ping => "hook",
             Self::Describe => "describe",
         }
     }

@@ -19,7 +19,7 @@ use crate::js::host::{Host, Settled, TimerRequest};
 use crate::js::ops::HostError;
 use crate::js::runtime::{JsInstance, Work};
 use crate::queues::Queues;
-use crate::shared::{Call, Reply, Shared, Skill, ToWorker};
+use crate::shared::{Call, CallKind, Reply, Shared, Skill, ToWorker};
 use crate::stall::Watchdog;
 
 /// How long an activation runs before others get a turn.
@@ -342,6 +342,13 @@ impl Worker {
             let _ = call.reply.send(Err(CallError::Stopped));
             return;
         };
+        if call.kind == CallKind::Ping && slot.active.is_some() {
+            if call.counted {
+                slot.host.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+            let _ = call.reply.send(Ok("null".to_owned()));
+            return;
+        }
         let deadline = call.deadline;
         slot.items.push_back(Item::Call(call));
         self.arm(key, deadline);

@@ -9,7 +9,7 @@ use url::Url;
 use super::placeholders::{SecretTexts, auth_view, oauth_view};
 use super::{Credential, CredentialKind};
 use crate::shared::Skill;
-use crate::{Manifest, Secrets, SkillId};
+use crate::{Destination, Manifest, SecretValue, Secrets, SkillId};
 
 /// One credential with what the skill sees of it.
 #[derive(Default)]
@@ -108,15 +108,14 @@ pub(crate) struct SkillSecrets {
 }
 
 impl Secrets for SkillSecrets {
-    fn reveal(&self, skill: &SkillId, handle: &str, host: &str) -> Option<String> {
-        self.reveal_at(skill, handle, host, 443)
-    }
-
-    fn reveal_at(&self, skill: &SkillId, handle: &str, host: &str, port: u16) -> Option<String> {
-        let own = self.skill.credentials().secret(handle).map(str::to_owned);
+    fn reveal(&self, skill: &SkillId, handle: &str, to: &Destination) -> Option<SecretValue> {
+        let own = self.skill.credentials().secret(handle).map(SecretValue::from);
         match own {
-            Some(value) => self.skill.credential_may_go_to(handle, host, port).then_some(value),
-            None => self.host.as_ref()?.reveal_at(skill, handle, host, port),
+            Some(value) => self
+                .skill
+                .credential_may_go_to(handle, to.host(), to.port())
+                .then_some(value),
+            None => self.host.as_ref()?.reveal(skill, handle, to),
         }
     }
 }

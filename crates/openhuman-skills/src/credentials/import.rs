@@ -114,10 +114,7 @@ mod tests {
             r#"{"credentialId":"old","provider":"notion"}"#,
         );
         import_old_files(dir.path(), &skill, &store).unwrap();
-        assert_eq!(
-            store.load(&skill, CredentialKind::OAuth).unwrap().unwrap(),
-            found
-        );
+        assert_eq!(store.load(&skill, CredentialKind::OAuth).unwrap().unwrap(), found);
         assert!(!dir.path().join("oauth_credential.json").exists());
     }
 }

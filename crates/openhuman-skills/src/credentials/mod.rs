@@ -1,5 +1,6 @@
 //! The credentials of skills: where they are kept, what a skill sees of them, and where they may go.
 
+#[cfg(feature = "runtime")]
 mod held;
 mod import;
 mod placeholders;
@@ -10,7 +11,9 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-pub(crate) use self::held::{Held, SkillSecrets};
+#[cfg(feature = "runtime")]
+pub(crate) use self::held::{Held, SkillSecrets, api_authorities};
+#[cfg(feature = "runtime")]
 pub(crate) use self::import::import_old_files;
 use crate::SkillId;
 

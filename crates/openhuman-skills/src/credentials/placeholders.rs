@@ -81,10 +81,7 @@ pub(super) fn oauth_view(raw: &Value, secrets: &mut SecretTexts) -> Value {
 /// What a skill sees of what the user entered.
 pub(super) fn auth_view(raw: &Value, secrets: &mut SecretTexts) -> Value {
     let mut view = Map::new();
-    view.insert(
-        "mode".to_owned(),
-        raw.get("mode").cloned().unwrap_or(Value::Null),
-    );
+    view.insert("mode".to_owned(), raw.get("mode").cloned().unwrap_or(Value::Null));
     let credentials = raw.get("credentials").cloned().unwrap_or(Value::Null);
     view.insert(
         "credentials".to_owned(),
@@ -147,7 +144,13 @@ fn seal(path: &str, text: &str, secrets: &mut SecretTexts) -> String {
 fn plain(key: &str) -> String {
     key.chars()
         .take(64)
-        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect()
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -10,16 +11,21 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use url::Url;
 
+use super::ping::pings;
 use super::schedules::tick;
 use super::{Engine, Inner};
+use crate::data::DataDir;
 use crate::db::pool::DbPool;
 use crate::inspect::{BridgeCall, Inspect};
 use crate::js::library;
 use crate::net::Client;
-use crate::shared::{Limits, Shared};
+use crate::shared::{Limits, Ports, Shared};
 use crate::stall::Watchdog;
 use crate::worker::WorkerHandle;
-use crate::{Clock, DbOpener, EngineError, HostModule, NameResolver, Secrets, SystemClock, SystemResolver};
+use crate::{
+    Clock, Credentials, DbOpener, EngineError, HostModule, MemorySink, Models, NameResolver, Preferences,
+    Secrets, Session, SystemClock, SystemResolver, Tunnels,
+};
 
 /// Collects what an [`Engine`] needs. See [`Engine::builder`].
 pub struct EngineBuilder {
@@ -34,6 +40,7 @@ pub struct EngineBuilder {
     env: BTreeMap<String, String>,
     limits: Limits,
     stall_limit: Duration,
+    ports: Ports,
     inspect: Option<Arc<Inspect>>,
 }
 
@@ -59,6 +66,7 @@ impl Default for EngineBuilder {
             env: BTreeMap::new(),
             limits: Limits::default(),
             stall_limit: Duration::from_millis(20),
+            ports: Ports::default(),
             inspect: None,
         }
     }
@@ -168,6 +176,63 @@ impl EngineBuilder {
         self
     }
 
+    /// How often a skill whose published `connection_status` is `connected` is asked with `onPing`. Default 60 s.
+    #[must_use]
+    pub fn ping_interval(mut self, every: Duration) -> Self {
+        self.limits.ping = every.max(Duration::from_millis(10));
+        self
+    }
+
+    /// Where the credentials of skills are kept. Default: in memory.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.ports.credentials = credentials;
+        self
+    }
+
+    /// Which skills start by themselves and which are set up. Default: kept in memory.
+    #[must_use]
+    pub fn preferences(mut self, preferences: Arc<dyn Preferences>) -> Self {
+        self.ports.preferences = preferences;
+        self
+    }
+
+    /// The session that `oauth.fetch` uses. Default: none, so it fails.
+    #[must_use]
+    pub fn session(mut self, session: Arc<dyn Session>) -> Self {
+        self.ports.session = Some(session);
+        self
+    }
+
+    /// Where `memory.insert` goes. Default: skills have no `memory`.
+    #[must_use]
+    pub fn memory(mut self, memory: Arc<dyn MemorySink>) -> Self {
+        self.ports.memory = Some(memory);
+        self
+    }
+
+    /// The language model behind `model`. Default: skills have no `model`.
+    #[must_use]
+    pub fn models(mut self, models: Arc<dyn Models>) -> Self {
+        self.ports.models = Some(models);
+        self
+    }
+
+    /// Who makes tunnels for `webhook`. Default: `webhook` only registers.
+    #[must_use]
+    pub fn tunnels(mut self, tunnels: Arc<dyn Tunnels>) -> Self {
+        self.ports.tunnels = Some(tunnels);
+        self
+    }
+
+    /// The directory with one folder for each skill, behind `data`. Credential files that an earlier host left there
+    /// are moved into the credential store when the skill starts. Default: skills have no `data`.
+    #[must_use]
+    pub fn data_dir(mut self, root: impl Into<PathBuf>) -> Self {
+        self.ports.data = Some(DataDir::new(root.into()));
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -190,6 +255,7 @@ impl EngineBuilder {
             self.env,
             self.limits,
             self.inspect,
+            self.ports,
         ));
         let watchdog = Watchdog::start(self.stall_limit).map_err(EngineError::Thread)?;
         let workers = (0..self.workers)
@@ -201,9 +267,13 @@ impl EngineBuilder {
             workers,
             skills: RwLock::default(),
             tick: Mutex::default(),
+            pings: Mutex::default(),
         });
+        let _ = inner.shared.engine.set(Arc::downgrade(&inner));
         let tick = handle.spawn(tick(Arc::downgrade(&inner)));
         *inner.tick.lock().unwrap_or_else(PoisonError::into_inner) = Some(tick.abort_handle());
+        let pings = handle.spawn(pings(Arc::downgrade(&inner), inner.shared.limits.ping));
+        *inner.pings.lock().unwrap_or_else(PoisonError::into_inner) = Some(pings.abort_handle());
         Ok(Engine(inner))
     }
 }

@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::Engine;
+use super::hooks::HOOK_LIMIT;
 use super::posting::{CancelOnDrop, GRACE, Posted};
+use crate::credentials::{Held, import_old_files};
 use crate::db::pool::SharedDb;
 use crate::db::store;
 use crate::error::CallError;
 use crate::shared::{CallKind, Instance, Skill, ToWorker};
-use crate::{SkillError, SkillId, SkillStatus, ToolInfo};
+use crate::{CredentialError, CredentialKind, SkillError, SkillId, SkillStatus, ToolInfo};
 
 const MAX_TOOLS: usize = 256;
 const NO_SKILL: &str = "the script defines no skill: set globalThis.__skill = { default: { tools: [...] } }";
@@ -72,11 +74,12 @@ impl Engine {
             }
         };
         match self.initialize(skill, &instance).await {
-            Ok(()) => {
+            Ok(outcome) => {
                 // The worker may have given up on it meanwhile.
                 if skill.view().status == SkillStatus::Initializing {
                     skill.view().instance = Some(instance);
                     skill.set_status(shared, SkillStatus::Running, None);
+                    self.after_start(skill, &outcome).await;
                 }
                 Ok(())
             }
@@ -120,6 +123,7 @@ impl Engine {
             *skill.cron() = cron;
             db = Some(database);
         }
+        self.restore_credentials(skill).await?;
         Ok(Instance {
             key: shared.next_id(),
             worker,
@@ -128,8 +132,8 @@ impl Engine {
         })
     }
 
-    /// Loads the script, runs `init` and `start`, and asks for the tools.
-    async fn initialize(&self, skill: &Arc<Skill>, instance: &Instance) -> Result<(), SkillError> {
+    /// Loads the script, runs `init` and `start`, and asks for the tools. Returns what `start` returned.
+    async fn initialize(&self, skill: &Arc<Skill>, instance: &Instance) -> Result<Value, SkillError> {
         let shared = &self.0.shared;
         let limits = shared.limits;
         let deadline = Instant::now() + limits.init;
@@ -169,47 +173,143 @@ impl Engine {
         self.hook(skill, instance, "init", json!([]), deadline, limits.init)
             .await?;
         let deadline = Instant::now() + limits.start;
-        self.hook(
-            skill,
-            instance,
-            "start",
-            json!([{"oauth": null, "auth": null}]),
-            deadline,
-            limits.start,
-        )
-        .await?;
-        let described = self
-            .post(
-                skill,
-                instance,
-                CallKind::Describe,
-                "describe",
-                String::new(),
-                Instant::now() + limits.init,
-            )?
-            .result(Instant::now() + limits.init)
-            .await;
-        let described = self.check(skill, "init", limits.init, described)?;
-        let description: Description =
-            serde_json::from_str(&described).map_err(|error| SkillError::Failed {
-                skill: skill.id.clone(),
-                message: format!("its tools cannot be described: {error}"),
-            })?;
+        let bag = json!([skill.start_bag(false)]);
+        let outcome = self
+            .hook(skill, instance, "start", bag, deadline, limits.start)
+            .await?;
+        let description = self.describe(skill, instance).await?;
         if !description.defined {
             return Err(SkillError::Failed {
                 skill: skill.id.clone(),
                 message: NO_SKILL.to_owned(),
             });
         }
+        let mut view = skill.view();
+        view.tools = description.tools;
+        view.hooks = description.hooks;
+        Ok(serde_json::from_str(&outcome).unwrap_or(Value::Null))
+    }
+
+    /// Asks the bundle for its tools and hooks.
+    async fn describe(&self, skill: &Skill, instance: &Instance) -> Result<Description, SkillError> {
+        let limit = self.0.shared.limits.init;
+        let deadline = Instant::now() + limit;
+        let kind = CallKind::Describe;
+        let posted = self.post(skill, instance, kind, "describe", String::new(), deadline)?;
+        let described = self.check(skill, "init", limit, posted.result(deadline).await)?;
+        let mut description: Description =
+            serde_json::from_str(&described).map_err(|error| SkillError::Failed {
+                skill: skill.id.clone(),
+                message: format!("its tools cannot be described: {error}"),
+            })?;
         let mut names = BTreeSet::new();
-        let mut tools = description.tools;
-        tools.retain(|tool| {
+        description.tools.retain(|tool| {
             !tool.name.is_empty() && tool.name.len() <= 128 && names.insert(tool.name.clone())
         });
-        tools.truncate(MAX_TOOLS);
-        let mut view = skill.view();
-        view.tools = tools;
-        view.hooks = description.hooks;
+        description.tools.truncate(MAX_TOOLS);
+        Ok(description)
+    }
+
+    /// Lists the tools and hooks of a running skill again. A skill that does not answer keeps those it had.
+    pub(super) async fn refresh(&self, skill: &SkillId) {
+        let Ok((found, instance)) = self.running(skill, "describe") else {
+            return;
+        };
+        let description = match self.describe(&found, &instance).await {
+            Ok(description) => description,
+            Err(error) => {
+                tracing::warn!(%skill, %error, "its tools stay as they were");
+                return;
+            }
+        };
+        let changed = {
+            let mut view = found.view();
+            let changed = view.tools != description.tools;
+            view.tools = description.tools;
+            view.hooks = description.hooks;
+            changed
+        };
+        if changed {
+            self.0.shared.changed();
+        }
+    }
+
+    /// Reports what `start` said, lets the skill publish its state, and asks for a first sign of life.
+    ///
+    /// A `start` that returns `{status: "error"}` is no failure to start: the skill runs, so that its setup and its
+    /// options can be reached, and the errors are published as its connection error. A skill whose setup is not
+    /// complete is expected to miss its account, and one that published its own trouble has said it better.
+    async fn after_start(&self, skill: &Arc<Skill>, outcome: &Value) {
+        let Some(instance) = skill.view().instance.clone() else {
+            return;
+        };
+        if outcome.get("status").and_then(Value::as_str) == Some("error") {
+            let message = error_text(outcome);
+            tracing::warn!(skill = %skill.id, %message, "its start reports an error");
+            let silent = {
+                let view = skill.view();
+                let said = |key: &str| view.state.get(key).and_then(Value::as_str);
+                matches!(said("connection_status"), None | Some("connected" | "connecting"))
+                    && !matches!(said("auth_status"), Some("error" | "not_authenticated"))
+            };
+            if silent && skill.view().setup_complete {
+                self.publish(
+                    skill,
+                    [
+                        ("connection_status", Value::from("error")),
+                        ("connection_error", Value::from(message)),
+                    ],
+                );
+            }
+        }
+        self.publish_state(skill, &instance).await;
+        if self.has_hook(skill, "onPing") {
+            self.spawn_ping(skill);
+        }
+    }
+
+    /// Lets a skill that exports `publishState` refresh what it publishes; waits for it for a second at most.
+    pub(super) async fn publish_state(&self, skill: &Arc<Skill>, instance: &Instance) {
+        if !self.has_hook(skill, "publishState") {
+            return;
+        }
+        let (engine, found, instance) = (self.clone(), Arc::clone(skill), instance.clone());
+        // Ends by itself at the hook's limit.
+        let task = self.0.shared.handle.spawn(async move {
+            let published = engine
+                .hook_of(&found, &instance, "publishState", json!([]), HOOK_LIMIT)
+                .await;
+            if let Err(error) = published {
+                tracing::warn!(skill = %found.id, %error, "publishState failed");
+            }
+        });
+        let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
+    }
+
+    /// Reads the credentials, after moving in those an earlier host left as files.
+    async fn restore_credentials(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
+        let shared = &self.0.shared;
+        let (port, id) = (Arc::clone(&shared.ports.credentials), skill.id.clone());
+        let dir = shared.ports.data.as_ref().map(|data| data.of(&id));
+        let loaded = shared.handle.spawn_blocking(move || {
+            if let Some(dir) = dir {
+                import_old_files(&dir, &id, port.as_ref())?;
+            }
+            Ok((
+                port.load(&id, CredentialKind::OAuth)?,
+                port.load(&id, CredentialKind::Auth)?,
+            ))
+        });
+        let loaded = loaded
+            .await
+            .unwrap_or_else(|_| Err(CredentialError("the store ended unexpectedly".to_owned())));
+        let (oauth, auth) = loaded.map_err(|source| SkillError::Credentials {
+            skill: skill.id.clone(),
+            source,
+        })?;
+        let mut held = skill.credentials();
+        held.set(CredentialKind::OAuth, oauth);
+        held.set(CredentialKind::Auth, auth);
         Ok(())
     }
 
@@ -297,6 +397,7 @@ impl Engine {
             done,
         });
         let _ = tokio::time::timeout(GRACE, gone).await;
+        *skill.credentials() = Held::default();
         skill.set_status(shared, SkillStatus::Stopped, None);
         match stopped {
             Err(SkillError::Failed { message, .. }) => {
@@ -305,6 +406,21 @@ impl Engine {
             }
             other => other.map(drop),
         }
+    }
+}
+
+/// The messages of `{status: "error", errors: [{field, message}], message?}` in a line.
+fn error_text(outcome: &Value) -> String {
+    let errors = outcome.get("errors").and_then(Value::as_array);
+    let texts = errors
+        .into_iter()
+        .flatten()
+        .filter_map(|error| error.get("message").and_then(Value::as_str).or(error.as_str()));
+    let text = texts.collect::<Vec<_>>().join("; ");
+    match outcome.get("message").and_then(Value::as_str) {
+        Some(message) if text.is_empty() => message.to_owned(),
+        _ if text.is_empty() => "the skill reports an error".to_owned(),
+        _ => text,
     }
 }
 

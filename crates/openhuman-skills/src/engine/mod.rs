@@ -1,10 +1,18 @@
 //! The public face: installs, starts, stops and calls skills.
 
+mod auth;
 mod builder;
 mod grants;
+mod hooks;
 mod lifecycle;
+mod ping;
 mod posting;
+mod preferences;
+mod rpc;
 mod schedules;
+mod setup;
+mod sync;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,11 +36,22 @@ use crate::{Grant, SkillError, SkillEvent, SkillId, SkillPackage, SkillSnapshot,
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     shared: Arc<Shared>,
     workers: Vec<WorkerHandle>,
     skills: RwLock<BTreeMap<SkillId, Arc<Skill>>>,
     tick: Mutex<Option<AbortHandle>>,
+    pings: Mutex<Option<AbortHandle>>,
+}
+
+impl Inner {
+    fn end_background(&self) {
+        for task in [&self.tick, &self.pings] {
+            if let Some(task) = task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                task.abort();
+            }
+        }
+    }
 }
 
 impl Drop for Inner {
@@ -42,9 +61,7 @@ impl Drop for Inner {
                 done: oneshot::channel().0,
             });
         }
-        if let Some(tick) = self.tick.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            tick.abort();
-        }
+        self.end_background();
     }
 }
 
@@ -106,6 +123,9 @@ impl Engine {
             skills.insert(id.clone(), Arc::new(Skill::new(package, grant)));
         }
         self.0.shared.changed();
+        if let Err(error) = self.restore_setup(&id).await {
+            tracing::warn!(skill = %id, %error, "its preference counts as unset");
+        }
         Ok(id)
     }
 
@@ -123,6 +143,7 @@ impl Engine {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(skill);
+        self.0.shared.webhooks.forget(skill);
         self.0.shared.changed();
         Ok(())
     }
@@ -216,12 +237,12 @@ impl Engine {
 
     /// Reports a failed hook whose result nobody waits for.
     fn log_failure(&self, skill: &Arc<Skill>, hook: &'static str, posted: Posted) {
-        let (shared, skill) = (Arc::clone(&self.0.shared), Arc::clone(skill));
-        let deadline = Instant::now() + shared.limits.hook;
+        let (engine, skill) = (self.clone(), Arc::clone(skill));
+        let deadline = Instant::now() + self.0.shared.limits.hook;
         // Ends by itself at the hook's limit.
         self.0.shared.handle.spawn(async move {
             if let Err(error) = posted.result(deadline).await {
-                report(&shared, &skill, hook, &error);
+                engine.failed(&skill, hook, &error);
             }
         });
     }
@@ -267,24 +288,9 @@ impl Engine {
         self.0.shared.events.subscribe()
     }
 
-    /// Records whether a skill's setup is complete. A skill that requires none starts out complete.
-    ///
-    /// # Errors
-    /// [`SkillError::Unknown`] when there is no such skill.
-    pub fn set_setup_complete(&self, skill: &SkillId, complete: bool) -> Result<(), SkillError> {
-        let found = self
-            .find(skill)
-            .ok_or_else(|| SkillError::Unknown { skill: skill.clone() })?;
-        found.view().setup_complete = complete;
-        self.0.shared.changed();
-        Ok(())
-    }
-
     /// Stops every skill (each within its limit) and the worker threads. The engine cannot be used afterwards.
     pub async fn shutdown(&self) {
-        if let Some(tick) = self.0.tick.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            tick.abort();
-        }
+        self.0.end_background();
         let skills = self.all();
         join_all(skills.iter().map(|skill| self.stop(&skill.id))).await;
         let ended = self.0.workers.iter().map(|worker| {

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::ops::{HostError, parse_json};
 use super::raw::Panic;
+use crate::credentials::SkillSecrets;
 use crate::cron::{CronEntry, MAX_SCHEDULES};
 use crate::db::pool::SharedDb;
 use crate::db::store;
@@ -487,7 +488,10 @@ impl Host {
             skill: self.skill.id.clone(),
             grant: self.skill.grant(),
             asked: Arc::clone(&self.skill.asked),
-            secrets: self.shared.secrets.clone(),
+            secrets: Some(Arc::new(SkillSecrets {
+                skill: Arc::clone(&self.skill),
+                host: self.shared.secrets.clone(),
+            })),
         };
         Ok((egress, request))
     }

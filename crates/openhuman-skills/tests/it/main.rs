@@ -3,6 +3,7 @@
 mod bridges;
 mod concurrency;
 mod examples;
+mod hooks;
 mod hostile;
 mod library;
 mod lifecycle;

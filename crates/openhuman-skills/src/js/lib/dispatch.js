@@ -30,7 +30,7 @@
     let value;
     try {
       value = produce();
-      if (value !== null && typeof value === 'object' && typeof value.then === 'function') {
+      if (value !== null && (typeof value === 'object' || typeof value === 'function') && typeof value.then === 'function') {
         settle(id, value, format);
         return;
       }

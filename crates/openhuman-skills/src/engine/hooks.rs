@@ -1,0 +1,218 @@
+//! Calling a skill's hooks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::posting::{PostError, Posted};
+use super::{Engine, report};
+use crate::error::CallError;
+use crate::shared::{CallKind, Instance, MAILBOX, Skill};
+use crate::{HookError, SkillEvent, SkillId, SkillStatus, SnapshotTrigger};
+
+/// The limit of a hook that answers somebody.
+pub(super) const HOOK_LIMIT: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Calls a hook of a running skill and waits for its result, which may be a value or a promise. `args` is the
+    /// array of its arguments; anything else is its only argument. A hook the skill does not have gives null.
+    /// Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// [`HookError`] when the skill does not run or is busy, when the hook throws, or when the limit is reached.
+    pub async fn call_hook(
+        &self,
+        skill: &SkillId,
+        hook: &'static str,
+        args: Value,
+        timeout: Duration,
+    ) -> Result<Value, HookError> {
+        let found = self.running(skill, hook)?;
+        self.hook_of(&found.0, &found.1, hook, args, timeout).await
+    }
+
+    /// Tells a skill that a chat session began.
+    ///
+    /// # Errors
+    /// As [`Engine::call_hook`].
+    pub async fn session_start(&self, skill: &SkillId, session_id: &str) -> Result<(), HookError> {
+        let args = json!([{ "sessionId": session_id }]);
+        self.call_hook(skill, "onSessionStart", args, HOOK_LIMIT)
+            .await
+            .map(drop)
+    }
+
+    /// Tells a skill that a chat session ended.
+    ///
+    /// # Errors
+    /// As [`Engine::call_hook`].
+    pub async fn session_end(&self, skill: &SkillId, session_id: &str) -> Result<(), HookError> {
+        let args = json!([{ "sessionId": session_id }]);
+        self.call_hook(skill, "onSessionEnd", args, HOOK_LIMIT)
+            .await
+            .map(drop)
+    }
+
+    /// Ticks a skill, then reports its published state as [`SkillEvent::Snapshot`].
+    ///
+    /// # Errors
+    /// As [`Engine::call_hook`].
+    pub async fn tick(&self, skill: &SkillId) -> Result<(), HookError> {
+        self.call_hook(skill, "onTick", json!([{}]), HOOK_LIMIT).await?;
+        if let Some(found) = self.find(skill) {
+            self.emit_snapshot(&found, SnapshotTrigger::Tick);
+        }
+        Ok(())
+    }
+
+    /// The skill and its instance, if it runs.
+    pub(super) fn running(
+        &self,
+        skill: &SkillId,
+        hook: &'static str,
+    ) -> Result<(Arc<Skill>, Instance), HookError> {
+        let found = self
+            .find(skill)
+            .ok_or_else(|| HookError::UnknownSkill { skill: skill.clone() })?;
+        let instance = {
+            let view = found.view();
+            match (view.status, &view.instance) {
+                (SkillStatus::Running, Some(instance)) => Ok(instance.clone()),
+                (status, _) => Err(HookError::NotRunning {
+                    skill: skill.clone(),
+                    hook,
+                    status,
+                }),
+            }
+        };
+        Ok((found, instance?))
+    }
+
+    /// Calls a hook of an instance.
+    pub(super) async fn hook_of(
+        &self,
+        skill: &Skill,
+        instance: &Instance,
+        hook: &'static str,
+        args: Value,
+        timeout: Duration,
+    ) -> Result<Value, HookError> {
+        let posted = self.post_to(skill, instance, CallKind::Hook, hook, args, timeout)?;
+        self.hook_result(skill, hook, timeout, posted).await
+    }
+
+    /// Puts a hook into an instance's mailbox.
+    pub(super) fn post_to(
+        &self,
+        skill: &Skill,
+        instance: &Instance,
+        kind: CallKind,
+        hook: &'static str,
+        args: Value,
+        timeout: Duration,
+    ) -> Result<Posted, HookError> {
+        let args = if args.is_array() { args } else { json!([args]) };
+        let deadline = Instant::now() + timeout;
+        let posted = instance.post(&self.0.shared, kind, hook, args.to_string(), deadline, true);
+        posted.map_err(|error| match error {
+            PostError::Busy => HookError::Busy {
+                skill: skill.id.clone(),
+                limit: MAILBOX,
+            },
+            PostError::Closed => HookError::Stopped {
+                skill: skill.id.clone(),
+                hook,
+            },
+        })
+    }
+
+    /// Waits for a posted hook.
+    pub(super) async fn hook_result(
+        &self,
+        skill: &Skill,
+        hook: &'static str,
+        timeout: Duration,
+        posted: Posted,
+    ) -> Result<Value, HookError> {
+        let text = posted
+            .result(Instant::now() + timeout)
+            .await
+            .map_err(|error| match error {
+                CallError::TimedOut => HookError::TimedOut { hook, limit: timeout },
+                CallError::Stopped => HookError::Stopped {
+                    skill: skill.id.clone(),
+                    hook,
+                },
+                other => HookError::Failed {
+                    hook,
+                    message: other.describe(hook),
+                },
+            })?;
+        serde_json::from_str(&text).map_err(|error| HookError::Failed {
+            hook,
+            message: format!("{hook}() returned what is not JSON: {error}"),
+        })
+    }
+
+    /// Whether a skill exports a hook, as of the last look at its bundle.
+    pub(super) fn has_hook(&self, skill: &Skill, hook: &str) -> bool {
+        skill.view().hooks.contains(hook)
+    }
+
+    /// Calls a hook that nobody waits for. Failures are logged and, if the skill has `onError`, told to it.
+    pub(super) fn spawn_hook(
+        &self,
+        skill: &Arc<Skill>,
+        instance: &Instance,
+        hook: &'static str,
+        args: Value,
+    ) {
+        if !self.has_hook(skill, hook) {
+            return;
+        }
+        match self.post_to(skill, instance, CallKind::Hook, hook, args, HOOK_LIMIT) {
+            Ok(posted) => self.log_failure(skill, hook, posted),
+            Err(error) => tracing::warn!(skill = %skill.id, hook, %error, "a hook was not called"),
+        }
+    }
+
+    /// Reports a failed hook and tells the skill's `onError`.
+    pub(super) fn failed(&self, skill: &Arc<Skill>, hook: &'static str, error: &CallError) {
+        report(&self.0.shared, skill, hook, error);
+        if hook == "onError" || matches!(error, CallError::Stopped) || !self.has_hook(skill, "onError") {
+            return;
+        }
+        let kind = if *error == CallError::TimedOut {
+            "timeout"
+        } else {
+            "runtime"
+        };
+        let what = json!([{
+            "type": kind, "message": error.describe(hook), "source": hook, "recoverable": true,
+        }]);
+        let instance = skill.view().instance.clone();
+        if let Some(instance) = instance {
+            self.spawn_hook(skill, &instance, "onError", what);
+        }
+    }
+
+    /// Tells the host what the skill publishes now.
+    pub(super) fn emit_snapshot(&self, skill: &Skill, trigger: SnapshotTrigger) {
+        let state = Value::Object(skill.view().state.clone());
+        self.0.shared.emit(SkillEvent::Snapshot {
+            skill_id: skill.id.clone(),
+            trigger,
+            state,
+        });
+    }
+
+    /// Publishes values in the skill's name.
+    pub(super) fn publish<const N: usize>(&self, skill: &Skill, values: [(&str, Value); N]) {
+        let values: Map<String, Value> = values
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        skill.publish(&self.0.shared, values);
+    }
+}
