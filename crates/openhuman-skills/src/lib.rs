@@ -46,6 +46,7 @@ mod ports;
 mod preferences;
 #[cfg(feature = "runtime")]
 mod queues;
+pub mod registry;
 #[cfg(feature = "rusqlite")]
 pub mod rusqlite;
 mod seams;

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::path::{check, folded};
@@ -20,7 +21,7 @@ pub(super) const MAX_SIGNATURE: usize = 4 * 1024;
 const LISTING: &str = "openhuman-skill-package 1";
 
 /// The size and SHA-256 of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileHash {
     /// The size in bytes.
     pub size: u64,
@@ -148,7 +149,7 @@ impl FileSet {
         }
     }
 
-    pub(super) fn bytes(&self, path: &str) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Content::bytes)
     }
 
@@ -158,7 +159,7 @@ impl FileSet {
             .map(|(path, content)| (path.as_str(), content.bytes()))
     }
 
-    pub(super) fn hashes(&self) -> impl Iterator<Item = (&str, FileHash)> {
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = (&str, FileHash)> {
         self.iter().map(|(path, content)| (path, FileHash::of(content)))
     }
 

@@ -9,9 +9,9 @@ pub(crate) mod signature;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use self::archive::MAX_ARCHIVE;
 pub use self::files::FileHash;
-use self::files::FileSet;
-pub(crate) use self::files::is_sha256;
+pub(crate) use self::files::{FileSet, is_sha256};
 pub use self::path::PathError;
 pub use self::signature::{InvalidKey, PublicKey, Signature, SignatureError, SigningKey};
 use crate::manifest::MAX_MANIFEST;
@@ -303,6 +303,23 @@ impl SkillPackage {
             bytecode: OnceLock::new(),
         })))
     }
+}
+
+/// Every file of a directory that holds a package and nothing else: hidden files count too.
+pub(crate) fn read_exactly(dir: &Path) -> Result<FileSet, PackageError> {
+    dir::read(dir, true)
+}
+
+/// Builds a package from files whose hashes were checked. The signature is the one given, whatever the files say.
+pub(crate) fn from_verified(
+    mut files: FileSet,
+    signature: Option<&str>,
+) -> Result<SkillPackage, PackageError> {
+    files.take_signature();
+    if let Some(json) = signature {
+        files.insert(SIGNATURE.to_owned(), json.as_bytes().to_vec())?;
+    }
+    SkillPackage::assemble(files)
 }
 
 #[cfg(test)]

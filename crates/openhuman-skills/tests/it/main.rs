@@ -9,6 +9,7 @@ mod library;
 mod lifecycle;
 mod mixed_load;
 mod network;
+mod packages;
 mod schedules;
 mod stall;
 mod support;
