@@ -37,6 +37,7 @@ mod inspect;
 mod js;
 #[cfg(feature = "kit")]
 pub mod kit;
+mod ledger;
 mod manifest;
 mod net;
 mod package;
@@ -74,11 +75,17 @@ pub use grant::{Consent, Grant, GrantDiff, HostRule, Permission, PermissionKind,
 pub use id::{InvalidSkillId, SkillId};
 #[cfg(feature = "runtime")]
 pub use inspect::BridgeCall;
+pub use ledger::{EgressCause, EgressOutcome, EgressRecord, LedgerQuery};
 pub use manifest::{
     AuthKind, AuthMode, AuthSetup, Compat, DataPermission, DbPermission, Lint, Manifest, ManifestError,
     MemoryPermission, NetPermission, OAuthSetup, Permissions, Setup, SetupField, SetupOption,
     WebSocketPermission,
 };
+#[doc(hidden)]
+pub use net::fuzz_egress;
+#[cfg(feature = "runtime")]
+pub use net::{BoxedConnection, Connection};
+pub use net::{Endpoint, MemoryTransport, Transport, TransportError, TransportRequest, TransportResponse};
 pub use package::{
     FileHash, InvalidKey, PackageError, PathError, PublicKey, Signature, SignatureError, SigningKey,
     SkillPackage,

@@ -21,7 +21,7 @@ use crate::error::CallError;
 use crate::inspect::Inspect;
 use crate::js::host::Settled;
 use crate::js::ops::HostError;
-use crate::net::Client;
+use crate::net::{Client, Wanted};
 use crate::snapshot::connection_status;
 use crate::source::Sources;
 use crate::webhooks::Webhooks;
@@ -137,6 +137,7 @@ impl Shared {
             handle,
             db_pool,
             db,
+            events: client.events.clone(),
             client,
             secrets,
             backend,
@@ -149,7 +150,6 @@ impl Shared {
             webhooks: Webhooks::default(),
             engine: OnceLock::new(),
             waits: Mutex::default(),
-            events: broadcast::Sender::new(1024),
             revision: watch::Sender::new(0),
             #[cfg(feature = "kit")]
             time: None,
@@ -179,6 +179,8 @@ pub(crate) struct Skill {
     grant: RwLock<Arc<Grant>>,
     /// What the manifest asks for: only to say why something is refused.
     pub(crate) asked: Arc<Grant>,
+    /// What its host was asked for lately.
+    pub(crate) wanted: Arc<Wanted>,
     /// Leads errors back to the author's lines.
     pub(crate) sources: Sources,
     view: Mutex<View>,
@@ -212,6 +214,7 @@ impl Skill {
             id: manifest.id.clone(),
             grant: RwLock::new(Arc::new(grant)),
             asked: Arc::new(Grant::from_manifest(manifest)),
+            wanted: Arc::default(),
             view: Mutex::new(View {
                 status: SkillStatus::Pending,
                 tools: Vec::new(),

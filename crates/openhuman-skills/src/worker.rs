@@ -614,6 +614,7 @@ impl Worker {
             };
             slot.host.control.begin(deadline);
             slot.host.set_active(call);
+            slot.host.set_cause(work.as_ref());
             let activation = Activation {
                 host: Rc::clone(&slot.host),
                 js,

@@ -1,7 +1,9 @@
-//! What skills may do, while they are installed.
+//! What skills may do while they are installed, and what they did.
+
+use std::sync::Arc;
 
 use super::Engine;
-use crate::{Grant, Manifest, SkillError, SkillId};
+use crate::{EgressRecord, Grant, LedgerQuery, Manifest, SkillError, SkillId};
 
 impl Engine {
     /// What to put before the user for this manifest: [`Grant::from_manifest`] and, for a manifest from before
@@ -38,5 +40,12 @@ impl Engine {
             .ok_or_else(|| SkillError::Unknown { skill: skill.clone() })?;
         found.set_grant(grant);
         Ok(())
+    }
+
+    /// What skills sent and tried to send, oldest first: the newest 10,000 attempts of all skills are kept.
+    /// [`SkillEvent::Egress`](crate::SkillEvent::Egress) brings each as it ends, for a host that keeps them longer.
+    #[must_use]
+    pub fn ledger(&self, query: &LedgerQuery) -> Vec<Arc<EgressRecord>> {
+        self.0.shared.client.ledger.query(query)
     }
 }

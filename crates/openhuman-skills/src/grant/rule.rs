@@ -172,6 +172,10 @@ impl SocketRule {
         self
     }
 
+    pub(crate) fn allows(&self, host: &str, port: u16) -> bool {
+        self.as_host().allows("GET", true, host, port)
+    }
+
     pub(super) fn as_host(&self) -> HostRule {
         HostRule {
             host: self.host.clone(),

@@ -16,15 +16,16 @@ use tokio::task::AbortHandle;
 
 use super::ops::{HostError, parse_json};
 use super::raw::Panic;
+use super::runtime::Work;
 use crate::credentials::SkillSecrets;
 use crate::cron::{CronEntry, MAX_SCHEDULES};
 use crate::db::pool::SharedDb;
 use crate::db::store;
 use crate::error::CallError;
 use crate::fiber::{Control, Kill, Pause};
-use crate::net::Egress;
-use crate::net::request::Request;
-use crate::shared::{Reply, Shared, Skill, ToWorker};
+use crate::ledger::EgressCause;
+use crate::net::{Egress, SkillNet};
+use crate::shared::{CallKind, Reply, Shared, Skill, ToWorker};
 use crate::{Database, DbError, DbRows, DbValue, SkillEvent};
 
 const MAX_TIMERS: usize = 128;
@@ -58,12 +59,6 @@ pub(crate) struct Quota {
     pub(crate) limit: usize,
 }
 
-/// Requests of the promise-based `fetch`.
-pub(crate) const FETCHES: Quota = Quota {
-    what: "requests",
-    limit: 16,
-};
-
 /// An operation behind a promise.
 struct Operation {
     quota: Quota,
@@ -91,6 +86,10 @@ pub(crate) struct Host {
     timer_requests: RefCell<Vec<TimerRequest>>,
     timers: RefCell<HashSet<u32>>,
     operations: RefCell<HashMap<u32, Operation>>,
+    /// What this run has open toward other hosts.
+    pub(crate) net: Arc<SkillNet>,
+    cause: RefCell<Arc<EgressCause>>,
+    causes: RefCell<HashMap<u32, Arc<EgressCause>>>,
     panic: Cell<Option<Panic>>,
     wait: Cell<u64>,
     log: Cell<Budget>,
@@ -191,6 +190,9 @@ impl Host {
             timer_requests: RefCell::default(),
             timers: RefCell::default(),
             operations: RefCell::default(),
+            net: SkillNet::new(),
+            cause: RefCell::default(),
+            causes: RefCell::default(),
             panic: Cell::new(None),
             wait: Cell::new(0),
             log: Cell::new(Budget::new()),
@@ -319,7 +321,10 @@ impl Host {
     }
 
     /// Runs a future on the runtime while the fiber is suspended.
-    fn wait_for<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> HostResult<T> {
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> HostResult<T> {
         if self.control.killed().is_some() {
             return Err(HostError::Ended);
         }
@@ -474,17 +479,9 @@ impl Host {
 
     // --- Network.
 
-    fn request(&self, description: &str) -> HostResult<(Egress, Request)> {
-        let invalid = |text: String| HostError::Type(format!("net.fetch: {text}"));
-        let description = parse_json(description).map_err(|error| invalid(error.to_string()))?;
-        let request = Request::parse(&description).map_err(|error| invalid(error.0))?;
-        if request.timeout_was_ms {
-            self.log(
-                "warn",
-                "net.fetch: `timeout` is in seconds; a value of 1000 or more is read as milliseconds",
-            );
-        }
-        let egress = Egress {
+    /// Who sends, for a request that leaves now.
+    pub(crate) fn egress(&self) -> Egress {
+        Egress {
             skill: self.skill.id.clone(),
             grant: self.skill.grant(),
             asked: Arc::clone(&self.skill.asked),
@@ -492,34 +489,37 @@ impl Host {
                 skill: Arc::clone(&self.skill),
                 host: self.shared.secrets.clone(),
             })),
+            run: Arc::clone(&self.net),
+            wanted: Arc::clone(&self.skill.wanted),
+            cause: Arc::clone(&self.cause.borrow()),
+        }
+    }
+
+    /// Notes what the activation that begins is for. What settles a promise counts for what made it.
+    pub(crate) fn set_cause(&self, work: Option<&Work>) {
+        let cause = match work {
+            Some(Work::Call {
+                id,
+                kind: CallKind::Tool,
+                name,
+                ..
+            }) => EgressCause::Tool {
+                call: *id,
+                name: name.clone(),
+            },
+            Some(Work::Call { name, .. }) => EgressCause::Hook { name: name.clone() },
+            Some(Work::Timer(_)) => EgressCause::Timer,
+            Some(Work::Settle { operation, .. }) => {
+                if let Some(cause) = self.causes.borrow_mut().remove(operation) {
+                    self.cause.replace(cause);
+                }
+                return;
+            }
+            // Jobs left over by the activation before.
+            Some(Work::Pump) => return,
+            None => EgressCause::Background,
         };
-        Ok((egress, request))
-    }
-
-    pub(crate) fn fetch(&self, description: &str) -> HostResult<String> {
-        let (egress, request) = self.request(description)?;
-        let shared = Arc::clone(&self.shared);
-        let work = Box::pin(async move {
-            shared
-                .client
-                .fetch(&egress, request)
-                .await
-                .map(|answer| answer.to_string())
-        });
-        self.wait_for(work)?
-            .map_err(|error| HostError::Failed(format!("net.fetch: {error}")))
-    }
-
-    pub(crate) fn fetch_start(&self, operation: u32, description: &str) -> HostResult<()> {
-        let (egress, request) = self.request(description)?;
-        let shared = Arc::clone(&self.shared);
-        // Ends with the request's own time limit.
-        self.begin(operation, FETCHES, async move {
-            let result = shared.client.fetch(&egress, request).await;
-            result
-                .map(|answer| Settled::Json(answer.to_string()))
-                .map_err(|error| HostError::Type(format!("fetch: {error}")))
-        })
+        self.cause.replace(Arc::new(cause));
     }
 
     // --- Operations behind promises.
@@ -554,6 +554,9 @@ impl Host {
             });
         });
         let task = task.abort_handle();
+        self.causes
+            .borrow_mut()
+            .insert(operation, Arc::clone(&self.cause.borrow()));
         operations.insert(operation, Operation { quota, task });
         Ok(())
     }
@@ -568,6 +571,7 @@ impl Host {
     pub(crate) fn cancel(&self, operation: u32) {
         if let Some(running) = self.operations.borrow_mut().remove(&operation) {
             running.task.abort();
+            self.causes.borrow_mut().remove(&operation);
         }
     }
 

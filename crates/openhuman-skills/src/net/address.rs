@@ -10,6 +10,18 @@ pub(crate) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Whether a name the user granted by hand may point here: public, or an ordinary address of this machine or a
+/// private network, but no link-local (cloud metadata), multicast, broadcast or unspecified one.
+pub(crate) fn is_usable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && (64..128).contains(&v4.octets()[1]);
+            is_public_v4(v4) || v4.is_loopback() || v4.is_private() || shared
+        }
+        IpAddr::V6(v6) => is_public_v6(v6) || v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = match a {
@@ -27,37 +39,32 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    if let Some(embedded) = embedded_v4(address) {
+    if let Some(embedded) = nat64(address) {
         return is_public_v4(embedded);
     }
-    let segments = address.segments();
-    // Only 2000::/3 is global unicast; what is special inside it is left out below.
-    let [a, b, ..] = segments;
+    // Only 2000::/3 is global unicast; what is special inside it is left out below. Mapped and compatible IPv4
+    // addresses lie outside it.
+    let [a, b, ..] = address.segments();
     let global = (a & 0xe000) == 0x2000;
     let special = match a {
         // Protocol assignments (Teredo, benchmarks, ORCHID) and documentation.
         0x2001 => b < 0x0200 || b == 0x0db8,
+        // 6to4, which hides an IPv4 address and is no longer in use.
+        0x2002 => true,
         // Documentation, 3fff::/20.
         _ => a == 0x3fff && b < 0x1000,
     };
     global && !special
 }
 
-/// The IPv4 address inside a mapped, compatible, NAT64 or 6to4 address.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let v4 = |high: u16, low: u16| {
-        let [w, x] = high.to_be_bytes();
-        let [y, z] = low.to_be_bytes();
-        Ipv4Addr::new(w, x, y, z)
+/// The IPv4 address behind the well-known NAT64 prefix, the way to IPv4 in networks that have only IPv6.
+fn nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else {
+        return None;
     };
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) | (0, 0, 0, 0, 0xffff, 0) => Some(v4(g, h)),
-        (0, 0, 0, 0, 0, 0) => Some(v4(g, h)),
-        (0x64, 0xff9b, 0, 0, 0, 0) => Some(v4(g, h)),
-        (0x2002, ..) => Some(v4(b, c)),
-        _ => None,
-    }
+    let [a, b] = high.to_be_bytes();
+    let [c, d] = low.to_be_bytes();
+    Some(Ipv4Addr::new(a, b, c, d))
 }
 
 #[cfg(test)]
@@ -108,6 +115,17 @@ mod tests {
             "ff02::1",
             "100::1",
             "3fff::1",
+            "5f00::1",
+            "::ffff:8.8.8.8",
+            "::8.8.8.8",
+            "2002:808:808::1",
+            "::ffff:a9fe:a9fe",
+            "::ffff:0:10.0.0.1",
+            "2002:c0a8:101::",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "2001:10::1",
+            "2001:20::1",
+            "ff0e::1",
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text}");
         }
@@ -126,9 +144,7 @@ mod tests {
             "223.255.255.1",
             "2606:4700:4700::1111",
             "2a00:1450::1",
-            "::ffff:8.8.8.8",
             "64:ff9b::808:808",
-            "2002:808:808::1",
         ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }

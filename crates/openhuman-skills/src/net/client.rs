@@ -1,40 +1,43 @@
-//! Sending an allowed request: names resolved and checked here, redirects followed by hand, secrets put in last.
+//! Drives a request through the stages, hop by hop, and records what happened.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
-use reqwest::redirect::Policy;
-use reqwest::{Method, StatusCode};
-use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt as _;
-use serde_json::{Map, Value, json};
+use futures_util::StreamExt as _;
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use url::Url;
 
-use super::address::is_public;
-use super::request::{NetError, Redirect, Request, Route, authorize};
-use crate::{Destination, Grant, NameResolver, Secrets, SkillId};
+use super::authorise::{Authorised, authorise};
+use super::body::{Body, Held};
+use super::decode::Decoder;
+use super::error::{NetError, NetErrorKind};
+use super::redirect::{MAX_REDIRECTS, destination, follow};
+use super::request::Request;
+use super::resolve::Names;
+use super::run::{SkillNet, Wanted};
+use super::scan::{Redactor, Scanner};
+use super::seal::{Sealed, Sealer};
+use super::transport::{Transport, TransportResponse};
+use crate::ledger::{EgressCause, EgressOutcome, EgressRecord, Ledger};
+use crate::{Clock, Grant, NameResolver, Secrets, SkillEvent, SkillId};
 
-/// The largest response body, in bytes.
-const MAX_BODY: usize = 8 * 1024 * 1024;
-/// The response bytes held for all skills together.
-const MAX_IN_FLIGHT: usize = 64 * 1024 * 1024;
-const MAX_REDIRECTS: usize = 5;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest path in a record, in characters.
+const MAX_PATH: usize = 256;
 
 /// One client for the whole engine. Skills share connections, never cookies: there are none.
 pub(crate) struct Client {
-    /// Connects to public addresses only.
-    public: reqwest::Client,
-    /// Connects anywhere; used only for a host and port the user granted explicitly.
-    private: reqwest::Client,
+    names: Names,
+    pub(super) transport: Arc<dyn Transport>,
     in_flight: Arc<AtomicUsize>,
+    clock: Arc<dyn Clock>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) events: broadcast::Sender<SkillEvent>,
 }
 
-/// Who sends, and what it may send.
+/// Who sends, what it may send, and why.
 #[derive(Clone)]
 pub(crate) struct Egress {
     pub(crate) skill: SkillId,
@@ -42,500 +45,339 @@ pub(crate) struct Egress {
     /// What its manifest asks for.
     pub(crate) asked: Arc<Grant>,
     pub(crate) secrets: Option<Arc<dyn Secrets>>,
+    pub(crate) run: Arc<SkillNet>,
+    pub(crate) wanted: Arc<Wanted>,
+    pub(crate) cause: Arc<EgressCause>,
 }
 
-/// Resolves names for the connector. Because the connector uses exactly the addresses it gets here, the address
-/// that was checked is the address that is connected.
-struct CheckedResolver {
-    names: Arc<dyn NameResolver>,
-    public_only: bool,
-}
-
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let found = self.names.resolve(name.as_str().to_owned());
-        let public_only = self.public_only;
-        let name = name.as_str().to_owned();
-        Box::pin(async move {
-            let found = found.await?;
-            if found.is_empty() {
-                return Err(format!("{name} has no address").into());
-            }
-            // One private address among several is enough to refuse: rebinding mixes them.
-            if let Some(private) = found.iter().find(|address| public_only && !is_public(**address)) {
-                return Err(format!(
-                    "{name} resolves to {private}, which is a private address; it needs an explicit grant of this \
-                     host and port"
-                )
-                .into());
-            }
-            let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
-            Ok(addresses)
-        })
-    }
-}
-
-/// Counts response bytes while they are held.
-struct Held {
-    total: Arc<AtomicUsize>,
-    mine: usize,
-}
-
-impl Held {
-    fn add(&mut self, bytes: usize) -> Result<(), NetError> {
-        self.mine += bytes;
-        if self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_IN_FLIGHT {
-            return Err(NetError(
-                "too many large responses are being received; try again later".to_owned(),
-            ));
+impl Egress {
+    pub(super) fn sealer(&self) -> Sealer<'_> {
+        Sealer {
+            skill: &self.skill,
+            secrets: self.secrets.as_ref(),
+            revealed: &self.run.revealed,
         }
-        Ok(())
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.mine, Ordering::Relaxed);
-    }
+/// The head of an answer, as a skill may see it, and its body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) status_text: String,
+    pub(crate) url: String,
+    pub(crate) redirected: bool,
+    /// Names in lower case; repeated headers are kept apart.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) has_body: bool,
+    pub(crate) body: Body,
 }
 
 impl Client {
-    pub(crate) fn new(names: &Arc<dyn NameResolver>) -> Result<Self, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        let tls = match builder.clone().with_platform_verifier() {
-            Ok(verified) => verified.with_no_client_auth(),
-            Err(error) => {
-                // Without trusted roots every https request fails its verification; granted http still works.
-                tracing::warn!(%error, "no trusted root certificates: skills cannot use https");
-                builder
-                    .with_root_certificates(rustls::RootCertStore::empty())
-                    .with_no_client_auth()
-            }
-        };
-        let client = |public_only| {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                // A proxy from the environment would resolve names itself, past the checks.
-                .no_proxy()
-                .redirect(Policy::none())
-                .referer(false)
-                .dns_resolver(Arc::new(CheckedResolver {
-                    names: Arc::clone(names),
-                    public_only,
-                }))
-                .connect_timeout(CONNECT_TIMEOUT)
-                .pool_idle_timeout(Duration::from_secs(30))
-                .pool_max_idle_per_host(8)
-                .user_agent(concat!("openhuman-skills/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|error| error.to_string())
-        };
-        Ok(Self {
-            public: client(true)?,
-            private: client(false)?,
+    pub(crate) fn new(
+        resolver: Arc<dyn NameResolver>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            names: Names::new(resolver),
+            transport,
             in_flight: Arc::default(),
-        })
-    }
-
-    /// Sends a request and returns `{status, statusText, ok, url, headers, body}`.
-    pub(crate) async fn fetch(&self, egress: &Egress, request: Request) -> Result<Value, NetError> {
-        let limit = request.timeout;
-        tokio::time::timeout(limit, self.follow(egress, request))
-            .await
-            .unwrap_or_else(|_| {
-                Err(NetError(format!(
-                    "no complete answer within {} s",
-                    limit.as_secs_f64()
-                )))
-            })
-    }
-
-    async fn follow(&self, egress: &Egress, mut request: Request) -> Result<Value, NetError> {
-        for _ in 0..=MAX_REDIRECTS {
-            let (response, sealed) = self.send_once(egress, &request).await?;
-            let location = response
-                .headers()
-                .get(LOCATION)
-                .and_then(|value| value.to_str().ok());
-            let next = match location {
-                Some(location)
-                    if response.status().is_redirection() && request.redirect != Redirect::Manual =>
-                {
-                    if request.redirect == Redirect::Error {
-                        return Err(NetError(format!(
-                            "{} redirects, which the options forbid",
-                            request.url
-                        )));
-                    }
-                    request
-                        .url
-                        .join(location)
-                        .map_err(|error| NetError(format!("bad redirect: {error}")))?
-                }
-                _ => return self.read(&request.url, response, &sealed).await,
-            };
-            redirect(&mut request, response.status(), next)?;
+            clock,
+            ledger: Arc::default(),
+            events: broadcast::Sender::new(1024),
         }
-        Err(NetError(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    /// Sends one request; also returns the secret values that went out with it.
+    /// Sends a request and gives its whole answer, within the request's time limit.
+    pub(crate) async fn fetch(
+        &self,
+        egress: &Egress,
+        request: Request,
+    ) -> Result<(Answer, Vec<u8>), NetError> {
+        let limit = request.timeout;
+        let whole = async {
+            let mut answer = self.send(egress, request).await?;
+            let body = std::mem::replace(&mut answer.body, Body::empty(&self.in_flight));
+            Ok((answer, body.collect().await?))
+        };
+        tokio::time::timeout(limit, whole)
+            .await
+            .unwrap_or_else(|_| Err(late(limit)))
+    }
+
+    /// Sends a request and gives its answer as soon as the head is there. The caller limits the time.
+    pub(crate) async fn send(&self, egress: &Egress, mut request: Request) -> Result<Answer, NetError> {
+        let permit = egress.run.permit()?;
+        for hop in 0..=MAX_REDIRECTS {
+            let (sent, note, response) = self.send_once(egress, request).await?;
+            let scanner = egress.run.revealed.scanner();
+            match destination(&sent, response.status, &response.headers) {
+                Ok(None) => return self.answer(&sent, hop > 0, note, response, scanner, permit),
+                Ok(Some(next)) => {
+                    let status = response.status;
+                    drain(response).await;
+                    request = follow(sent, status, next, scanner.as_deref())?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(NetError::failed(format!("more than {MAX_REDIRECTS} redirects")))
+    }
+
+    /// One hop through all stages.
     async fn send_once(
         &self,
         egress: &Egress,
-        request: &Request,
-    ) -> Result<(reqwest::Response, Sealed), NetError> {
-        let route = authorize(&egress.grant, &egress.asked, &request.method, &request.url)?;
-        let to = Destination::new(
-            request.url.host_str().unwrap_or_default(),
-            request.url.port_or_known_default().unwrap_or_default(),
-        );
-        let mut sealed = Sealed::default();
-        let mut put = |text: &str, encode: bool| sealed.reveal(egress, &route, &to, text, encode);
-        let url = put(request.url.as_str(), true)?;
-        let url =
-            Url::parse(&url).map_err(|_| NetError("the secret does not fit into the URL".to_owned()))?;
-        let mut headers = HeaderMap::with_capacity(request.headers.len());
-        for (name, value) in &request.headers {
-            let text = value.to_str().unwrap_or_default();
-            let mut revealed = HeaderValue::from_str(&put(text, false)?)
-                .map_err(|_| NetError(format!("the secret does not fit into the header `{name}`")))?;
-            revealed.set_sensitive(true);
-            headers.append(name, revealed);
-        }
-        let body = request.body.as_deref().map(|body| put(body, false)).transpose()?;
-        let client = if route == Route::Private {
-            &self.private
-        } else {
-            &self.public
-        };
-        let mut outgoing = client.request(request.method.clone(), url).headers(headers);
-        if let Some(body) = body {
-            outgoing = outgoing.body(body);
-        }
-        let response = outgoing
-            .send()
-            .await
-            .map_err(|error| NetError(sealed.redact(&describe(error))))?;
-        Ok((response, sealed))
-    }
-
-    async fn read(
-        &self,
-        url: &Url,
-        mut response: reqwest::Response,
-        sealed: &Sealed,
-    ) -> Result<Value, NetError> {
-        let status = response.status();
-        let headers = header_object(response.headers(), sealed);
-        let mut held = Held {
-            total: Arc::clone(&self.in_flight),
-            mine: 0,
-        };
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| NetError(sealed.redact(&describe(error))))?
-        {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(NetError(format!("the response is larger than {MAX_BODY} bytes")));
+        request: Request,
+    ) -> Result<(Request, Note, TransportResponse), NetError> {
+        let mut note = self.note(egress, &request.method, &request.url);
+        match self.stages(egress, request, &mut note).await {
+            Ok((request, response)) => Ok((request, note, response)),
+            Err(error) => {
+                let error = redacted(error, egress.run.revealed.scanner().as_deref());
+                note.fail(&error);
+                self.want(egress, &error);
+                Err(error)
             }
-            held.add(chunk.len())?;
-            body.extend_from_slice(&chunk);
         }
-        Ok(json!({
-            "status": status.as_u16(),
-            "statusText": status.canonical_reason().unwrap_or(""),
-            "ok": status.is_success(),
-            "url": url.as_str(),
-            "headers": headers,
-            "body": sealed.redact(&String::from_utf8_lossy(&body)),
-        }))
     }
-}
 
-/// Turns a request into the one a redirect asks for.
-fn redirect(request: &mut Request, status: StatusCode, next: Url) -> Result<(), NetError> {
-    let becomes_get = status == StatusCode::SEE_OTHER
-        || (matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND)
-            && request.method == Method::POST);
-    if becomes_get && request.method != Method::HEAD {
-        request.method = Method::GET;
-        request.body = None;
-        request.headers.remove(reqwest::header::CONTENT_TYPE);
-    }
-    if next.origin() != request.url.origin() {
-        let holds_secret = |text: &str| text.contains(OPEN);
-        if request.body.as_deref().is_some_and(holds_secret) {
-            return Err(NetError(
-                "a request with a secret in its body was redirected to another origin".to_owned(),
+    async fn stages(
+        &self,
+        egress: &Egress,
+        request: Request,
+        note: &mut Note,
+    ) -> Result<(Request, TransportResponse), NetError> {
+        let authorised = authorise(request, &egress.grant, &egress.asked)?;
+        let (sealed, request) = self.seal(egress, authorised, note).await?;
+        let response = self
+            .transport
+            .send(sealed.wire)
+            .await
+            .map_err(|error| NetError::failed(error.to_string()))?;
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(NetError::failed(
+                "the server changed the protocol, which nobody asked for",
             ));
         }
-        let sensitive: Vec<_> = request
-            .headers
-            .iter()
-            .filter(|(name, value)| {
-                *name == AUTHORIZATION || *name == COOKIE || value.to_str().is_ok_and(holds_secret)
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in sensitive {
-            request.headers.remove(name);
-        }
+        note.answered(response.status);
+        Ok((request, response))
     }
-    request.url = next;
-    Ok(())
-}
 
-const OPEN: &str = "{{secret:";
-const OPEN_ENCODED: &str = "%7B%7Bsecret:";
-
-/// The secret values a request carried, so that an echo of them never enters JavaScript.
-#[derive(Default)]
-struct Sealed(Vec<(String, String)>);
-
-impl Sealed {
-    /// Replaces the placeholders in `text` by their values.
-    fn reveal(
-        &mut self,
+    /// The stages between the decision and the wire.
+    pub(super) async fn seal(
+        &self,
         egress: &Egress,
-        route: &Route,
-        to: &Destination,
-        text: &str,
-        encode: bool,
-    ) -> Result<String, NetError> {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        loop {
-            let plain = rest.find(OPEN).map(|at| (at, OPEN, "}}"));
-            let encoded = if encode {
-                rest.find(OPEN_ENCODED).map(|at| (at, OPEN_ENCODED, "%7D%7D"))
-            } else {
-                None
-            };
-            let Some((at, open, close)) = [plain, encoded].into_iter().flatten().min_by_key(|found| found.0)
-            else {
-                out.push_str(rest);
-                return Ok(out);
-            };
-            let (before, tail) = rest.split_at(at);
-            let tail = tail.get(open.len()..).unwrap_or_default();
-            let Some((handle, after)) = tail.split_once(close) else {
-                return Err(NetError("a {{secret:..}} placeholder is not closed".to_owned()));
-            };
-            out.push_str(before);
-            let value = self.value(egress, route, to, handle)?;
-            out.push_str(&if encode { percent_encode(&value) } else { value });
-            rest = after;
-        }
+        authorised: Authorised,
+        note: &mut Note,
+    ) -> Result<(Sealed, Request), NetError> {
+        note.reached(authorised.to());
+        let resolved = self.names.resolve(authorised).await?;
+        let (sealed, request) = egress.sealer().seal(resolved)?;
+        note.sent(sealed.wire.body.len(), &sealed.used);
+        Ok((sealed, request))
     }
 
-    fn value(
-        &mut self,
-        egress: &Egress,
-        route: &Route,
-        to: &Destination,
-        handle: &str,
-    ) -> Result<String, NetError> {
-        let refused = || NetError(format!("the secret `{handle}` may not be sent to {to}"));
-        if let Route::Public { secret: Some(bound) } = route
-            && bound != handle
-        {
-            return Err(refused());
-        }
-        let secrets = egress.secrets.as_ref().ok_or_else(refused)?;
-        let value = secrets.reveal(&egress.skill, handle, to).ok_or_else(refused)?;
-        let value = value.expose().to_owned();
-        self.0.push((value.clone(), format!("{OPEN}{handle}}}}}")));
-        Ok(value)
-    }
-
-    /// Puts the placeholders back where the other side echoed a value.
-    fn redact(&self, text: &str) -> String {
-        self.0.iter().filter(|(value, _)| !value.is_empty()).fold(
-            text.to_owned(),
-            |text, (value, placeholder)| {
-                let text = if text.contains(value.as_str()) {
-                    text.replace(value.as_str(), placeholder)
-                } else {
-                    text
-                };
-                let encoded = percent_encode(value);
-                if encoded != *value && text.contains(&encoded) {
-                    text.replace(&encoded, placeholder)
-                } else {
-                    text
-                }
-            },
-        )
-    }
-}
-
-fn percent_encode(value: &str) -> String {
-    use std::fmt::Write as _;
-    value
-        .bytes()
-        .fold(String::with_capacity(value.len()), |mut out, byte| {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
-                out.push(char::from(byte));
-            } else {
-                let _ = write!(out, "%{byte:02X}");
-            }
-            out
-        })
-}
-
-/// Lower-case names; repeated headers joined with `, `; `set-cookie` as an array.
-fn header_object(headers: &HeaderMap, sealed: &Sealed) -> Value {
-    let mut object = Map::new();
-    for name in headers.keys() {
-        let values = headers
-            .get_all(name)
-            .iter()
-            .map(|value| sealed.redact(&String::from_utf8_lossy(value.as_bytes())));
-        let value = if *name == SET_COOKIE {
-            Value::from(values.collect::<Vec<_>>())
+    fn answer(
+        &self,
+        request: &Request,
+        redirected: bool,
+        mut note: Note,
+        response: TransportResponse,
+        scanner: Option<Arc<Scanner>>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Answer, NetError> {
+        let clean = |text: &[u8]| {
+            let text = scanner
+                .as_ref()
+                .map_or(text.into(), |scanner| scanner.redact(text));
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        let status = response.status;
+        let bodiless = request.method == Method::HEAD || matches!(status.as_u16(), 204 | 205 | 304);
+        let encoding = if bodiless {
+            String::new()
         } else {
-            Value::from(values.collect::<Vec<_>>().join(", "))
+            content_encoding(&response.headers)
         };
-        object.insert(name.as_str().to_owned(), value);
+        let decoder = Decoder::new(&encoding);
+        let decoder = decoder.inspect_err(|error| note.fail(error))?;
+        let status_text = response
+            .reason
+            .as_deref()
+            .or(status.canonical_reason())
+            .unwrap_or_default();
+        let headers = response.headers.iter();
+        Ok(Answer {
+            status: status.as_u16(),
+            status_text: clean(status_text.as_bytes()),
+            url: clean(request.url.as_str().as_bytes()),
+            redirected,
+            headers: headers
+                .map(|(name, value)| (clean(name.as_str().as_bytes()), clean(value.as_bytes())))
+                .collect(),
+            has_body: !bodiless,
+            body: Body {
+                wire: response.body,
+                decoder,
+                redactor: Redactor::new(scanner),
+                held: Held::new(&self.in_flight),
+                note,
+                decoded: 0,
+                ended: false,
+                ready: Vec::new(),
+                _permit: Some(permit),
+            },
+        })
     }
-    Value::Object(object)
+
+    /// Begins a record.
+    pub(super) fn note(&self, egress: &Egress, method: &Method, url: &Url) -> Note {
+        let path = url.path().replace("%7B%7B", "{{").replace("%7D%7D", "}}");
+        let path = match egress.run.revealed.scanner() {
+            Some(scanner) => String::from_utf8_lossy(&scanner.redact(path.as_bytes())).into_owned(),
+            None => path,
+        };
+        let record = EgressRecord {
+            time_ms: self.clock.now_ms(),
+            duration_ms: 0,
+            skill_id: egress.skill.clone(),
+            cause: (*egress.cause).clone(),
+            scheme: url.scheme().to_owned(),
+            method: method.as_str().to_owned(),
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or_default(),
+            path: path.chars().take(MAX_PATH).collect(),
+            outcome: EgressOutcome::Aborted,
+            bytes_out: 0,
+            bytes_in: 0,
+            secrets: Vec::new(),
+        };
+        Note(Some(Noted {
+            record,
+            since: Instant::now(),
+            ledger: Arc::clone(&self.ledger),
+            events: self.events.clone(),
+        }))
+    }
+
+    /// Tells the host what a grant would have allowed.
+    pub(super) fn want(&self, egress: &Egress, error: &NetError) {
+        if let NetErrorKind::Refused(Some(permission)) = &error.kind {
+            egress.wanted.tell(&self.events, &egress.skill, permission);
+        }
+    }
 }
 
-/// The whole chain of causes, without the URL: it may hold a secret.
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
+pub(crate) fn late(limit: std::time::Duration) -> NetError {
+    NetError {
+        kind: NetErrorKind::TimedOut,
+        message: format!("no complete answer within {} s", limit.as_secs_f64()),
     }
-    text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::MemorySecrets;
+fn content_encoding(headers: &HeaderMap) -> String {
+    let all = headers.get_all(CONTENT_ENCODING).iter();
+    all.map(|value| value.to_str().unwrap_or("?"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
 
-    fn egress() -> Egress {
-        let skill = SkillId::new("a").unwrap();
-        let secrets = MemorySecrets::default().with(&skill, "key", "api.example.com", "s3cr/t");
-        Egress {
-            skill,
-            grant: Arc::new(Grant::none()),
-            asked: Arc::new(Grant::none()),
-            secrets: Some(Arc::new(secrets)),
+/// Reads a short body to its end, so that the connection can be used again.
+async fn drain(mut response: TransportResponse) {
+    let mut left = 64 * 1024_usize;
+    while let Some(Ok(bytes)) = response.body.next().await {
+        match left.checked_sub(bytes.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+fn redacted(mut error: NetError, scanner: Option<&Scanner>) -> NetError {
+    if let Some(scanner) = scanner {
+        error.message = String::from_utf8_lossy(&scanner.redact(error.message.as_bytes())).into_owned();
+    }
+    error
+}
+
+/// A record that is being made; written when it is dropped.
+pub(crate) struct Note(Option<Noted>);
+
+struct Noted {
+    record: EgressRecord,
+    since: Instant,
+    ledger: Arc<Ledger>,
+    events: broadcast::Sender<SkillEvent>,
+}
+
+impl Note {
+    /// A note nobody reads.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut EgressRecord)) {
+        if let Some(noted) = &mut self.0 {
+            change(&mut noted.record);
         }
     }
 
-    #[test]
-    fn placeholders_become_values_only_for_their_host() {
-        let route = Route::Public { secret: None };
-        let mut sealed = Sealed::default();
-        let mut put = |host: &str, text: &str, encode| {
-            sealed.reveal(&egress(), &route, &Destination::new(host, 443), text, encode)
-        };
-        assert_eq!(
-            put("api.example.com", "Bearer {{secret:key}}!", false).unwrap(),
-            "Bearer s3cr/t!"
-        );
-        let url = Url::parse("https://api.example.com/bot{{secret:key}}/x?q={{secret:key}}").unwrap();
-        assert_eq!(
-            put("api.example.com", url.as_str(), true).unwrap(),
-            "https://api.example.com/bots3cr%2Ft/x?q=s3cr%2Ft"
-        );
-        assert!(put("evil.example.com", "{{secret:key}}", false).is_err());
-        assert!(put("api.example.com", "{{secret:other}}", false).is_err());
-        assert!(put("api.example.com", "{{secret:key", false).is_err());
-        assert_eq!(
-            sealed.redact("echo s3cr/t and s3cr%2Ft"),
-            "echo {{secret:key}} and {{secret:key}}"
-        );
+    fn reached(&mut self, to: &crate::Destination) {
+        self.edit(|record| to.host().clone_into(&mut record.host));
     }
 
-    #[test]
-    fn a_rule_names_the_only_secret() {
-        let route = Route::Public {
-            secret: Some("other".into()),
-        };
-        assert!(
-            Sealed::default()
-                .reveal(
-                    &egress(),
-                    &route,
-                    &Destination::new("api.example.com", 443),
-                    "{{secret:key}}",
-                    false
-                )
-                .is_err()
-        );
+    fn sent(&mut self, bytes: usize, secrets: &[String]) {
+        self.edit(|record| {
+            record.bytes_out += bytes as u64;
+            record.secrets = secrets.to_vec();
+        });
     }
 
-    #[test]
-    fn a_hop_to_another_origin_loses_its_credentials() {
-        let describe = serde_json::json!({"url": "https://api.example.com/a", "options": {"method": "POST", "body": "x",
-            "headers": {"Authorization": "Bearer x", "X-Key": "{{secret:key}}", "X-Other": "kept", "Cookie": "c"}}});
-        let mut request = Request::parse(&describe).unwrap();
-        let mut same = request.clone();
-        redirect(
-            &mut same,
-            StatusCode::TEMPORARY_REDIRECT,
-            Url::parse("https://api.example.com/b").unwrap(),
-        )
-        .unwrap();
-        assert_eq!((same.headers.len(), same.method), (4, Method::POST));
-        redirect(
-            &mut request,
-            StatusCode::FOUND,
-            Url::parse("https://other.example.com/b").unwrap(),
-        )
-        .unwrap();
-        assert_eq!(request.headers.keys().collect::<Vec<_>>(), ["x-other"]);
-        assert_eq!((request.method, request.body), (Method::GET, None));
-    }
-
-    #[tokio::test]
-    async fn a_name_with_one_private_address_is_refused() {
-        struct Fixed(Vec<std::net::IpAddr>);
-        impl NameResolver for Fixed {
-            fn resolve(
-                &self,
-                _: String,
-            ) -> futures_util::future::BoxFuture<'static, std::io::Result<Vec<std::net::IpAddr>>>
-            {
-                let found = self.0.clone();
-                Box::pin(async move { Ok(found) })
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.edit(|record| {
+            record.outcome = EgressOutcome::Answered {
+                status: status.as_u16(),
             }
+        });
+    }
+
+    pub(super) fn received(&mut self, bytes: usize) {
+        self.edit(|record| record.bytes_in += bytes as u64);
+    }
+
+    pub(super) fn sent_more(&mut self, bytes: usize) {
+        self.edit(|record| record.bytes_out += bytes as u64);
+    }
+
+    pub(super) fn bytes_in(&self) -> u64 {
+        self.0.as_ref().map_or(0, |noted| noted.record.bytes_in)
+    }
+
+    pub(super) fn scheme(&mut self, scheme: &str) {
+        self.edit(|record| scheme.clone_into(&mut record.scheme));
+    }
+
+    pub(super) fn fail(&mut self, error: &NetError) {
+        let reason = error.message.clone();
+        self.edit(|record| {
+            record.outcome = match error.kind {
+                NetErrorKind::Refused(_) | NetErrorKind::Invalid => EgressOutcome::Refused { reason },
+                NetErrorKind::Failed | NetErrorKind::TimedOut => EgressOutcome::Failed { reason },
+            }
+        });
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        if let Some(noted) = self.0.take() {
+            let mut record = noted.record;
+            record.duration_ms = u64::try_from(noted.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let record = Arc::new(record);
+            noted.ledger.add(Arc::clone(&record));
+            // No receiver is a normal state.
+            let _ = noted.events.send(SkillEvent::Egress { record });
         }
-        let names: Arc<dyn NameResolver> = Arc::new(Fixed(vec![
-            "1.1.1.1".parse().unwrap(),
-            "127.0.0.1".parse().unwrap(),
-        ]));
-        let client = Client::new(&names).unwrap();
-        let mut grant = Grant::none();
-        grant.allow_host("rebind.example.com");
-        let egress = Egress {
-            grant: Arc::new(grant),
-            ..egress()
-        };
-        let request = Request::parse(&json!({"url": "https://rebind.example.com/"})).unwrap();
-        let error = client.fetch(&egress, request).await.unwrap_err();
-        assert!(
-            error
-                .0
-                .contains("127.0.0.1, which is a private address; it needs an explicit grant"),
-            "{error}"
-        );
     }
 }

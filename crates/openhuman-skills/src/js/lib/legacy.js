@@ -5,7 +5,6 @@
   const random = op('legacy.random');
   const encode = op('legacy.encode');
   const decode = op('legacy.decode');
-  const fetchText = op('net.fetchText');
   const text = (value) => String(value).toWellFormed();
 
   class Headers {
@@ -21,14 +20,22 @@
     keys() { return Object.keys(this.#map)[Symbol.iterator](); }
     forEach(visit) { for (const [name, value] of this) visit(value, name, this); }
   }
-  const response = (answer) => ({
-    status: answer.status, statusText: answer.statusText, ok: answer.ok, url: answer.url,
-    headers: new Headers(answer.headers),
-    text: async () => answer.body,
-    json: async () => parse(answer.body),
-  });
-  const fetch = async (url, options) =>
-    response(await use('async').start(fetchText, use('net').request(url, options)));
+  const fetch = async (url, options) => {
+    const { start } = use('async');
+    const { headers, body, ...rest } = options ?? {};
+    const pairs = Object.entries(headers ?? {}).map(([name, value]) => [name, String(value)]);
+    const answer = await start(op('net.start'), JSON.stringify({ ...rest, url: String(url), headers: pairs }), body ?? null);
+    let all = '';
+    for (let piece; (piece = await start(op('net.read'), answer.id)) !== undefined;) all += decode(piece);
+    const map = {};
+    for (const [name, value] of answer.headers) map[name] = name in map ? `${map[name]}, ${value}` : value;
+    return {
+      status: answer.status, statusText: answer.statusText, ok: answer.status >= 200 && answer.status < 300, url: answer.url,
+      headers: new Headers(map),
+      text: async () => all,
+      json: async () => parse(all),
+    };
+  };
 
   // Text, bytes, randomness.
   const bytesOf = (data) => {

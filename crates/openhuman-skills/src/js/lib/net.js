@@ -1,8 +1,9 @@
 // Requests that look synchronous to the skill.
 (function (op) {
   'use strict';
-  const { parse, stringify } = JSON;
+  const { stringify } = JSON;
   const send = op('net.fetch');
-  const request = (url, options) => stringify({ url: String(url), options: options ?? null });
-  return { net: { fetch: (url, options) => parse(send(request(url, options))) }, request };
+  const fetch = (url, options) =>
+    send(String(url).toWellFormed(), options === undefined || options === null ? null : stringify(options) ?? null);
+  return { net: { fetch } };
 })

@@ -1,0 +1,5 @@
+//! WebSocket connections.
+
+/// The sockets of one run.
+#[derive(Default)]
+pub(crate) struct Sockets;
