@@ -12,6 +12,7 @@ mod rpc;
 mod schedules;
 mod setup;
 mod sync;
+mod update;
 mod webhooks;
 
 use std::collections::BTreeMap;
