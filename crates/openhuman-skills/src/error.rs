@@ -81,16 +81,6 @@ pub enum SkillError {
         /// The limit.
         limit: Duration,
     },
-    /// A new version did not start, so the old one was started again.
-    #[error("Skill '{skill}' was not updated: {new}{}", after_update(old.as_deref()))]
-    Update {
-        /// The id.
-        skill: SkillId,
-        /// Why the new version did not start.
-        new: Box<SkillError>,
-        /// Why the old version did not start again either; `None` when it runs.
-        old: Option<Box<SkillError>>,
-    },
     /// The skill's database cannot be opened or read.
     #[error("Skill '{skill}' has no usable database: {source}")]
     Database {
@@ -114,6 +104,17 @@ pub enum SkillError {
         skill: SkillId,
         /// What the store reports.
         source: std::io::Error,
+    },
+    /// The skill had to be ended by force too often and is kept from running for a while. See
+    /// [`QuarantinePolicy`](crate::QuarantinePolicy) and `Engine::lift_quarantine`.
+    #[error("Skill '{skill}' is in quarantine until {}: {reason}. It starts again by itself then; lift the quarantine to start it sooner", utc(*until_ms))]
+    Quarantined {
+        /// The id.
+        skill: SkillId,
+        /// When it may run again, in Unix milliseconds.
+        until_ms: i64,
+        /// What happened.
+        reason: String,
     },
     /// The engine has been shut down.
     #[error("the skills engine has been shut down")]
@@ -201,13 +202,6 @@ impl RpcError {
     }
 }
 
-fn after_update(old: Option<&SkillError>) -> String {
-    match old {
-        None => "; the old version runs again".to_owned(),
-        Some(error) => format!("; the old version does not start any more: {error}"),
-    }
-}
-
 /// Why a tool call has no result.
 ///
 /// A failed tool is an error here; a tool that returns a text with `success: false` is a result.
@@ -287,6 +281,28 @@ pub enum ToolError {
         /// The skill it called.
         through: SkillId,
     },
+    /// The skill was ended by force while the call was waiting or running: another of its calls, or this one, did
+    /// something that could not be ended otherwise. It is started again; try again later.
+    #[error("Skill '{skill}' was ended during tool call '{tool}': {reason}")]
+    Ended {
+        /// The id.
+        skill: SkillId,
+        /// The tool.
+        tool: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The skill had to be ended by force too often and is kept from running for a while. See
+    /// [`QuarantinePolicy`](crate::QuarantinePolicy) and `Engine::lift_quarantine`.
+    #[error("Skill '{skill}' is in quarantine until {}: {reason}", utc(*until_ms))]
+    Quarantined {
+        /// The id.
+        skill: SkillId,
+        /// When it may run again, in Unix milliseconds.
+        until_ms: i64,
+        /// What happened.
+        reason: String,
+    },
     /// The engine has been shut down.
     #[error("Skill '{skill}' message channel closed")]
     ChannelClosed {
@@ -308,6 +324,16 @@ pub(crate) enum CallError {
     TooLarge,
     TimedOut,
     Stopped,
+    /// The skill was ended by force.
+    Ended(&'static str),
+}
+
+/// A moment for people.
+fn utc(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms).map_or_else(
+        || "the end of time".to_owned(),
+        |moment| moment.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
 }
 
 impl CallError {
@@ -321,6 +347,7 @@ impl CallError {
             Self::TooLarge => format!("{hook}() returned too much"),
             Self::TimedOut => format!("{hook}() timed out"),
             Self::Stopped => format!("{hook}() was stopped"),
+            Self::Ended(reason) => format!("{hook}() was ended with its skill: {reason}"),
         }
     }
 }

@@ -45,6 +45,7 @@ mod package;
 mod ports;
 #[cfg(feature = "runtime")]
 mod preferences;
+mod quarantine;
 #[cfg(feature = "runtime")]
 mod queues;
 pub mod registry;
@@ -94,6 +95,7 @@ pub use package::{
 pub use ports::{FixedSession, MemoryDocument, MemorySink, ModelOptions, Models, Session, Tunnels};
 #[cfg(feature = "runtime")]
 pub use preferences::{FilePreferences, MemoryPreferences, Preferences, SkillPreference};
+pub use quarantine::QuarantinePolicy;
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
 #[cfg(feature = "runtime")]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use url::Url;
 
 use crate::credentials::{Held, api_authorities};
@@ -108,6 +108,7 @@ pub(crate) struct Shared {
     pub(crate) waits: Mutex<BTreeMap<SkillId, SkillId>>,
     pub(crate) events: broadcast::Sender<SkillEvent>,
     pub(crate) revision: watch::Sender<u64>,
+    pub(crate) deaths: mpsc::UnboundedSender<Death>,
     /// The time of a simulated engine, which timers and sleepers follow instead of the real one.
     #[cfg(feature = "kit")]
     pub(crate) time: Option<Arc<crate::kit::time::VirtualTime>>,
@@ -132,6 +133,7 @@ impl Shared {
         limits: Limits,
         inspect: Option<Arc<Inspect>>,
         ports: Ports,
+        deaths: mpsc::UnboundedSender<Death>,
     ) -> Self {
         Self {
             handle,
@@ -150,6 +152,7 @@ impl Shared {
             webhooks: Webhooks::default(),
             engine: OnceLock::new(),
             waits: Mutex::default(),
+            deaths,
             revision: watch::Sender::new(0),
             #[cfg(feature = "kit")]
             time: None,
@@ -205,6 +208,8 @@ pub(crate) struct View {
     pub(crate) state: Map<String, Value>,
     pub(crate) setup_complete: bool,
     pub(crate) instance: Option<Instance>,
+    /// The automatic start that is planned; none after anything else happened.
+    pub(crate) restart: Option<u64>,
 }
 
 impl Skill {
@@ -223,6 +228,7 @@ impl Skill {
                 state: Map::new(),
                 setup_complete: !manifest.setup.required,
                 instance: None,
+                restart: None,
             }),
             credentials: Mutex::default(),
             api: api_authorities(manifest),
@@ -337,6 +343,7 @@ impl Skill {
         {
             let mut view = self.view();
             view.status = status;
+            view.restart = None;
             view.error.clone_from(&error);
             if matches!(status, SkillStatus::Stopped | SkillStatus::Error) {
                 view.instance = None;
@@ -403,6 +410,14 @@ pub(crate) struct Instance {
     pub(crate) db: Option<SharedDb>,
 }
 
+/// A skill that a worker had to end.
+pub(crate) struct Death {
+    pub(crate) skill: Arc<Skill>,
+    pub(crate) reason: String,
+    /// Not while it was being started or stopped.
+    pub(crate) was_running: bool,
+}
+
 /// What a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallKind {
@@ -411,6 +426,16 @@ pub(crate) enum CallKind {
     /// A hook that is answered with null at once while a call is in flight: then the skill is alive.
     Ping,
     Describe,
+}
+
+impl CallKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Hook | Self::Ping => "hook",
+            Self::Describe => "describe",
+        }
+    }
 }
 
 pub(crate) type Reply = oneshot::Sender<Result<String, CallError>>;

@@ -19,7 +19,7 @@ use crate::js::host::{Host, Settled, TimerRequest};
 use crate::js::ops::HostError;
 use crate::js::runtime::{JsInstance, Work};
 use crate::queues::Queues;
-use crate::shared::{Call, CallKind, Reply, Shared, Skill, ToWorker};
+use crate::shared::{Call, CallKind, Death, Reply, Shared, Skill, ToWorker};
 use crate::stall::Watchdog;
 
 /// How long an activation runs before others get a turn.
@@ -166,6 +166,23 @@ enum What {
     /// A call or an activation reached its limit.
     Deadline,
     Timer(u32),
+}
+
+impl Slot {
+    /// Fails every call that waits or has not settled.
+    fn refuse(&mut self, error: &CallError) {
+        for item in self.items.drain(..) {
+            if let Item::Call(call) = item {
+                if call.counted {
+                    self.host.waiting.fetch_sub(1, Ordering::Relaxed);
+                }
+                let _ = call.reply.send(Err(error.clone()));
+            }
+        }
+        for call in self.host.pending_calls() {
+            self.host.fail(call, error.clone());
+        }
+    }
 }
 
 impl Worker {
@@ -512,17 +529,7 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(&key) else {
             return;
         };
-        for item in slot.items.drain(..) {
-            if let Item::Call(call) = item {
-                if call.counted {
-                    slot.host.waiting.fetch_sub(1, Ordering::Relaxed);
-                }
-                let _ = call.reply.send(Err(CallError::Stopped));
-            }
-        }
-        for call in slot.host.pending_calls() {
-            slot.host.fail(call, CallError::Stopped);
-        }
+        slot.refuse(&CallError::Stopped);
         self.kill(key, Kill::Stopped);
     }
 
@@ -763,11 +770,21 @@ impl Worker {
     }
 
     /// Ends a skill that cannot go on.
-    fn give_up(&mut self, key: u64, reason: &str) {
-        let Some(slot) = self.slots.get(&key) else { return };
+    fn give_up(&mut self, key: u64, reason: &'static str) {
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
         let skill = Arc::clone(&slot.host.skill);
-        self.remove(key);
+        let was_running = skill.view().status == SkillStatus::Running;
+        // First, so that who learns that a call failed finds the skill not running.
         skill.set_status(&self.shared, SkillStatus::Error, Some(reason.to_owned()));
+        slot.refuse(&CallError::Ended(reason));
+        self.remove(key);
+        let _ = self.shared.deaths.send(Death {
+            skill,
+            reason: reason.to_owned(),
+            was_running,
+        });
     }
 }
 

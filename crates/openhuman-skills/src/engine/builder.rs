@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use url::Url;
 
 use super::ping::pings;
+use super::restarts::{Restarts, supervise};
 use super::schedules::tick;
 use super::{Engine, Inner};
 use crate::data::DataDir;
@@ -20,6 +22,7 @@ use crate::db::pool::DbPool;
 use crate::inspect::{BridgeCall, Inspect};
 use crate::js::library;
 use crate::net::{Client, Transport, Wire};
+use crate::quarantine::QuarantinePolicy;
 use crate::shared::{Limits, Ports, Shared};
 use crate::stall::Watchdog;
 use crate::worker::WorkerHandle;
@@ -44,6 +47,7 @@ pub struct EngineBuilder {
     limits: Limits,
     stall_limit: Duration,
     ports: Ports,
+    quarantine: QuarantinePolicy,
     inspect: Option<Arc<Inspect>>,
 }
 
@@ -72,6 +76,7 @@ impl Default for EngineBuilder {
             limits: Limits::default(),
             stall_limit: Duration::from_millis(20),
             ports: Ports::default(),
+            quarantine: QuarantinePolicy::default(),
             inspect: None,
         }
     }
@@ -188,6 +193,13 @@ impl EngineBuilder {
         self
     }
 
+    /// What happens to skills that have to be ended by force. Default: [`QuarantinePolicy::default`].
+    #[must_use]
+    pub fn quarantine(mut self, policy: QuarantinePolicy) -> Self {
+        self.quarantine = policy;
+        self
+    }
+
     /// CPU time after which a built-in function is suspended that does not ask. Default 20 ms. For tests of the
     /// suspension itself.
     #[doc(hidden)]
@@ -268,6 +280,7 @@ impl EngineBuilder {
         };
         let client = Client::new(self.resolver, transport, Arc::clone(&self.clock));
         let db_pool = DbPool::start(self.database_threads).map_err(EngineError::Thread)?;
+        let (report, deaths) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(
             handle.clone(),
             db_pool,
@@ -281,6 +294,7 @@ impl EngineBuilder {
             self.limits,
             self.inspect,
             self.ports,
+            report,
         ));
         let watchdog = Watchdog::start(self.stall_limit).map_err(EngineError::Thread)?;
         let workers = (0..self.workers)
@@ -293,8 +307,10 @@ impl EngineBuilder {
             skills: RwLock::default(),
             tick: Mutex::default(),
             pings: Mutex::default(),
+            restarts: Restarts::new(self.quarantine),
         });
         let _ = inner.shared.engine.set(Arc::downgrade(&inner));
+        handle.spawn(supervise(Arc::downgrade(&inner), deaths));
         let tick = handle.spawn(tick(Arc::downgrade(&inner)));
         *inner.tick.lock().unwrap_or_else(PoisonError::into_inner) = Some(tick.abort_handle());
         let pings = handle.spawn(pings(Arc::downgrade(&inner), inner.shared.limits.ping));

@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// Runs a step as a task of its own, so that it goes on when the caller's future is dropped.
-    pub(super) async fn detached<F>(
+    async fn detached<F>(
         &self,
         skill: &SkillId,
         step: impl FnOnce(Engine, Arc<Skill>) -> F,
@@ -52,28 +52,21 @@ impl Engine {
         task.await.unwrap_or(Err(SkillError::ShutDown))
     }
 
-    async fn start_now(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
-        let _lifecycle = skill.lifecycle.lock().await;
-        self.start_locked(skill).await
-    }
-
-    /// Starts a skill whose life cycle the caller holds.
-    pub(super) async fn start_locked(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
+    pub(super) async fn start_now(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
         let shared = &self.0.shared;
+        let _lifecycle = skill.lifecycle.lock().await;
         if skill.view().status == SkillStatus::Running {
             return Err(SkillError::AlreadyRunning {
                 skill: skill.id.clone(),
             });
         }
-        // It may have been removed or replaced meanwhile.
-        if !self
-            .find(&skill.id)
-            .is_some_and(|found| Arc::ptr_eq(&found, skill))
-        {
+        if self.find(&skill.id).is_none() {
             return Err(SkillError::Unknown {
                 skill: skill.id.clone(),
             });
         }
+        self.refuse_quarantined(&skill.id)?;
+        let again = skill.view().restart.is_some();
         skill.set_status(shared, SkillStatus::Initializing, None);
         let instance = match self.open(skill).await {
             Ok(instance) => instance,
@@ -100,6 +93,12 @@ impl Engine {
                 });
                 let _ = tokio::time::timeout(GRACE, gone).await;
                 skill.set_status(shared, SkillStatus::Error, Some(error.to_string()));
+                if matches!(
+                    error,
+                    SkillError::LoadTimedOut { .. } | SkillError::TimedOut { .. }
+                ) {
+                    self.ended_by_force(skill, &error.to_string(), again);
+                }
                 Err(error)
             }
         }
@@ -385,13 +384,8 @@ impl Engine {
     }
 
     async fn stop_now(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
-        let _lifecycle = skill.lifecycle.lock().await;
-        self.stop_locked(skill).await
-    }
-
-    /// Stops a skill whose life cycle the caller holds.
-    pub(super) async fn stop_locked(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
         let shared = &self.0.shared;
+        let _lifecycle = skill.lifecycle.lock().await;
         let Some(instance) = skill.view().instance.clone() else {
             if skill.view().status != SkillStatus::Stopped {
                 skill.set_status(shared, SkillStatus::Stopped, None);

@@ -8,11 +8,11 @@ mod lifecycle;
 mod ping;
 mod posting;
 mod preferences;
+mod restarts;
 mod rpc;
 mod schedules;
 mod setup;
 mod sync;
-mod update;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ use tokio::task::AbortHandle;
 
 pub use self::builder::EngineBuilder;
 use self::posting::{PostError, Posted};
+use self::restarts::Restarts;
 use crate::error::CallError;
 use crate::manifest::platform_name;
 use crate::shared::{CallKind, MAILBOX, Shared, Skill, ToWorker};
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     skills: RwLock<BTreeMap<SkillId, Arc<Skill>>>,
     tick: Mutex<Option<AbortHandle>>,
     pings: Mutex<Option<AbortHandle>>,
+    restarts: Restarts,
 }
 
 impl Inner {
@@ -145,6 +147,7 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(skill);
         self.0.shared.webhooks.forget(skill);
+        self.0.restarts.forget(skill);
         self.0.shared.changed();
         Ok(())
     }
@@ -178,6 +181,14 @@ impl Engine {
             match (view.status, &view.instance) {
                 (SkillStatus::Running, Some(instance)) => instance.clone(),
                 (status, _) => {
+                    drop(view);
+                    if let Some(sentence) = self.0.restarts.sentence(skill, self.0.shared.clock.now_ms()) {
+                        return Err(ToolError::Quarantined {
+                            skill: skill.clone(),
+                            until_ms: sentence.until_ms,
+                            reason: sentence.reason,
+                        });
+                    }
                     return Err(ToolError::NotRunning {
                         skill: skill.clone(),
                         status,
@@ -207,6 +218,11 @@ impl Engine {
                 limit: 1024 * 1024,
             }),
             Err(CallError::TimedOut) => Err(ToolError::TimedOut),
+            Err(CallError::Ended(reason)) => Err(ToolError::Ended {
+                skill: skill.clone(),
+                tool: tool(),
+                reason: reason.to_owned(),
+            }),
             Err(CallError::Stopped) => Err(ToolError::Stopped {
                 skill: skill.clone(),
                 tool: tool(),

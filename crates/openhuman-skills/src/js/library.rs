@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use rquickjs::{Ctx, Error, Function, IntoJs as _, Object, Persistent, TypedArray, Value};
+use rquickjs::{Ctx, Error, Function, Object, Persistent, Value};
 
-use super::host::{Host, Settled};
+use super::host::Host;
 use super::ops::{self, HostError};
 use super::raw::{self, Args};
 use crate::inspect::{BridgeCall, preview};
@@ -127,9 +127,8 @@ impl Realm {
         })
     }
 
-    /// Attaches the realm to a new context, defines the globals, and returns the functions that
-    /// calls from the host go through.
-    pub(super) fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Object<'js>, HostError> {
+    /// Attaches the realm to a new context, defines the globals, and returns the function that dispatches calls.
+    pub(super) fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Function<'js>, HostError> {
         let host = &self.host;
         raw::attach(ctx, self);
         let globals = ctx.globals();
@@ -149,7 +148,7 @@ impl Realm {
         for (index, module) in host.shared.modules.iter().enumerate() {
             raw::define_lazy(ctx, module.name(), GLOBALS.len() + index)?;
         }
-        self.module(ctx, "dispatch")
+        Ok(self.module(ctx, "dispatch")?.get("dispatch")?)
     }
 
     pub(super) fn host(&self) -> &Rc<Host> {
@@ -265,23 +264,8 @@ impl Realm {
         Ok(make.call((message, name))?)
     }
 
-    /// An answer of the host as the script gets it, and how it is to be read.
-    pub(super) fn answer<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        result: Result<Settled, HostError>,
-    ) -> Result<(&'static str, Value<'js>), Error> {
-        Ok(match result {
-            Ok(Settled::Nothing) => ("value", Value::new_undefined(ctx.clone())),
-            Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
-            Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
-            Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new(ctx.clone(), bytes)?.into_value()),
-            Err(error) => ("error", self.error_value(ctx, error)),
-        })
-    }
-
     /// The exception an error becomes, as a value.
-    fn error_value<'js>(&self, ctx: &Ctx<'js>, error: HostError) -> Value<'js> {
+    pub(super) fn error_value<'js>(&self, ctx: &Ctx<'js>, error: HostError) -> Value<'js> {
         raw::throw(ctx, self, error);
         ctx.catch()
     }

@@ -262,12 +262,11 @@ fn consider(pulse: &Pulse, place: &Place) {
     if pulse.first.load(Ordering::Relaxed) != beat {
         pulse.first.store(beat, Ordering::Relaxed);
         pulse.first_cpu.store(now, Ordering::Relaxed);
-        return;
     }
     let limit = u64::try_from(pulse.watch.limit.as_nanos()).unwrap_or(u64::MAX);
-    // One that was stuck before, or must end, gets a shorter turn.
-    let limit = if control.is_suspect() { limit / 4 } else { limit };
-    if now.saturating_sub(pulse.first_cpu.load(Ordering::Relaxed)) < limit {
+    let used = now.saturating_sub(pulse.first_cpu.load(Ordering::Relaxed));
+    // One that was stuck before, or must end, has only what it had until the first signal.
+    if used < limit && !control.is_suspect() {
         return;
     }
     match TEXT.get() {
