@@ -1,0 +1,2 @@
+// expect: ok /^undefined$/
+return (async () => {}).constructor('return typeof process')();

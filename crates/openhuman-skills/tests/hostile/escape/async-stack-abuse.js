@@ -1,0 +1,3 @@
+// expect: throws /deep/
+const f = async (n) => { if (n) { await f(n - 1); await null; } throw new Error('deep ' + n); };
+return f(300);

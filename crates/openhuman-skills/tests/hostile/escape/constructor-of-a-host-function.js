@@ -1,0 +1,2 @@
+// expect: ok /^undefinedundefined$/
+return net.fetch.constructor('return typeof process + typeof host')();

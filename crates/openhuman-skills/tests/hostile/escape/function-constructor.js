@@ -1,0 +1,2 @@
+// expect: ok /^undefinedundefinedundefined$/
+return new Function('return typeof process + typeof require + typeof Deno')();

@@ -1,0 +1,2 @@
+// expect: ok /^undefined$/
+return (function* () {}).constructor('yield typeof process')().next().value;

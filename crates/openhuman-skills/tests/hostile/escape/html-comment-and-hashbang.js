@@ -1,0 +1,2 @@
+// expect: ok /./
+try { return String(eval('<!-- comment\n1')); } catch (e) { return e.name; }

@@ -1,0 +1,2 @@
+// expect: ok /undefined/
+return [typeof postMessage, typeof MessageChannel, typeof BroadcastChannel].join();

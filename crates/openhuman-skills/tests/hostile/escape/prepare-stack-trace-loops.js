@@ -1,0 +1,3 @@
+// expect: timeout
+Error.prepareStackTrace = () => { for (;;); };
+return String(new Error('x').stack);

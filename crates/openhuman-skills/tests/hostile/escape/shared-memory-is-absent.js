@@ -1,0 +1,2 @@
+// expect: ok /^undefined,undefined,undefined$/
+return [typeof SharedArrayBuffer, typeof Atomics, typeof WebAssembly].join();

@@ -1,0 +1,2 @@
+// expect: ok /own/
+return Symbol.for('neighbour') === globalThis.other ? 'shared' : 'own';

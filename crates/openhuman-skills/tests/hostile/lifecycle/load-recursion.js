@@ -1,0 +1,4 @@
+// expect: load-fails /stack/
+// as: script
+// after: any
+(function f() { f(); })();

@@ -1,0 +1,4 @@
+// expect: load-fails /limit|within|time/i
+// as: script
+// after: any
+for (;;);

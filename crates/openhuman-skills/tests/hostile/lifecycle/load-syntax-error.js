@@ -1,0 +1,4 @@
+// expect: load-fails /./
+// as: script
+// after: any
+function ( {

@@ -1,0 +1,4 @@
+// expect: load-fails /at load/
+// as: script
+// after: any
+throw new Error('at load');

@@ -1,0 +1,4 @@
+// expect: load-fails /./
+// as: script
+// after: any
+globalThis.__skill = { default: { get tools() { for (;;); } } };

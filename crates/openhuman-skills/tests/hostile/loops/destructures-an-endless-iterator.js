@@ -1,0 +1,3 @@
+// expect: timeout | throws /memory|length|array/
+const [a, ...rest] = { *[Symbol.iterator]() { for (;;) yield 0; } };
+return rest.length;

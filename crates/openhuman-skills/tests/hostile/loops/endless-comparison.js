@@ -1,0 +1,2 @@
+// expect: timeout
+return [3, 2, 1].sort(() => { for (;;); });

@@ -1,0 +1,3 @@
+// expect: timeout
+const o = { set x(v) { for (;;); } };
+o.x = 1;

@@ -1,0 +1,2 @@
+// expect: timeout
+for (;;) { try { throw 1; } finally { continue; } }

@@ -1,0 +1,2 @@
+// expect: timeout
+for (let i = 0; ; i++) new Function('return ' + i)();

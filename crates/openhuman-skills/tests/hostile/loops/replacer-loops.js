@@ -1,0 +1,2 @@
+// expect: timeout
+return 'aaa'.replace(/a/g, () => { for (;;); });

@@ -1,0 +1,2 @@
+// expect: timeout
+return JSON.parse('[1,2]', () => { for (;;); });

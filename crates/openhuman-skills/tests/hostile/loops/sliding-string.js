@@ -1,0 +1,3 @@
+// expect: timeout
+let s = 'abc';
+for (;;) s = (s + 'x').slice(1);

@@ -1,0 +1,2 @@
+// expect: timeout | throws /memory/
+return Promise.all({ *[Symbol.iterator]() { for (;;) yield 1; } });

@@ -1,0 +1,3 @@
+// expect: timeout
+// after: any
+return (async () => { for (;;) { try { await Promise.reject(1); } catch (e) {} } })();

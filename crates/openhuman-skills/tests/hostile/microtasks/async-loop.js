@@ -1,0 +1,3 @@
+// expect: timeout
+// after: any
+return (async () => { for (;;) await null; })();

@@ -1,0 +1,3 @@
+// expect: throws /again|memory/ | timeout
+// after: any
+return new Promise(() => { const f = () => { queueMicrotask(f); throw new Error('again'); }; f(); });

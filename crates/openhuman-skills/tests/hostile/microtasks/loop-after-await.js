@@ -1,0 +1,2 @@
+// expect: timeout
+return (async () => { await null; for (;;); })();

@@ -1,0 +1,3 @@
+// expect: timeout
+// after: any
+return new Promise(() => { const f = () => queueMicrotask(f); f(); });

@@ -1,0 +1,2 @@
+// expect: timeout
+return Promise.resolve().then(() => ({ get then() { for (;;); } }));

@@ -1,0 +1,4 @@
+// expect: timeout
+// after: any
+const make = () => ({ then(r) { r(make()); } });
+return (async () => await make())();

@@ -1,0 +1,3 @@
+// expect: timeout | throws /memory/
+// after: any
+return new Promise(() => { const f = () => { queueMicrotask(f); queueMicrotask(f); }; f(); });

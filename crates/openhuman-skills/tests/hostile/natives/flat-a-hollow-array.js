@@ -1,0 +1,3 @@
+// expect: timeout | stalled | throws /memory|length|range/i
+// after: any
+return [].flat.call({ length: 2 ** 53 - 1 });

@@ -1,0 +1,4 @@
+// expect: timeout | stalled
+// after: any
+const o = {}; for (let i = 0; i < 50000; i++) o['k' + i] = 1;
+for (;;) Object.keys(o);

@@ -1,0 +1,4 @@
+// expect: timeout | stalled
+// after: any
+const s = '(a|b)?'.repeat(3000);
+for (let i = 0; ; i++) new RegExp(s + i);

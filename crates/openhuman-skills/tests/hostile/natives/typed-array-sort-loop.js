@@ -1,0 +1,4 @@
+// expect: timeout | stalled
+// after: any
+const a = new Float64Array(5e5).map((_, i) => -i);
+for (;;) a.slice().sort();

@@ -1,0 +1,3 @@
+// expect: timeout | stalled
+// after: any
+return [].unshift.call({ length: 2 ** 53 - 3 }, 1);

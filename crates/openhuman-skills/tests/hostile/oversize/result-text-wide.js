@@ -1,0 +1,2 @@
+// expect: too-large
+return 'é'.repeat(600 * 1024);

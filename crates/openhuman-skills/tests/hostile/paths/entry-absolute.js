@@ -1,0 +1,3 @@
+// expect: load-fails /entry/
+// entry: /etc/passwd
+1;

@@ -1,0 +1,3 @@
+// expect: load-fails /entry/
+// entry: ../index.js
+1;

@@ -1,0 +1,2 @@
+// expect: ok /^refused|written/
+try { data.write('x.', 'x'); return 'written'; } catch (e) { return `refused ${e.name}: ${e.message}`; }

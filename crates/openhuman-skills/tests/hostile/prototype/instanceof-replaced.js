@@ -1,0 +1,4 @@
+// expect: throws /./
+// after: any
+Object.defineProperty(Error, Symbol.hasInstance, { value: () => { throw 'trap'; } });
+throw new Error('x');

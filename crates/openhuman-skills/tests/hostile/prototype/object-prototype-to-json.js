@@ -1,0 +1,4 @@
+// expect: ok /forged|real/
+// after: any
+Object.prototype.toJSON = function () { return 'forged'; };
+return { real: 1 };

@@ -1,0 +1,2 @@
+// expect: ok /TypeError|armed/
+try { setTimeout(() => {}, { [Symbol.toPrimitive]: () => ({}) }); return 'armed'; } catch (e) { return e.name; }

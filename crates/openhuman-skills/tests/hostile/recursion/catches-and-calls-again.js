@@ -1,0 +1,3 @@
+// expect: timeout | throws /stack/i
+const f = () => { try { f(); } catch (e) {} f(); };
+f();

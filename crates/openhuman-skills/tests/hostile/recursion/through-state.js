@@ -1,0 +1,3 @@
+// expect: ok /./
+const o = { toJSON() { state.set('x', o); return 1; } };
+try { state.set('x', o); return 'no error'; } catch (e) { return e.name; }

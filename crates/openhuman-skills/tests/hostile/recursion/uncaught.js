@@ -1,0 +1,3 @@
+// expect: throws /stack/i
+const f = () => f();
+f();

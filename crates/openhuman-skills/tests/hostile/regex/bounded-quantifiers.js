@@ -1,0 +1,2 @@
+// expect: timeout
+return /^(a{1,30}){1,30}$/.test('a'.repeat(45) + 'b');

@@ -1,0 +1,2 @@
+// expect: timeout
+return /^([a-zA-Z0-9])(([\-.]|[_]+)?([a-zA-Z0-9]+))*(@){1}$/.test('a'.repeat(60) + '!');

@@ -1,0 +1,2 @@
+// expect: timeout
+return /^(?!(x+x+)+y)z/.test('x'.repeat(50));

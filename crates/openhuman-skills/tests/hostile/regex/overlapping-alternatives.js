@@ -1,0 +1,2 @@
+// expect: timeout
+return /^(a|a|aa)+$/.test('a'.repeat(60) + 'b');

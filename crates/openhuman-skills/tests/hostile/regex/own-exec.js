@@ -1,0 +1,3 @@
+// expect: timeout
+const r = /x/g; r.exec = () => { for (;;); };
+return 'xyz'.replace(r, '');

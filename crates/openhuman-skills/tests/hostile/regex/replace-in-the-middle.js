@@ -1,0 +1,2 @@
+// expect: timeout
+return 'x'.concat('a'.repeat(45), 'b').replace(/(a+)+c/, '');

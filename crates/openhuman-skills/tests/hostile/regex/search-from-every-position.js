@@ -1,0 +1,2 @@
+// expect: timeout
+return ('a'.repeat(40) + 'b').search(/(?:a|a)*c/);

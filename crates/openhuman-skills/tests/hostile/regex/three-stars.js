@@ -1,0 +1,2 @@
+// expect: timeout
+return /^.*.*.*.*.*.*=x$/s.test('='.repeat(3000));

@@ -1,0 +1,2 @@
+// expect: timeout
+return /^(\p{L}+\s?)+$/u.test('é'.repeat(45) + '!');

@@ -1,0 +1,2 @@
+// expect: ok /./
+return (async function* () { yield 1; })();

@@ -1,0 +1,2 @@
+// expect: throws /BigInt/i
+return { n: 1n };

@@ -1,0 +1,3 @@
+// expect: throws /circular/i
+const o = {}; o.self = o;
+return o;

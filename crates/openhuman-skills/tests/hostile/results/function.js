@@ -1,0 +1,2 @@
+// expect: ok /=>/ | throws /./
+return () => 1;

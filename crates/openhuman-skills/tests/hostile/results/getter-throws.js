@@ -1,0 +1,2 @@
+// expect: throws /getter/
+return { get a() { throw new Error('getter'); } };

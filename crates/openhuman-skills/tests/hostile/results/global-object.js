@@ -1,0 +1,2 @@
+// expect: ok /./ | throws /./ | too-large
+return globalThis;

@@ -1,0 +1,2 @@
+// expect: ok /null|Invalid/ | throws /./
+return new Date(NaN);

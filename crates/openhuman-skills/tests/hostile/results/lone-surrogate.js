@@ -1,0 +1,2 @@
+// expect: ok /^a.b$/s
+return 'a\ud800b';

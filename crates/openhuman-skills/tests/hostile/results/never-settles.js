@@ -1,0 +1,2 @@
+// expect: never-settles
+return new Promise(() => {});

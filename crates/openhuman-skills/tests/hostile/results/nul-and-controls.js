@@ -1,0 +1,2 @@
+// expect: ok /^a.b.$/s
+return 'a\u0000b\u001f';

@@ -1,0 +1,2 @@
+// expect: ok /^NaN$/
+return NaN;

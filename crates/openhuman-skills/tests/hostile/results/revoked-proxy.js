@@ -1,0 +1,3 @@
+// expect: throws /./
+const { proxy, revoke } = Proxy.revocable({}, {}); revoke();
+return proxy;

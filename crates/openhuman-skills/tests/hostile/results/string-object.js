@@ -1,0 +1,3 @@
+// expect: ok /third|boxed/
+const s = new String('boxed'); s.toString = () => 'other'; s.toJSON = () => 'third';
+return s;

@@ -1,0 +1,2 @@
+// expect: ok /Symbol/ | throws /symbol/i
+return Symbol('x');

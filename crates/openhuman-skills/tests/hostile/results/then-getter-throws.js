@@ -1,0 +1,2 @@
+// expect: throws /getter/
+return { get then() { throw new Error('getter'); } };

@@ -1,0 +1,2 @@
+// expect: throws /no then/
+return { then() { throw new Error('no then'); } };

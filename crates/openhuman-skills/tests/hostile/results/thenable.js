@@ -1,0 +1,2 @@
+// expect: ok /^from a thenable$/
+return { then(resolve) { resolve('from a thenable'); } };

@@ -1,0 +1,2 @@
+// expect: throws /./
+throw Object.create(null);

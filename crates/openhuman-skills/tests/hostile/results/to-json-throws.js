@@ -1,0 +1,2 @@
+// expect: throws /json/
+return { toJSON() { throw new Error('json'); } };

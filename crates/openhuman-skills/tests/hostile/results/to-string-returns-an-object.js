@@ -1,0 +1,2 @@
+// expect: throws /primitive|TypeError/ | ok /./
+return Object.assign(() => 1, { toString: () => ({}), valueOf: () => ({}) });

@@ -1,0 +1,2 @@
+// expect: ok /^null$/
+return undefined;

@@ -1,0 +1,2 @@
+// expect: timeout | ok /^refused/
+try { return 'done ' + JSON.stringify(db.all('WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 2000) SELECT count(*) FROM c a, c b, c d, c e')).slice(0, 200); } catch (e) { return `refused ${e.name}: ${e.message}`; }

@@ -1,0 +1,2 @@
+// expect: ok /^refused/
+try { return 'done ' + JSON.stringify(db.all('SELECT hex(randomblob(500000000)) AS z')).slice(0, 200); } catch (e) { return `refused ${e.name}: ${e.message}`; }

@@ -1,0 +1,2 @@
+// expect: ok /^refused/
+try { return 'done ' + JSON.stringify(db.all('SELECT ' + '1,'.repeat(40000) + '1')).slice(0, 200); } catch (e) { return `refused ${e.name}: ${e.message}`; }

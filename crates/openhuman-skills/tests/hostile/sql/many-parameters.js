@@ -1,0 +1,2 @@
+// expect: ok /./ | throws /./
+try { return 'done ' + JSON.stringify(db.all('SELECT 1', new Array(100000).fill(1))).slice(0, 200); } catch (e) { return `refused ${e.name}: ${e.message}`; }

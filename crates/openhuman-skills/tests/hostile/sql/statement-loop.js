@@ -1,0 +1,2 @@
+// expect: timeout
+for (;;) { try { db.get('SELECT 1'); } catch (e) {} }

@@ -1,0 +1,3 @@
+// expect: ok /^refused/
+// limit: 2000
+try { const r = net.fetch('http://2130706433:CANARY/', {}); return 'reached ' + r.status + ' ' + r.body; } catch (e) { return `refused ${e.name}: ${e.message}`; }

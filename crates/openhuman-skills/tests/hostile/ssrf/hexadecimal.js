@@ -1,0 +1,3 @@
+// expect: ok /^refused/
+// limit: 2000
+try { const r = net.fetch('http://0x7f000001:CANARY/', {}); return 'reached ' + r.status + ' ' + r.body; } catch (e) { return `refused ${e.name}: ${e.message}`; }

@@ -1,0 +1,3 @@
+// expect: ok /armed/
+setTimeout(new Proxy(() => {}, { apply() { throw new Error('trap'); } }), 0);
+return 'armed';

@@ -1,0 +1,4 @@
+// expect: ok /armed/
+// after: any
+setInterval(() => { for (;;); }, 1);
+return 'armed';

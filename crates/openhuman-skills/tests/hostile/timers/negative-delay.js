@@ -1,0 +1,2 @@
+// expect: ok /armed/
+return new Promise((r) => setTimeout(() => r('armed'), -1e9));

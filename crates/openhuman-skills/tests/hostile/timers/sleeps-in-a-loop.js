@@ -1,0 +1,2 @@
+// expect: timeout
+for (;;) { try { sleep(1); } catch (e) {} }

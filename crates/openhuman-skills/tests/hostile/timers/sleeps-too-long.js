@@ -1,0 +1,2 @@
+// expect: timeout
+sleep(1e9);
