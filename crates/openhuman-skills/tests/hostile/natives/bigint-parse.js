@@ -1,4 +1,5 @@
-// expect: timeout | stalled
+// expect: timeout
 // after: any
+// memory: 64
 const s = '9'.repeat(300000);
 for (;;) BigInt(s);

@@ -1,4 +1,5 @@
-// expect: timeout | stalled
+// expect: timeout
 // after: any
+// memory: 64
 const s = 'x'.repeat(1000000);
 for (;;) Date.parse(s);

@@ -1,3 +1,4 @@
-// expect: timeout | stalled | throws /memory|length|range/i
+// expect: timeout | throws /^null|memory|length|range/i
 // after: any
+// memory: 64
 return [].flat.call({ length: 2 ** 53 - 1 });

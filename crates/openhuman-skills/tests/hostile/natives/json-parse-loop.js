@@ -1,4 +1,5 @@
-// expect: timeout | stalled
+// expect: timeout
 // after: any
+// memory: 64
 const s = '[' + '1,'.repeat(200000) + '1]';
 for (;;) JSON.parse(s);

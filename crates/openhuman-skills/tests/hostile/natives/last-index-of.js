@@ -1,3 +1,4 @@
-// expect: timeout | stalled
+// expect: timeout
 // after: any
+// memory: 64
 return ('a'.repeat(1e7)).lastIndexOf('b' + 'a'.repeat(5e6));

@@ -1,4 +1,5 @@
-// expect: timeout | stalled
+// expect: timeout
 // after: any
+// memory: 64
 const a = new Uint8Array(8e6);
 for (;;) a.fill(7);

@@ -1,4 +1,4 @@
-// expect: too-large | timeout | throws /memory|length|string/i | stalled
+// expect: too-large | timeout | throws /memory|length|string/i
 // limit: 500
 // after: any
 const a = []; a.length = 2 ** 32 - 1;

@@ -1,6 +1,6 @@
 //! The hostile corpus as data: `tests/hostile/CLASS/NAME.js`, whose first lines say what must come of it.
 //!
-//! `// expect:` alternatives, separated by ` | `: `timeout`, `stalled`, `too-large`, `never-settles`, `unknown-tool`,
+//! `// expect:` alternatives, separated by ` | `: `timeout`, `too-large`, `never-settles`, `unknown-tool`,
 //! `ok /pattern/`, `throws /pattern/`, `load-fails /pattern/`.
 //! Options, one on a line: `limit` (milliseconds; default 150 for what may time out, else 10,000), `memory` (MB), `entry`, `as: script` (the file is the whole bundle, not
 //! the body of a tool), `after: any` (the skill broke itself: a typed error is as good as an answer).
@@ -31,8 +31,6 @@ pub(crate) struct Case {
 #[derive(Debug)]
 pub(crate) enum Expect {
     Timeout,
-    /// A built-in function held its thread and was ended.
-    Stalled,
     TooLarge,
     NeverSettles,
     UnknownTool,
@@ -101,7 +99,7 @@ impl Case {
         }
         assert!(!case.expect.is_empty(), "{class}/{name} expects nothing");
         if case.limit.is_zero() {
-            let ends = |expect: &Expect| matches!(expect, Expect::Timeout | Expect::Stalled);
+            let ends = |expect: &Expect| matches!(expect, Expect::Timeout);
             case.limit = Duration::from_millis(if case.expect.iter().any(ends) { 150 } else { 10_000 });
         }
         case.code = if script {
@@ -167,7 +165,6 @@ impl Expect {
         };
         Some(match text {
             "timeout" => Self::Timeout,
-            "stalled" => Self::Stalled,
             "too-large" => Self::TooLarge,
             "never-settles" => Self::NeverSettles,
             "unknown-tool" => Self::UnknownTool,
@@ -188,7 +185,6 @@ impl Expect {
             | (Self::TooLarge, Outcome::Call(Err(ToolError::ResultTooLarge { .. })))
             | (Self::NeverSettles, Outcome::Call(Err(ToolError::NeverSettles { .. })))
             | (Self::UnknownTool, Outcome::Call(Err(ToolError::UnknownTool { .. }))) => true,
-            (Self::Stalled, _) => false,
             _ => false,
         }
     }
