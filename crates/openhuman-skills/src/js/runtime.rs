@@ -228,7 +228,8 @@ fn settled<'js>(
         Ok(Settled::Nothing) => ("value", Value::new_undefined(ctx.clone())),
         Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
         Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
-        Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new(ctx.clone(), bytes)?.into_value()),
+        // A copy in the skill's heap: bytes beside it would not count against its limit.
+        Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new_copy(ctx.clone(), bytes)?.into_value()),
         Err(error) => ("error", realm.error_value(ctx, error)),
     })
 }

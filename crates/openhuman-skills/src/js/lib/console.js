@@ -24,10 +24,12 @@
     try { return String(value); } catch { return '[unprintable]'; }
   };
   const failure = (error) => {
-    if (error instanceof Error) {
-      return text((error.name === 'Error' ? '' : `${error.name}: `) + error.message + frames(error, 2));
-    }
-    return text(show(error));
+    try {
+      if (error instanceof Error) {
+        return text((error.name === 'Error' ? '' : `${error.name}: `) + error.message + frames(error, 2));
+      }
+      return text(show(error));
+    } catch { return 'an error that cannot be shown'; }
   };
   const logger = (level) => (...args) => { write(level, text(args.map(show).join(' '))); };
   const console = {

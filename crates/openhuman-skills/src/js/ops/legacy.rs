@@ -25,6 +25,8 @@ pub(super) const OPS: &[Op] = &[
     },
 ];
 
+// Arrays are copied into the skill's heap: bytes beside it would not count against its limit.
+
 fn random<'js>(_: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     let length = args.number(0)?;
     if !(0.0..=MAX_RANDOM).contains(&length) {
@@ -32,13 +34,13 @@ fn random<'js>(_: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     }
     let mut bytes = vec![0; length as usize];
     getrandom::fill(&mut bytes).map_err(|error| HostError::Failed(error.to_string()))?;
-    give(args, TypedArray::new(args.ctx().clone(), bytes))
+    give(args, TypedArray::new_copy(args.ctx().clone(), bytes))
 }
 
 fn encode<'js>(_: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     give(
         args,
-        TypedArray::new(args.ctx().clone(), args.text(0)?.into_bytes()),
+        TypedArray::new_copy(args.ctx().clone(), args.text(0)?.into_bytes()),
     )
 }
 

@@ -1,3 +1,3 @@
-// expect: ok /memory|InternalError|null|RangeError/i | throws /memory|^null/i
+// expect: ok /memory|InternalError|null|RangeError/i | throws /memory|null/i
 const a = [];
 try { for (;;) a.push(new Promise(() => {}).then(() => a)); } catch (e) { return String(e && e.name); }

@@ -1,4 +1,5 @@
 // expect: timeout
 // after: any
 // memory: 64
-return ('a'.repeat(1e7)).indexOf('a'.repeat(5e6) + 'b');
+const s = 'a'.repeat(1e7), t = 'a'.repeat(5e6) + 'b';
+for (;;) s.indexOf(t);

@@ -1,4 +1,5 @@
 // expect: timeout
 // after: any
 // memory: 64
-return ('a'.repeat(1e7)).lastIndexOf('b' + 'a'.repeat(5e6));
+const s = 'a'.repeat(1e7), t = 'b' + 'a'.repeat(5e6);
+for (;;) s.lastIndexOf(t);
