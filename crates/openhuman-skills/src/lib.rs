@@ -51,6 +51,7 @@ mod queues;
 pub mod registry;
 #[cfg(feature = "rusqlite")]
 pub mod rusqlite;
+mod schedule;
 mod seams;
 mod secrets;
 #[cfg(feature = "runtime")]
