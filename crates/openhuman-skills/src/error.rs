@@ -202,6 +202,42 @@ impl RpcError {
     }
 }
 
+/// Why a schedule was not run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// No skill has this id, or it has no such schedule.
+    #[error("Skill '{skill}' has no schedule '{schedule}'")]
+    Unknown {
+        /// The skill.
+        skill: SkillId,
+        /// The schedule.
+        schedule: String,
+    },
+    /// The skill is not running.
+    #[error("Skill '{skill}' is not running (status: {status})")]
+    NotRunning {
+        /// The skill.
+        skill: SkillId,
+        /// Its status.
+        status: SkillStatus,
+    },
+    /// The hook runs already, or the skill's mailbox is full. Try again later.
+    #[error("Skill '{skill}' is busy; try again later")]
+    Busy {
+        /// The skill.
+        skill: SkillId,
+    },
+    /// The hook failed.
+    #[error("the schedule '{schedule}' failed: {message}")]
+    Failed {
+        /// The schedule.
+        schedule: String,
+        /// What JavaScript reported.
+        message: String,
+    },
+}
+
 /// Why a tool call has no result.
 ///
 /// A failed tool is an error here; a tool that returns a text with `success: false` is a result.

@@ -15,7 +15,6 @@
 mod arena;
 mod clock;
 mod credentials;
-mod cron;
 #[cfg(feature = "runtime")]
 mod data;
 mod db;
@@ -72,7 +71,7 @@ pub use data::{DataError, DataStats};
 pub use db::{Database, DbError, DbOpener, DbRows, DbValue};
 #[cfg(feature = "runtime")]
 pub use engine::{CallOptions, Engine, EngineBuilder, ToolOutput};
-pub use error::{EngineError, HookError, RpcError, SkillError, ToolError};
+pub use error::{EngineError, HookError, RpcError, ScheduleError, SkillError, ToolError};
 pub use grant::{Consent, Grant, GrantDiff, HostRule, Permission, PermissionKind, SealedGrant, SocketRule};
 pub use id::{InvalidSkillId, SkillId};
 #[cfg(feature = "runtime")]
@@ -99,6 +98,7 @@ pub use preferences::{FilePreferences, MemoryPreferences, Preferences, SkillPref
 pub use quarantine::QuarantinePolicy;
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
+pub use schedule::{CatchUp, Overlap, ScheduleInfo};
 #[cfg(feature = "runtime")]
 pub use seams::SystemResolver;
 pub use seams::{HostModule, NameResolver, SkillEvent, SnapshotTrigger};

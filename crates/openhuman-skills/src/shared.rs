@@ -12,7 +12,6 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use url::Url;
 
 use crate::credentials::{Held, api_authorities};
-use crate::cron::CronEntry;
 use crate::data::DataDir;
 use crate::db::pool::{DbPool, SharedDb};
 use crate::db::store;
@@ -22,6 +21,7 @@ use crate::inspect::Inspect;
 use crate::js::host::Settled;
 use crate::js::ops::HostError;
 use crate::net::{Client, Wanted};
+use crate::schedule::{Agenda, Timetable};
 use crate::snapshot::connection_status;
 use crate::source::Sources;
 use crate::webhooks::Webhooks;
@@ -106,6 +106,9 @@ pub(crate) struct Shared {
     pub(crate) engine: OnceLock<Weak<Inner>>,
     /// Which skill's activation waits for which other skill.
     pub(crate) waits: Mutex<BTreeMap<SkillId, SkillId>>,
+    pub(crate) agenda: Mutex<Agenda>,
+    /// Spreads schedules with jitter over installations.
+    pub(crate) jitter_seed: u64,
     pub(crate) events: broadcast::Sender<SkillEvent>,
     pub(crate) revision: watch::Sender<u64>,
     pub(crate) deaths: mpsc::UnboundedSender<Death>,
@@ -153,11 +156,19 @@ impl Shared {
             engine: OnceLock::new(),
             waits: Mutex::default(),
             deaths,
+            agenda: Mutex::default(),
+            jitter_seed: 0,
             revision: watch::Sender::new(0),
             #[cfg(feature = "kit")]
             time: None,
             ids: AtomicU64::new(1),
         }
+    }
+
+    /// Says when a skill's schedules have to be looked at.
+    pub(crate) fn set_agenda(&self, skill: &SkillId, at_ms: Option<i64>) {
+        let mut agenda = self.agenda.lock().unwrap_or_else(PoisonError::into_inner);
+        agenda.set(skill, at_ms);
     }
 
     /// A number no other call or instance has.
@@ -194,7 +205,7 @@ pub(crate) struct Skill {
     pub(crate) syncing: AtomicBool,
     /// Held while an account is connected or disconnected.
     pub(crate) connecting: tokio::sync::Mutex<()>,
-    cron: Mutex<BTreeMap<String, CronEntry>>,
+    cron: Mutex<Timetable>,
     /// Held while the skill is started, stopped or removed.
     pub(crate) lifecycle: tokio::sync::Mutex<()>,
 }
@@ -235,7 +246,7 @@ impl Skill {
             next_ping: Mutex::default(),
             syncing: AtomicBool::new(false),
             connecting: tokio::sync::Mutex::default(),
-            cron: Mutex::new(BTreeMap::new()),
+            cron: Mutex::default(),
             lifecycle: tokio::sync::Mutex::new(()),
             sources: Sources::new(package.clone()),
             package,
@@ -320,11 +331,7 @@ impl Skill {
         if let Some(db) = db {
             let skill = self.id.clone();
             shared.db_pool.submit(move || {
-                let stored = db.with(|db| {
-                    changed
-                        .iter()
-                        .try_for_each(|(key, json)| store::put_state(db, key, json))
-                });
+                let stored = db.with(|db| store::put_state(db, &changed));
                 if let Err(error) = stored {
                     tracing::warn!(%skill, %error, "a published value is not kept");
                 }
@@ -334,7 +341,7 @@ impl Skill {
     }
 
     /// The schedules. Never held over a suspension or an await.
-    pub(crate) fn cron(&self) -> MutexGuard<'_, BTreeMap<String, CronEntry>> {
+    pub(crate) fn cron(&self) -> MutexGuard<'_, Timetable> {
         self.cron.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -349,6 +356,8 @@ impl Skill {
                 view.instance = None;
             }
         }
+        let look_at = self.cron().look_at_ms();
+        shared.set_agenda(&self.id, look_at.filter(|_| status == SkillStatus::Running));
         tracing::debug!(skill = %self.id, %status, error = error.as_deref(), "skill status");
         shared.emit(SkillEvent::Status {
             skill_id: self.id.clone(),

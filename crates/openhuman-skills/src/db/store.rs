@@ -5,27 +5,24 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{Database, DbError, DbRows, DbValue};
-use crate::cron::{CronEntry, MAX_SCHEDULES};
+use crate::SkillId;
+use crate::schedule::{Entry, MAX_SCHEDULES, Plan};
 
 /// Published state is kept in `_kv` under this prefix.
 const STATE_PREFIX: &str = "_store_";
+const UPSERT: &str = "ON CONFLICT(key) DO UPDATE SET value = excluded.value";
 /// The most published keys that are loaded.
 const MAX_STATE_KEYS: usize = 4096;
 
-/// Creates the engine's tables if they are missing.
-pub(crate) fn prepare(db: &mut dyn Database) -> Result<(), DbError> {
-    db.execute(
-        "CREATE TABLE IF NOT EXISTS _kv (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-        &[],
-    )?;
-    db.execute(
-        "CREATE TABLE IF NOT EXISTS _cron (id TEXT PRIMARY KEY, expression TEXT NOT NULL, next_ms INTEGER)",
-        &[],
-    )?;
-    Ok(())
+fn has_table(db: &mut dyn Database, name: &str) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    Ok(!db.query(sql, &[text(name)], 1)?.rows.is_empty())
 }
 
 pub(crate) fn load_state(db: &mut dyn Database) -> Result<Map<String, Value>, DbError> {
+    if !has_table(db, "_kv")? {
+        return Ok(Map::new());
+    }
     let rows = db.query(
         "SELECT substr(key, 8), value FROM _kv WHERE substr(key, 1, 7) = '_store_'",
         &[],
@@ -43,46 +40,137 @@ pub(crate) fn load_state(db: &mut dyn Database) -> Result<Map<String, Value>, Db
     Ok(state)
 }
 
-pub(crate) fn load_cron(db: &mut dyn Database, now_ms: i64) -> Result<BTreeMap<String, CronEntry>, DbError> {
+/// A row of `_cron`.
+#[derive(Clone, Debug)]
+pub(crate) struct CronRow {
+    id: String,
+    expression: String,
+    options: String,
+    next_ms: Option<i64>,
+    last_ms: Option<i64>,
+    owed: u32,
+}
+
+impl CronRow {
+    pub(crate) fn of(id: &str, entry: &Entry) -> Self {
+        Self {
+            id: id.to_owned(),
+            expression: entry.plan.expression.clone(),
+            options: serde_json::to_string(&entry.plan.options).unwrap_or_else(|_| "{}".to_owned()),
+            next_ms: entry.next_ms,
+            last_ms: entry.last_ms,
+            owed: entry.owed,
+        }
+    }
+
+    /// The schedule as it was left. What passed since is made up for as it declares.
+    fn entry(&self, skill: &SkillId, seed: u64, now_ms: i64) -> Result<Entry, String> {
+        let options = serde_json::from_str(&self.options).map_err(|error| error.to_string())?;
+        let plan = Plan::new(&self.expression, options)?;
+        let mut entry = Entry::new(plan, seed, [skill.as_str(), &self.id], now_ms);
+        entry.next_ms = self.next_ms.or(entry.next_ms);
+        entry.last_ms = self.last_ms;
+        entry.owed = self.owed;
+        Ok(entry)
+    }
+}
+
+/// The stored schedules; none when there is no table for them yet.
+pub(crate) fn load_cron(
+    db: &mut dyn Database,
+    skill: &SkillId,
+    seed: u64,
+    now_ms: i64,
+) -> Result<BTreeMap<String, Entry>, DbError> {
+    let mut entries = BTreeMap::new();
+    if !has_table(db, "_cron")? {
+        return Ok(entries);
+    }
+    add_columns(db)?;
     let rows = db.query(
-        "SELECT id, expression, next_ms FROM _cron ORDER BY id",
+        "SELECT id, expression, options, next_ms, last_ms, owed FROM _cron ORDER BY id",
         &[],
         MAX_SCHEDULES,
     )?;
-    let mut entries = BTreeMap::new();
+    let number = |value: &DbValue| match value {
+        DbValue::Integer(value) => Some(*value),
+        _ => None,
+    };
     for row in rows.rows {
-        let [DbValue::Text(id), DbValue::Text(expression), next] = row.as_slice() else {
+        let [
+            DbValue::Text(id),
+            DbValue::Text(expression),
+            options,
+            next,
+            last,
+            owed,
+        ] = row.as_slice()
+        else {
             continue;
         };
-        match CronEntry::parse(expression, now_ms) {
-            Ok(mut entry) => {
-                // A moment that passed while the skill was stopped is made up for once.
-                if let DbValue::Integer(next) = next
-                    && entry.next_ms.is_some_and(|computed| *next < computed)
-                {
-                    entry.next_ms = Some(*next);
-                }
-                entries.insert(id.clone(), entry);
+        let row = CronRow {
+            id: id.clone(),
+            expression: expression.clone(),
+            options: match options {
+                DbValue::Text(json) => json.clone(),
+                _ => "{}".to_owned(),
+            },
+            next_ms: number(next),
+            last_ms: number(last),
+            owed: number(owed)
+                .and_then(|owed| u32::try_from(owed).ok())
+                .unwrap_or(0)
+                .min(100),
+        };
+        match row.entry(skill, seed, now_ms) {
+            Ok(entry) => {
+                entries.insert(row.id, entry);
             }
-            Err(reason) => tracing::warn!(schedule = %id, %reason, "a stored schedule is ignored"),
+            Err(reason) => {
+                tracing::warn!(%skill, schedule = %row.id, %reason, "a stored schedule is ignored");
+            }
         }
     }
     Ok(entries)
 }
 
-pub(crate) fn put_cron(
-    db: &mut dyn Database,
-    id: &str,
-    expression: &str,
-    next: Option<i64>,
-) -> Result<(), DbError> {
+/// Tables of earlier versions have the first three columns only.
+fn add_columns(db: &mut dyn Database) -> Result<(), DbError> {
+    let known = db.query("PRAGMA table_info(_cron)", &[], 64)?;
+    let known: Vec<String> = known
+        .rows
+        .into_iter()
+        .filter_map(|row| match row.into_iter().nth(1) {
+            Some(DbValue::Text(name)) => Some(name),
+            _ => None,
+        })
+        .collect();
+    for (name, kind) in [("options", "TEXT"), ("last_ms", "INTEGER"), ("owed", "INTEGER")] {
+        if !known.iter().any(|known| known == name) {
+            db.execute(&format!("ALTER TABLE _cron ADD COLUMN {name} {kind}"), &[])?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn put_cron(db: &mut dyn Database, row: &CronRow) -> Result<(), DbError> {
+    let number = |value: Option<i64>| value.map_or(DbValue::Null, DbValue::Integer);
     db.execute(
-        "INSERT INTO _cron (id, expression, next_ms) VALUES (?1, ?2, ?3) \
-         ON CONFLICT(id) DO UPDATE SET expression = excluded.expression, next_ms = excluded.next_ms",
+        "CREATE TABLE IF NOT EXISTS _cron (id TEXT PRIMARY KEY, expression TEXT NOT NULL, options TEXT, \
+         next_ms INTEGER, last_ms INTEGER, owed INTEGER)",
+        &[],
+    )?;
+    db.execute(
+        "INSERT INTO _cron (id, expression, options, next_ms, last_ms, owed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT(id) DO UPDATE SET expression = excluded.expression, options = excluded.options, \
+         next_ms = excluded.next_ms, last_ms = excluded.last_ms, owed = excluded.owed",
         &[
-            text(id),
-            text(expression),
-            next.map_or(DbValue::Null, DbValue::Integer),
+            text(&row.id),
+            text(&row.expression),
+            text(&row.options),
+            number(row.next_ms),
+            number(row.last_ms),
+            DbValue::Integer(i64::from(row.owed)),
         ],
     )?;
     Ok(())
@@ -93,27 +181,37 @@ pub(crate) fn delete_cron(db: &mut dyn Database, id: &str) -> Result<(), DbError
     Ok(())
 }
 
-pub(crate) fn put_state(db: &mut dyn Database, key: &str, json: &str) -> Result<(), DbError> {
-    put_kv(db, &format!("{STATE_PREFIX}{key}"), json)
+/// Writes published keys, as JSON, in one statement: all of them or none, also inside a transaction of the skill's.
+pub(crate) fn put_state(db: &mut dyn Database, values: &[(String, String)]) -> Result<(), DbError> {
+    create_kv(db)?;
+    let rows = vec!["(?,?)"; values.len()].join(",");
+    let named = values
+        .iter()
+        .flat_map(|(key, json)| [text(&format!("{STATE_PREFIX}{key}")), text(json)]);
+    let sql = format!("INSERT INTO _kv (key, value) VALUES {rows} {UPSERT}");
+    db.execute(&sql, &named.collect::<Vec<_>>())?;
+    Ok(())
 }
 
 pub(crate) fn delete_state(db: &mut dyn Database, key: &str) -> Result<(), DbError> {
-    db.execute(
-        "DELETE FROM _kv WHERE key = ?1",
-        &[text(&format!("{STATE_PREFIX}{key}"))],
-    )?;
+    if has_table(db, "_kv")? {
+        let key = text(&format!("{STATE_PREFIX}{key}"));
+        db.execute("DELETE FROM _kv WHERE key = ?1", &[key])?;
+    }
     Ok(())
 }
 
 pub(crate) fn put_kv(db: &mut dyn Database, key: &str, json: &str) -> Result<(), DbError> {
-    db.execute(
-        "INSERT INTO _kv (key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
-        &[text(key), text(json)],
-    )?;
+    create_kv(db)?;
+    let sql = format!("INSERT INTO _kv (key, value) VALUES (?1, ?2) {UPSERT}");
+    db.execute(&sql, &[text(key), text(json)])?;
     Ok(())
 }
 
 pub(crate) fn get_kv(db: &mut dyn Database, key: &str) -> Result<Option<String>, DbError> {
+    if !has_table(db, "_kv")? {
+        return Ok(None);
+    }
     let DbRows { rows, .. } = db.query("SELECT value FROM _kv WHERE key = ?1", &[text(key)], 1)?;
     Ok(
         match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
@@ -121,6 +219,11 @@ pub(crate) fn get_kv(db: &mut dyn Database, key: &str) -> Result<Option<String>,
             _ => None,
         },
     )
+}
+
+fn create_kv(db: &mut dyn Database) -> Result<(), DbError> {
+    let sql = "CREATE TABLE IF NOT EXISTS _kv (key TEXT PRIMARY KEY, value TEXT NOT NULL)";
+    db.execute(sql, &[]).map(drop)
 }
 
 fn text(value: &str) -> DbValue {

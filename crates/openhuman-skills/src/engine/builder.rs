@@ -36,6 +36,7 @@ pub struct EngineBuilder {
     workers: usize,
     database_threads: usize,
     db: Option<Arc<dyn DbOpener>>,
+    jitter_seed: u64,
     secrets: Option<Arc<dyn Secrets>>,
     backend: Option<Url>,
     clock: Arc<dyn Clock>,
@@ -65,6 +66,7 @@ impl Default for EngineBuilder {
             workers: available_parallelism().map_or(2, NonZeroUsize::get),
             database_threads: 2,
             db: None,
+            jitter_seed: 0,
             secrets: None,
             backend: None,
             clock: Arc::new(SystemClock),
@@ -124,6 +126,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// A number of this installation's own, so that schedules with jitter do not fire everywhere at the same moment.
+    /// Default 0.
+    #[must_use]
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.jitter_seed = seed;
         self
     }
 
@@ -281,7 +291,7 @@ impl EngineBuilder {
         let client = Client::new(self.resolver, transport, Arc::clone(&self.clock));
         let db_pool = DbPool::start(self.database_threads).map_err(EngineError::Thread)?;
         let (report, deaths) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(
+        let mut shared = Shared::new(
             handle.clone(),
             db_pool,
             self.db.or_else(default_opener),
@@ -295,7 +305,9 @@ impl EngineBuilder {
             self.inspect,
             self.ports,
             report,
-        ));
+        );
+        shared.jitter_seed = self.jitter_seed;
+        let shared = Arc::new(shared);
         let watchdog = Watchdog::start(self.stall_limit).map_err(EngineError::Thread)?;
         let workers = (0..self.workers)
             .map(|index| WorkerHandle::start(index, Arc::clone(&shared), Arc::clone(&watchdog)))

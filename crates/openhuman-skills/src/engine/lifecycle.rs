@@ -115,12 +115,11 @@ impl Engine {
         let worker = worker.ok_or(SkillError::ShutDown)?.messages.clone();
         let mut db = None;
         if let Some(opener) = shared.db.clone() {
-            let (id, now) = (skill.id.clone(), shared.clock.now_ms());
+            let (id, now, seed) = (skill.id.clone(), shared.clock.now_ms(), shared.jitter_seed);
             let opened = shared.db_pool.run(move || {
                 let mut database = opener.open(&id)?;
-                store::prepare(database.as_mut())?;
                 let state = store::load_state(database.as_mut())?;
-                let cron = store::load_cron(database.as_mut(), now)?;
+                let cron = store::load_cron(database.as_mut(), &id, seed, now)?;
                 Ok((SharedDb::new(database), state, cron))
             });
             let (database, state, cron) = opened.await.map_err(|source| SkillError::Database {
@@ -128,7 +127,7 @@ impl Engine {
                 source,
             })?;
             skill.view().state = state;
-            *skill.cron() = cron;
+            skill.cron().load(cron);
             db = Some(database);
         }
         self.restore_credentials(skill).await?;

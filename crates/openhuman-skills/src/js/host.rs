@@ -9,29 +9,22 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::ops::{HostError, parse_json};
 use super::raw::Panic;
 use super::runtime::Work;
 use crate::credentials::SkillSecrets;
-use crate::cron::{CronEntry, MAX_SCHEDULES};
 use crate::db::pool::SharedDb;
-use crate::db::store;
 use crate::error::CallError;
 use crate::fiber::{Control, Kill, Pause};
 use crate::ledger::EgressCause;
 use crate::net::{Egress, SkillNet};
 use crate::shared::{CallKind, Reply, Shared, Skill, ToWorker};
-use crate::{Database, DbError, DbRows, DbValue, SkillEvent};
+use crate::{Database, DbError, SkillEvent};
 
 const MAX_TIMERS: usize = 128;
-const MAX_ROWS: usize = 10_000;
 const MAX_RESULT: usize = 1024 * 1024;
-const MAX_STATE: (usize, usize, usize) = (1024, 256, 256 * 1024);
 const LOG_BYTES_PER_SECOND: usize = 64 * 1024;
 const MAX_LOG_LINE: usize = 16 * 1024;
 const NOTIFICATIONS_PER_MINUTE: usize = 10;
@@ -341,7 +334,7 @@ impl Host {
     }
 
     /// Runs a job on a database thread while the fiber is suspended.
-    fn with_db<T: Send + 'static>(
+    pub(crate) fn with_db<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut dyn Database) -> Result<T, DbError> + Send + 'static,
     ) -> HostResult<T> {
@@ -593,124 +586,9 @@ impl Host {
         self.panic.take()
     }
 
-    // --- Database.
-
+    /// Whether this host has databases.
     pub(crate) fn has_db(&self) -> bool {
         self.db.is_some()
-    }
-
-    pub(crate) fn db_exec(&self, sql: String, params: Vec<DbValue>) -> HostResult<u64> {
-        self.with_db(move |db| db.execute(&sql, &params))
-    }
-
-    /// Rows as a JSON array of objects.
-    pub(crate) fn db_query(&self, sql: String, params: Vec<DbValue>, single: bool) -> HostResult<String> {
-        let text_as_json = self.skill.package.manifest().compat.db_text_as_json;
-        self.with_db(move |db| {
-            let found = db.query(&sql, &params, if single { 1 } else { MAX_ROWS })?;
-            if found.truncated && !single {
-                return Err(DbError::Quota(format!(
-                    "the query returns more than {MAX_ROWS} rows; use LIMIT"
-                )));
-            }
-            Ok(rows_to_json(found, text_as_json))
-        })
-    }
-
-    pub(crate) fn kv_get(&self, key: String) -> HostResult<Option<String>> {
-        self.with_db(move |db| store::get_kv(db, &key))
-    }
-
-    pub(crate) fn kv_set(&self, key: String, json: String) -> HostResult<()> {
-        self.with_db(move |db| store::put_kv(db, &key, &json))
-    }
-
-    // --- Published state.
-
-    pub(crate) fn state_get(&self, key: &str) -> Option<String> {
-        self.skill.view().state.get(key).map(Value::to_string)
-    }
-
-    pub(crate) fn state_set(&self, key: String, json: String) -> HostResult<()> {
-        let (keys, key_len, value_len) = MAX_STATE;
-        if key.len() > key_len || json.len() > value_len {
-            return Err(HostError::Type(format!(
-                "state.set: a key has at most {key_len} and a value {value_len} bytes"
-            )));
-        }
-        let value: Value =
-            parse_json(&json).map_err(|error| HostError::Type(format!("state.set: {error}")))?;
-        let json = value.to_string();
-        {
-            let view = self.skill.view();
-            if view.state.get(&key) == Some(&value) {
-                return Ok(());
-            }
-            if view.state.len() >= keys && !view.state.contains_key(&key) {
-                return Err(HostError::Failed(format!("state.set: more than {keys} keys")));
-            }
-        }
-        if self.has_db() {
-            let stored = key.clone();
-            self.with_db(move |db| store::put_state(db, &stored, &json))?;
-        }
-        self.skill.view().state.insert(key, value);
-        self.shared.changed();
-        Ok(())
-    }
-
-    pub(crate) fn state_delete(&self, key: &str) -> HostResult<()> {
-        if self.has_db() {
-            let stored = key.to_owned();
-            self.with_db(move |db| store::delete_state(db, &stored))?;
-        }
-        self.skill.view().state.remove(key);
-        self.shared.changed();
-        Ok(())
-    }
-
-    pub(crate) fn state_keys(&self) -> String {
-        json!(self.skill.view().state.keys().collect::<Vec<_>>()).to_string()
-    }
-
-    // --- Schedules.
-
-    pub(crate) fn cron_register(&self, id: String, expression: &str) -> HostResult<()> {
-        if id.is_empty() || id.len() > 128 {
-            return Err(HostError::Type(
-                "cron.register: an id has 1 to 128 characters".to_owned(),
-            ));
-        }
-        let entry = CronEntry::parse(expression, self.shared.clock.now_ms())
-            .map_err(|reason| HostError::Type(format!("cron.register: {reason}")))?;
-        {
-            let cron = self.skill.cron();
-            if let Some(same) = cron.get(&id)
-                && same.expression == entry.expression
-            {
-                // Registering again, as skills do at every start, must not push the next moment away.
-                return Ok(());
-            }
-            if cron.len() >= MAX_SCHEDULES && !cron.contains_key(&id) {
-                return Err(HostError::Failed(format!(
-                    "cron.register: more than {MAX_SCHEDULES} schedules"
-                )));
-            }
-        }
-        let (stored, next) = ((id.clone(), entry.expression.clone()), entry.next_ms);
-        self.with_db(move |db| store::put_cron(db, &stored.0, &stored.1, next))?;
-        self.skill.cron().insert(id, entry);
-        Ok(())
-    }
-
-    pub(crate) fn cron_unregister(&self, id: &str) -> HostResult<bool> {
-        let stored = id.to_owned();
-        self.with_db(move |db| store::delete_cron(db, &stored))?;
-        Ok(self.skill.cron().remove(id).is_some())
-    }
-
-    pub(crate) fn cron_list(&self) -> String {
-        json!(self.skill.cron().keys().collect::<Vec<_>>()).to_string()
     }
 
     // --- What the host adds.
@@ -735,41 +613,6 @@ impl Host {
         });
         self.wait_for(work)?
             .map_err(|text| HostError::Failed(format!("{name}: {text}")))
-    }
-}
-
-/// Rows as an array of objects whose fields keep the order of the columns.
-fn rows_to_json(found: DbRows, text_as_json: bool) -> String {
-    let names: Vec<String> = found
-        .columns
-        .into_iter()
-        .map(|name| Value::String(name).to_string())
-        .collect();
-    let mut json = String::from("[");
-    for (index, row) in found.rows.into_iter().enumerate() {
-        json.push_str(if index == 0 { "{" } else { ",{" });
-        for (index, (name, value)) in names.iter().zip(row).enumerate() {
-            if index > 0 {
-                json.push(',');
-            }
-            json.push_str(name);
-            json.push(':');
-            json.push_str(&to_json(value, text_as_json).to_string());
-        }
-        json.push('}');
-    }
-    json.push(']');
-    json
-}
-
-fn to_json(value: DbValue, text_as_json: bool) -> Value {
-    match value {
-        DbValue::Null => Value::Null,
-        DbValue::Integer(value) => Value::from(value),
-        DbValue::Real(value) => Value::from(value),
-        DbValue::Text(text) if text_as_json => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        DbValue::Text(text) => Value::String(text),
-        DbValue::Blob(bytes) => Value::String(STANDARD.encode(bytes)),
     }
 }
 

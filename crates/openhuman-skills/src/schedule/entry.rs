@@ -160,6 +160,23 @@ impl Entry {
         }
     }
 
+    /// Whether this newly registered schedule takes the place of `old`. Skills register at every start, which must
+    /// not push the next moment away: it is kept as long as the expression and the zone are the same. What has
+    /// happened so far is taken over.
+    pub(crate) fn replaces(&mut self, old: &Self) -> bool {
+        let (new, before) = (&self.plan, &old.plan);
+        if new.expression == before.expression && new.options.timezone == before.options.timezone {
+            if new.options == before.options {
+                return false;
+            }
+            self.next_ms = old.next_ms;
+            self.owed = old.owed;
+        }
+        self.last_ms = old.last_ms;
+        self.last_error.clone_from(&old.last_error);
+        true
+    }
+
     /// Moves to `now_ms`; whether anything is owed then.
     pub(crate) fn advance(&mut self, now_ms: i64) -> bool {
         let Due { firings, next_ms } = due(now_ms, self);

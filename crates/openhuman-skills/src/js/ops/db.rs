@@ -2,14 +2,19 @@
 
 use std::rc::Rc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rquickjs::Value;
+use serde_json::Value as Json;
 
 use super::{HostError, Op, OpResult, give, nothing};
-use crate::DbValue;
+use crate::db::store;
 use crate::js::host::Host;
 use crate::js::raw::{Args, bytes_of, text_of};
+use crate::{DbError, DbRows, DbValue};
 
 const MAX_PARAMS: usize = 1000;
+const MAX_ROWS: usize = 10_000;
 
 pub(super) const OPS: &[Op] = &[
     Op {
@@ -31,21 +36,35 @@ pub(super) const OPS: &[Op] = &[
 ];
 
 fn exec<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
-    let params = params(args, 1)?;
-    give(args, host.db_exec(args.text(0)?, params)? as f64)
+    let (sql, params) = (args.text(0)?, params(args, 1)?);
+    let changed = host.with_db(move |db| db.execute(&sql, &params))?;
+    give(args, changed as f64)
 }
 
+/// Rows as a JSON array of objects.
 fn query<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
-    let params = params(args, 1)?;
-    give(args, host.db_query(args.text(0)?, params, args.flag(2))?)
+    let (sql, params, single) = (args.text(0)?, params(args, 1)?, args.flag(2));
+    let text_as_json = host.skill.package.manifest().compat.db_text_as_json;
+    let json = host.with_db(move |db| {
+        let found = db.query(&sql, &params, if single { 1 } else { MAX_ROWS })?;
+        if found.truncated && !single {
+            return Err(DbError::Quota(format!(
+                "the query returns more than {MAX_ROWS} rows; use LIMIT"
+            )));
+        }
+        Ok(rows_to_json(found, text_as_json))
+    })?;
+    give(args, json)
 }
 
 fn kv_get<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
-    give(args, host.kv_get(args.text(0)?)?)
+    let key = args.text(0)?;
+    give(args, host.with_db(move |db| store::get_kv(db, &key))?)
 }
 
 fn kv_set<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
-    host.kv_set(args.text(0)?, args.text(1)?)?;
+    let (key, json) = (args.text(0)?, args.text(1)?);
+    host.with_db(move |db| store::put_kv(db, &key, &json))?;
     nothing(args)
 }
 
@@ -101,5 +120,40 @@ fn parameter<'js>(args: Args<'_, 'js>, value: &Value<'js>) -> Result<DbValue, Ho
         None => Err(HostError::Type(
             "a function or symbol cannot be a value of a statement".to_owned(),
         )),
+    }
+}
+
+/// Rows as an array of objects whose fields keep the order of the columns.
+fn rows_to_json(found: DbRows, text_as_json: bool) -> String {
+    let names: Vec<String> = found
+        .columns
+        .into_iter()
+        .map(|name| Json::String(name).to_string())
+        .collect();
+    let mut json = String::from("[");
+    for (index, row) in found.rows.into_iter().enumerate() {
+        json.push_str(if index == 0 { "{" } else { ",{" });
+        for (index, (name, value)) in names.iter().zip(row).enumerate() {
+            if index > 0 {
+                json.push(',');
+            }
+            json.push_str(name);
+            json.push(':');
+            json.push_str(&to_json(value, text_as_json).to_string());
+        }
+        json.push('}');
+    }
+    json.push(']');
+    json
+}
+
+fn to_json(value: DbValue, text_as_json: bool) -> Json {
+    match value {
+        DbValue::Null => Json::Null,
+        DbValue::Integer(value) => Json::from(value),
+        DbValue::Real(value) => Json::from(value),
+        DbValue::Text(text) if text_as_json => serde_json::from_str(&text).unwrap_or(Json::String(text)),
+        DbValue::Text(text) => Json::String(text),
+        DbValue::Blob(bytes) => Json::String(STANDARD.encode(bytes)),
     }
 }
