@@ -20,7 +20,7 @@ use crate::error::CallError;
 use crate::inspect::Inspect;
 use crate::js::host::Settled;
 use crate::js::ops::HostError;
-use crate::net::{Client, Wanted};
+use crate::net::{Client, SkillNet, Wanted};
 use crate::schedule::{Agenda, Timetable};
 use crate::snapshot::connection_status;
 use crate::source::Sources;
@@ -195,6 +195,7 @@ pub(crate) struct Skill {
     pub(crate) asked: Arc<Grant>,
     /// What its host was asked for lately.
     pub(crate) wanted: Arc<Wanted>,
+    run: Mutex<Weak<SkillNet>>,
     /// Leads errors back to the author's lines.
     pub(crate) sources: Sources,
     view: Mutex<View>,
@@ -231,6 +232,7 @@ impl Skill {
             grant: RwLock::new(Arc::new(grant)),
             asked: Arc::new(Grant::from_manifest(manifest)),
             wanted: Arc::default(),
+            run: Mutex::new(Weak::new()),
             view: Mutex::new(View {
                 status: SkillStatus::Pending,
                 tools: Vec::new(),
@@ -260,7 +262,17 @@ impl Skill {
 
     /// Replaces what it may do, from the next check on.
     pub(crate) fn set_grant(&self, grant: Grant) {
-        *self.grant.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grant);
+        let grant = Arc::new(grant);
+        *self.grant.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&grant);
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(run) = run {
+            run.recheck(&grant);
+        }
+    }
+
+    /// Notes what the run that begins has open.
+    pub(crate) fn set_run(&self, run: &Arc<SkillNet>) {
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(run);
     }
 
     /// The mutable part. Never held over a suspension or an await.

@@ -158,6 +158,7 @@ impl Drop for Host {
         for running in self.operations.get_mut().values() {
             running.task.abort();
         }
+        self.net.close();
     }
 }
 
@@ -170,6 +171,8 @@ impl Host {
         db: Option<SharedDb>,
         waiting: Arc<AtomicUsize>,
     ) -> Rc<Self> {
+        let net = SkillNet::new();
+        skill.set_run(&net);
         Rc::new(Self {
             skill,
             shared,
@@ -183,7 +186,7 @@ impl Host {
             timer_requests: RefCell::default(),
             timers: RefCell::default(),
             operations: RefCell::default(),
-            net: SkillNet::new(),
+            net,
             cause: RefCell::default(),
             causes: RefCell::default(),
             panic: Cell::new(None),
@@ -486,6 +489,11 @@ impl Host {
             wanted: Arc::clone(&self.skill.wanted),
             cause: Arc::clone(&self.cause.borrow()),
         }
+    }
+
+    /// Whether the manifest or the grant speak of WebSockets: without, there is no such class.
+    pub(crate) fn has_websockets(&self) -> bool {
+        !self.skill.asked.websocket.is_empty() || !self.skill.grant().websocket.is_empty()
     }
 
     /// Notes what the activation that begins is for. What settles a promise counts for what made it.

@@ -43,7 +43,18 @@ macro_rules! modules {
 }
 
 modules![
-    "async", "console", "cron", "db", "dispatch", "legacy", "modules", "net", "platform", "state", "timers",
+    "async",
+    "console",
+    "cron",
+    "db",
+    "dispatch",
+    "legacy",
+    "modules",
+    "net",
+    "platform",
+    "state",
+    "timers",
+    "websocket",
 ];
 
 /// The bytecode of each module, made when any skill first needs it.
@@ -98,6 +109,10 @@ static GLOBALS: &[Global] = &[
     global("structuredClone", "legacy"),
     only(Host::has_db, "db", "db"),
     only(Host::has_db, "cron", "cron"),
+    only(Host::has_websockets, "WebSocket", "websocket"),
+    only(Host::has_websockets, "MessageEvent", "websocket"),
+    only(Host::has_websockets, "CloseEvent", "websocket"),
+    only(Host::has_websockets, "ErrorEvent", "websocket"),
     global("state", "state"),
     alias("store", "state", "state"),
     global("platform", "platform"),

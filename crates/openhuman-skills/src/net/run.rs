@@ -1,7 +1,7 @@
 //! What one running skill has open: requests, bodies, and the secrets that went out for it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::body::Body;
 use super::client::late;
 use super::error::NetError;
 use super::scan::Revealed;
-use crate::{Permission, PermissionKind, SkillEvent, SkillId};
+use crate::{Grant, Permission, PermissionKind, SkillEvent, SkillId};
 
 /// Requests a skill may have in flight, their bodies included.
 pub(crate) const MAX_REQUESTS: usize = 16;
@@ -28,7 +28,8 @@ pub(crate) struct SkillNet {
     permits: Arc<Semaphore>,
     bodies: Mutex<HashMap<u32, Reading>>,
     next: AtomicU32,
-    pub(super) sockets: super::websocket::Sockets,
+    closed: AtomicBool,
+    pub(crate) sockets: super::websocket::Sockets,
 }
 
 struct Reading {
@@ -49,6 +50,7 @@ impl SkillNet {
             permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
             bodies: Mutex::default(),
             next: AtomicU32::new(1),
+            closed: AtomicBool::new(false),
             sockets: super::websocket::Sockets::default(),
         })
     }
@@ -98,6 +100,23 @@ impl SkillNet {
     pub(crate) fn drop_body(&self, id: u32) {
         let reading = self.bodies().remove(&id);
         drop(reading);
+    }
+
+    /// The skill has stopped: everything ends now, also what a task still holds.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let bodies = std::mem::take(&mut *self.bodies());
+        drop(bodies);
+        self.sockets.close_all();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The grant has changed: connections it does not allow are closed.
+    pub(crate) fn recheck(&self, grant: &Grant) {
+        self.sockets.recheck(grant);
     }
 
     fn bodies(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Reading>> {

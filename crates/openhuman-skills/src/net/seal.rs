@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -124,6 +125,43 @@ impl Sealer<'_> {
                 "the request holds the value of {label}, which may not be sent to {to}"
             ))),
         }
+    }
+
+    /// A WebSocket message with values in place of placeholders, if it holds nothing that may not leave.
+    pub(super) fn message(&self, message: Message, to: &Destination) -> Result<Message, NetError> {
+        let (text, is_text) = match &message {
+            Message::Text(text) => (text.as_str().as_bytes(), true),
+            Message::Binary(bytes) => (&**bytes, false),
+            _ => return Ok(message),
+        };
+        if let Some(scanner) = self.revealed.scanner()
+            && let Some(label) = self.stray(&scanner, text, to)
+        {
+            return Err(NetError::refused(format!(
+                "the message holds the value of {label}, which may not be sent to {to}"
+            )));
+        }
+        let json = text
+            .trim_ascii_start()
+            .first()
+            .is_some_and(|&first| first == b'{' || first == b'[');
+        let context = if json && is_text {
+            Context::Json
+        } else {
+            Context::Raw
+        };
+        // A socket to a public host is always encrypted.
+        let route = Route::Public { secret: None };
+        let mut used = Vec::new();
+        let mut reveal = |reference: &Reference| self.reveal(reference, &route, to, true, &mut used);
+        let Some(filled) = fill(text, context, &mut reveal)? else {
+            return Ok(message);
+        };
+        let filled = Bytes::from_owner(filled);
+        Ok(match Utf8Bytes::try_from(filled.clone()) {
+            Ok(text) if is_text => Message::Text(text),
+            _ => Message::Binary(filled),
+        })
     }
 
     /// The first secret in a text that is not bound to the destination.

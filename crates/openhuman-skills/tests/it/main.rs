@@ -2,6 +2,7 @@
 
 mod bridges;
 mod concurrency;
+mod egress;
 mod examples;
 mod hooks;
 mod hostile;

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse as _, Redirect, Response};
 use axum::routing::{any, get};
 use futures_util::future::BoxFuture;
-use openhuman_skills::{Engine, Grant, HostRule, MemorySecrets, NameResolver, SkillId};
+use openhuman_skills::{Engine, Grant, HostRule, MemorySecrets, NameResolver, SkillEvent, SkillId};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -161,7 +161,7 @@ async fn a_host_that_is_asked_for_but_not_allowed_is_named() {
 }
 
 /// Answers every name with one address.
-struct Always(IpAddr);
+pub(crate) struct Always(pub(crate) IpAddr);
 
 impl NameResolver for Always {
     fn resolve(&self, _: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
@@ -171,7 +171,7 @@ impl NameResolver for Always {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_granted_name_cannot_point_inside() {
+async fn row_03_no_way_of_writing_an_address_leads_inside() {
     let hits = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&hits);
     let counting = Router::new().fallback(move || {
@@ -185,7 +185,9 @@ async fn a_granted_name_cannot_point_inside() {
         .build()
         .unwrap();
     let mut grant = Grant::none();
-    grant.allow_host(HostRule::new("*").http().ports([address.port(), 80, 443]));
+    grant
+        .allow_host(HostRule::new("*").http().ports(1..=u16::MAX))
+        .allow_websocket("*");
     let id = run_with(
         &engine,
         "ssrf",
@@ -194,20 +196,24 @@ async fn a_granted_name_cannot_point_inside() {
     )
     .await;
     let port = address.port();
-    for url in [
-        format!("http://rebind.example.com:{port}/"),
-        format!("http://localhost:{port}/"),
-        format!("http://127.0.0.1:{port}/"),
-        format!("http://2130706433:{port}/"),
-        format!("http://0x7f.1:{port}/"),
-        format!("http://[::1]:{port}/"),
-        format!("http://[::ffff:127.0.0.1]:{port}/"),
-        format!("http://[64:ff9b::7f00:1]:{port}/"),
-        format!("http://[2002:7f00:1::]:{port}/"),
-        format!("http://0.0.0.0:{port}/"),
-        "http://169.254.169.254/latest/meta-data/".to_owned(),
-        format!("http://user@127.0.0.1:{port}/"),
+    let corpus = include_str!("../data/ssrf.txt").lines();
+    let corpus = corpus.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut urls: Vec<String> = corpus
+        .map(|line| line.replace("PORT", &port.to_string()))
+        .collect();
+    assert!(urls.len() >= 100, "{}", urls.len());
+    // Names that resolve inside, whatever they look like.
+    for name in [
+        "rebind.example.com",
+        "127.0.0.1.nip.io",
+        "xn--bcher-kva.example",
+        "a.b.c.d.example",
+        "metadata.google.internal",
     ] {
+        urls.push(format!("http://{name}:{port}/"));
+        urls.push(format!("http://{name}.:{port}/"));
+    }
+    for url in urls {
         let text = call(&engine, &id, json!({ "url": url })).await.unwrap();
         assert!(text.starts_with("refused"), "{url}: {text}");
     }
@@ -450,5 +456,143 @@ async fn five_hundred_fetches_block_no_thread() {
     for (n, call) in calls.into_iter().enumerate() {
         assert_eq!(call.await.unwrap(), Ok(format!("released{n}")));
     }
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_22_time_limits_are_seconds_and_say_so() {
+    let (address, _waiting, _release) = holding().await;
+    let engine = engine();
+    let mut events = engine.events();
+    let id = run_with(
+        &engine,
+        "units",
+        &tool("try { return net.fetch(args.url, args.options).body; } catch (e) { return e.message; }"),
+        private(address),
+    )
+    .await;
+    let url = format!("http://{address}/hold");
+    for (options, limit) in [
+        (json!({"timeout": 0.2}), "0.2 s"),
+        (json!({"timeoutMs": 300}), "0.3 s"),
+        (json!({"timeoutMs": 250, "timeout": 60}), "0.25 s"),
+        (json!({"timeout": 1000}), "1 s"),
+    ] {
+        let text = call(&engine, &id, json!({"url": url, "options": options}))
+            .await
+            .unwrap();
+        assert!(
+            text.contains(&format!("no complete answer within {limit}")),
+            "{options}: {text}"
+        );
+    }
+    for bad in [
+        json!({"timeout": 0}),
+        json!({"timeout": -5}),
+        json!({"timeout": "10"}),
+        json!({"timeoutMs": true}),
+    ] {
+        let text = call(&engine, &id, json!({"url": url, "options": bad}))
+            .await
+            .unwrap();
+        assert!(text.contains("must be a positive number"), "{bad}: {text}");
+    }
+    let mut warned = false;
+    while let Ok(event) = events.try_recv() {
+        warned |=
+            matches!(&event, SkillEvent::Log { message, .. } if message.contains("read as milliseconds"));
+    }
+    assert!(warned, "reading a value as milliseconds is said");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_28_bodies_are_bounded_headers_kept_and_nonsense_rejected() {
+    let bomb = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, &vec![0; 32 * 1024 * 1024]).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bombs = get(move || {
+        let bomb = bomb.clone();
+        async move { ([("content-encoding", "gzip")], bomb) }
+    });
+    let endless = get(|| async {
+        let pieces = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
+        Body::from_stream(pieces)
+    });
+    let address = serve(routes().route("/bomb", bombs).route("/endless", endless)).await;
+    let engine = engine();
+    let id = run_with(
+        &engine,
+        "bounds",
+        &tool("return eval(args.code);"),
+        private(address),
+    )
+    .await;
+    let eval = |code: &str| {
+        call(
+            &engine,
+            &id,
+            json!({ "code": code.replace("BASE", &format!("http://{address}")) }),
+        )
+    };
+    for (code, text) in [
+        ("net.fetch('BASE/large')", "larger than 8388608 bytes"),
+        ("net.fetch('BASE/endless')", "larger than 8388608 bytes"),
+        ("net.fetch('BASE/bomb')", "decompression bomb"),
+        (
+            "net.fetch('BASE/echo', { method: 'POST', body: 'x'.repeat(8 * 1024 * 1024 + 1) })",
+            "the body is larger than",
+        ),
+        (
+            "net.fetch('BASE/echo', { method: 'BREW' })",
+            "method must be one of",
+        ),
+        (
+            "net.fetch('BASE/echo', { method: 'TRACE' })",
+            "method must be one of",
+        ),
+        ("net.fetch('BASE/echo', { method: 7 })", "method must be one of"),
+        (
+            "net.fetch('BASE/echo', { method: 'POST', body: 5 })",
+            "the body must be a string",
+        ),
+        (
+            "net.fetch('BASE/echo', { method: 'POST', body: { a: 1 } })",
+            "use JSON.stringify",
+        ),
+        (
+            "net.fetch('BASE/echo', { method: 'POST', body: new Uint8Array(3) })",
+            "the body must be a string",
+        ),
+        (
+            "net.fetch('BASE/echo', { body: 'x' })",
+            "a GET request has no body",
+        ),
+        (
+            "net.fetch('BASE/echo', { headers: { 'a\\nb': '1' } })",
+            "is not a header name",
+        ),
+        (
+            "net.fetch('BASE/echo', { headers: { a: '1\\r\\nx: y' } })",
+            "forbidden character",
+        ),
+        (
+            "net.fetch('BASE/echo', { headers: { Host: 'evil' } })",
+            "is set by the host",
+        ),
+        ("net.fetch('BASE/echo', 5)", "the options must be an object"),
+        ("net.fetch()", "is not a URL"),
+    ] {
+        let error = eval(code).await.unwrap_err().to_string();
+        assert!(error.contains(text), "{code}: {error}");
+    }
+    let kept = "const r = net.fetch('BASE/echo', { method: 'POST', body: 'ü€😀\\u0000', headers: { 'X-Test': 'kept', 'Authorization': 'Bearer x' } }); \
+        const b = JSON.parse(r.body); JSON.stringify([b.x, b.auth, b.body, r.headers['x-multi'], r.headers['set-cookie']])";
+    assert_eq!(
+        eval(kept).await.as_deref(),
+        Ok("[\"kept\",\"Bearer x\",\"ü€😀\\u0000\",\"a, b\",[\"s=1\"]]")
+    );
     engine.shutdown().await;
 }

@@ -8,6 +8,7 @@ mod net;
 mod platform;
 mod state;
 mod timers;
+mod websocket;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -41,6 +42,7 @@ const AREAS: &[&[Op]] = &[
     platform::OPS,
     state::OPS,
     timers::OPS,
+    websocket::OPS,
 ];
 
 /// A reason that becomes a JavaScript exception.
