@@ -112,9 +112,9 @@ pub(crate) struct Shared {
     pub(crate) events: broadcast::Sender<SkillEvent>,
     pub(crate) revision: watch::Sender<u64>,
     pub(crate) deaths: mpsc::UnboundedSender<Death>,
-    /// The time of a simulated engine, which timers and sleepers follow instead of the real one.
+    /// What the author's kit changes.
     #[cfg(feature = "kit")]
-    pub(crate) time: Option<Arc<crate::kit::time::VirtualTime>>,
+    pub(crate) kit: crate::kit::Hooks,
     ids: AtomicU64,
 }
 
@@ -160,7 +160,7 @@ impl Shared {
             jitter_seed: 0,
             revision: watch::Sender::new(0),
             #[cfg(feature = "kit")]
-            time: None,
+            kit: crate::kit::Hooks::default(),
             ids: AtomicU64::new(1),
         }
     }

@@ -56,6 +56,22 @@ pub struct SourceLine {
 }
 
 impl Trace {
+    /// A message without a place.
+    #[must_use]
+    pub fn plain(message: String) -> Self {
+        Self {
+            message,
+            frames: Vec::new(),
+        }
+    }
+
+    /// Leaves out the places in files of the host.
+    #[cfg(feature = "kit")]
+    pub(crate) fn own(&mut self) {
+        self.frames
+            .retain(|frame| !frame.file.starts_with("openhuman:") && frame.file != "<input>");
+    }
+
     /// The message, at most `frames` places, and the source line of the first one with a mark below it.
     #[must_use]
     pub fn brief(&self, frames: usize) -> String {
@@ -80,6 +96,18 @@ impl fmt::Display for Trace {
 }
 
 impl Frame {
+    /// A place in a text that is at hand. Line and column count from 1.
+    #[must_use]
+    pub fn in_text(file: &str, text: &str, line: u32, column: u32) -> Self {
+        Self {
+            function: None,
+            file: file.to_owned(),
+            line,
+            column,
+            source: source_line(text, line, column),
+        }
+    }
+
     /// The source line behind its number, and below it a line with a mark; `None` when the text is not known.
     #[must_use]
     pub fn snippet(&self) -> Option<String> {
@@ -159,15 +187,30 @@ impl Sources {
             file: plain(frame.file),
             line: frame.line,
             column: frame.column,
-            source: is_entry
-                .then(|| source_line(self.package.code(), frame.line, frame.column))
-                .flatten(),
+            source: self
+                .package
+                .file(frame.file)
+                .and_then(|text| source_line(text, frame.line, frame.column)),
         }
+    }
+
+    /// The map the script names, if it is a file of the package beside it.
+    fn map_file(&self, code: &str) -> Option<SourceMap> {
+        let address = map::address(code).filter(|address| !address.starts_with("data:"))?;
+        let entry = &self.package.manifest().entry;
+        let path = match entry.rsplit_once('/') {
+            Some((dir, _)) => format!("{dir}/{address}"),
+            None => address.to_owned(),
+        };
+        SourceMap::parse(self.package.file(&path)?)
     }
 
     fn entry_map(&self) -> Option<&SourceMap> {
         self.map
-            .get_or_init(|| SourceMap::inline(self.package.code()))
+            .get_or_init(|| {
+                let code = self.package.code();
+                SourceMap::inline(code).or_else(|| self.map_file(code))
+            })
             .as_ref()
     }
 }

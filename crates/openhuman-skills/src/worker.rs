@@ -309,7 +309,7 @@ impl Worker {
     /// Arms a timer's alarm, on simulated time if the engine has one.
     fn set_alarm(&mut self, key: u64, id: u32, at: Instant, delay: Duration) {
         #[cfg(feature = "kit")]
-        if let Some(time) = &self.shared.time {
+        if let Some(time) = &self.shared.kit.time {
             return time.arm(self.own.clone(), key, id, delay);
         }
         let _ = delay;

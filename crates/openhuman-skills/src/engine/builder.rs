@@ -50,6 +50,8 @@ pub struct EngineBuilder {
     ports: Ports,
     quarantine: QuarantinePolicy,
     inspect: Option<Arc<Inspect>>,
+    #[cfg(feature = "kit")]
+    kit: crate::kit::Hooks,
 }
 
 impl fmt::Debug for EngineBuilder {
@@ -80,6 +82,8 @@ impl Default for EngineBuilder {
             ports: Ports::default(),
             quarantine: QuarantinePolicy::default(),
             inspect: None,
+            #[cfg(feature = "kit")]
+            kit: crate::kit::Hooks::default(),
         }
     }
 }
@@ -276,6 +280,13 @@ impl EngineBuilder {
         self
     }
 
+    /// What the author's kit changes.
+    #[cfg(feature = "kit")]
+    pub(crate) fn kit(mut self, hooks: crate::kit::Hooks) -> Self {
+        self.kit = hooks;
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -307,6 +318,10 @@ impl EngineBuilder {
             report,
         );
         shared.jitter_seed = self.jitter_seed;
+        #[cfg(feature = "kit")]
+        {
+            shared.kit = self.kit;
+        }
         let shared = Arc::new(shared);
         let watchdog = Watchdog::start(self.stall_limit).map_err(EngineError::Thread)?;
         let workers = (0..self.workers)

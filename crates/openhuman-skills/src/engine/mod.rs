@@ -4,6 +4,8 @@ mod auth;
 mod builder;
 mod grants;
 mod hooks;
+#[cfg(feature = "kit")]
+mod kit;
 mod lifecycle;
 mod ping;
 mod posting;

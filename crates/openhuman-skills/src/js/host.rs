@@ -466,7 +466,7 @@ impl Host {
             0.0
         };
         #[cfg(feature = "kit")]
-        if let Some(time) = &self.shared.time {
+        if let Some(time) = &self.shared.kit.time {
             return self.wait_for(time.sleep(Duration::from_secs_f64(ms / 1000.0)));
         }
         // Inside a task: a timer can only be made where the runtime is entered.

@@ -178,7 +178,7 @@ pub(super) fn op_function<'js>(ctx: &Ctx<'js>, name: &str, index: usize) -> Resu
 }
 
 /// The function that modules of the library look their host functions up with.
-pub(super) fn lookup_function<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>, Error> {
+pub(crate) fn lookup_function<'js>(ctx: &Ctx<'js>) -> Result<Function<'js>, Error> {
     function(ctx, "op", lookup_entry, 0)
 }
 

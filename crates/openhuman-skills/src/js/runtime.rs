@@ -150,6 +150,8 @@ impl JsInstance {
         let realm = self.realm.get_or_init(|| Realm::new(host));
         let dispatch = realm.install(ctx).map_err(|error| raise(ctx, &error))?;
         let _ = self.dispatch.set(Persistent::save(ctx, dispatch));
+        #[cfg(feature = "kit")]
+        host.shared.kit.prepare(ctx)?;
         let package = &host.skill.package;
         if package.is_module() {
             return super::modules::run_entry(ctx, host);

@@ -6,6 +6,8 @@ mod egress;
 mod examples;
 mod hooks;
 mod hostile;
+#[cfg(feature = "kit")]
+mod kit;
 mod library;
 mod lifecycle;
 mod mixed_load;

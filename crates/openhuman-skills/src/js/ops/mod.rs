@@ -3,6 +3,8 @@
 mod core;
 mod cron;
 mod db;
+#[cfg(feature = "kit")]
+mod kit;
 mod legacy;
 mod net;
 mod platform;
@@ -37,6 +39,8 @@ const AREAS: &[&[Op]] = &[
     core::OPS,
     cron::OPS,
     db::OPS,
+    #[cfg(feature = "kit")]
+    kit::OPS,
     legacy::OPS,
     net::OPS,
     platform::OPS,
