@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use super::{Op, OpResult, give};
-use crate::Clock as _;
 use crate::js::host::Host;
 use crate::js::raw::Args;
 
