@@ -16,3 +16,4 @@ mod packages;
 mod schedules;
 mod stall;
 mod support;
+mod tls;
