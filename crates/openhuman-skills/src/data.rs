@@ -1,8 +1,10 @@
-//! The data directory of a skill: a flat folder of text files behind `data.read` and `data.write`.
+//! The data files of skills: a flat set of named texts for each, behind `data.read` and `data.write`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::SkillId;
 use crate::package::path;
@@ -63,23 +65,128 @@ pub struct DataStats {
     pub bytes: u64,
 }
 
-/// One folder for each skill, below a root.
-#[derive(Clone, Debug)]
-pub(crate) struct DataDir(PathBuf);
+impl DataStats {
+    /// So many files of so many bytes.
+    #[must_use]
+    pub fn new(files: usize, bytes: u64) -> Self {
+        Self { files, bytes }
+    }
 
-impl DataDir {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self(root)
+    /// Whether a skill may store this much.
+    ///
+    /// # Errors
+    /// [`DataError::Quota`] when there are more than 1000 files or more than `limit` bytes.
+    pub fn check(&self, limit: u64) -> Result<(), DataError> {
+        if self.files > MAX_FILES || self.bytes > limit {
+            return Err(DataError::Quota {
+                size: self.bytes,
+                limit,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Where the data files of skills are. The functions may block: the engine calls them on a thread for that.
+///
+/// Names were checked before: they are plain file names on every system.
+pub trait DataFiles: Send + Sync {
+    /// The text of a file; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// [`DataError`] when it cannot be read.
+    fn read(&self, skill: &SkillId, name: &str) -> Result<Option<String>, DataError>;
+
+    /// Replaces a file as a whole: after a crash there is the old or the new text. `limit` is for all files of the
+    /// skill together, in bytes.
+    ///
+    /// # Errors
+    /// [`DataError::Quota`] when the files would be too large together, see [`DataStats::check`], and others when
+    /// it cannot be written; the old text stays.
+    fn write(&self, skill: &SkillId, name: &str, text: &str, limit: u64) -> Result<(), DataError>;
+
+    /// How much a skill stores.
+    ///
+    /// # Errors
+    /// [`DataError`] when that cannot be told.
+    fn stats(&self, skill: &SkillId) -> Result<DataStats, DataError>;
+
+    /// The folder in which an earlier host may have left files with credentials of this skill; they are moved into
+    /// the credential store when the skill starts. Default: none.
+    fn folder(&self, _skill: &SkillId) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// Reads a file of a skill after checking its name.
+pub(crate) fn read(files: &dyn DataFiles, skill: &SkillId, name: &str) -> Result<Option<String>, DataError> {
+    check(name)?;
+    files.read(skill, name)
+}
+
+/// Replaces a file of a skill after checking its name and size.
+pub(crate) fn write(
+    files: &dyn DataFiles,
+    skill: &SkillId,
+    name: &str,
+    text: &str,
+    limit: u64,
+) -> Result<(), DataError> {
+    check(name)?;
+    DataStats::new(1, text.len() as u64).check(limit.min(MAX_FILE))?;
+    files.write(skill, name, text, limit)
+}
+
+/// Data files in memory, gone with the engine.
+#[derive(Debug, Default)]
+pub struct MemoryDataFiles(Mutex<BTreeMap<SkillId, BTreeMap<String, String>>>);
+
+impl DataFiles for MemoryDataFiles {
+    fn read(&self, skill: &SkillId, name: &str) -> Result<Option<String>, DataError> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(all.get(skill).and_then(|files| files.get(name)).cloned())
+    }
+
+    fn write(&self, skill: &SkillId, name: &str, text: &str, limit: u64) -> Result<(), DataError> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = all.entry(skill.clone()).or_default();
+        let others = files.iter().filter(|(other, _)| *other != name);
+        let (count, bytes) = others.fold((0, 0), |(count, bytes), (_, text)| {
+            (count + 1, bytes + text.len())
+        });
+        DataStats::new(count + 1, (bytes + text.len()) as u64).check(limit)?;
+        files.insert(name.to_owned(), text.to_owned());
+        Ok(())
+    }
+
+    fn stats(&self, skill: &SkillId) -> Result<DataStats, DataError> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = all.get(skill).into_iter().flat_map(BTreeMap::values);
+        Ok(files.fold(DataStats::default(), |stats, text| {
+            DataStats::new(stats.files + 1, stats.bytes + text.len() as u64)
+        }))
+    }
+}
+
+/// Data files as readable files: one folder for each skill, below a root. Links are not followed.
+#[derive(Clone, Debug)]
+pub struct DataDirectory(PathBuf);
+
+impl DataDirectory {
+    /// Folders are made below `root` when they are needed.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
     }
 
     /// The folder of a skill. An id is a checked name, so it cannot lead elsewhere.
-    pub(crate) fn of(&self, skill: &SkillId) -> PathBuf {
+    fn of(&self, skill: &SkillId) -> PathBuf {
         self.0.join(skill.as_str())
     }
+}
 
-    /// The text of a file; `None` when there is no such file.
-    pub(crate) fn read(&self, skill: &SkillId, name: &str) -> Result<Option<String>, DataError> {
-        check(name)?;
+impl DataFiles for DataDirectory {
+    fn read(&self, skill: &SkillId, name: &str) -> Result<Option<String>, DataError> {
         let path = self.of(skill).join(name);
         let metadata = match fs::symlink_metadata(&path) {
             Ok(metadata) => metadata,
@@ -107,9 +214,7 @@ impl DataDir {
             })
     }
 
-    /// Replaces a file as a whole. `limit` is for all files of the skill together, in bytes.
-    pub(crate) fn write(&self, skill: &SkillId, name: &str, text: &str, limit: u64) -> Result<(), DataError> {
-        check(name)?;
+    fn write(&self, skill: &SkillId, name: &str, text: &str, limit: u64) -> Result<(), DataError> {
         let dir = self.of(skill);
         fs::create_dir_all(&dir)?;
         if !is_folder(&dir)? {
@@ -130,19 +235,12 @@ impl DataDir {
         };
         let stats = self.stats(skill)?;
         let size = stats.bytes - earlier.unwrap_or(0).min(stats.bytes) + text.len() as u64;
-        let limit = if text.len() as u64 > MAX_FILE {
-            MAX_FILE
-        } else {
-            limit
-        };
-        if size > limit || (earlier.is_none() && stats.files >= MAX_FILES) {
-            return Err(DataError::Quota { size, limit });
-        }
+        DataStats::new(stats.files + usize::from(earlier.is_none()), size).check(limit)?;
         Ok(write_atomically(&path, text.as_bytes())?)
     }
 
-    /// How much a skill stores. Database files in the same folder do not count: they have a quota of their own.
-    pub(crate) fn stats(&self, skill: &SkillId) -> Result<DataStats, DataError> {
+    /// Database files in the same folder do not count: they have a quota of their own.
+    fn stats(&self, skill: &SkillId) -> Result<DataStats, DataError> {
         let mut stats = DataStats::default();
         let entries = match fs::read_dir(self.of(skill)) {
             Ok(entries) => entries,
@@ -157,6 +255,10 @@ impl DataDir {
             }
         }
         Ok(stats)
+    }
+
+    fn folder(&self, skill: &SkillId) -> Option<PathBuf> {
+        Some(self.of(skill))
     }
 }
 
@@ -205,7 +307,7 @@ mod tests {
     #[test]
     fn names_stay_in_the_folder() {
         let root = tempfile::tempdir().unwrap();
-        let data = DataDir::new(root.path().join("skills_data"));
+        let data = DataDirectory::new(root.path().join("skills_data"));
         fs::create_dir_all(root.path().join("skills_data/b")).unwrap();
         fs::write(root.path().join("skills_data/b/secret.txt"), "x").unwrap();
         for name in [
@@ -231,11 +333,14 @@ mod tests {
             ".hidden",
         ] {
             assert!(
-                matches!(data.read(&skill(), name), Err(DataError::Name { .. })),
+                matches!(read(&data, &skill(), name), Err(DataError::Name { .. })),
                 "{name:?}"
             );
             assert!(
-                matches!(data.write(&skill(), name, "x", 100), Err(DataError::Name { .. })),
+                matches!(
+                    write(&data, &skill(), name, "x", 100),
+                    Err(DataError::Name { .. })
+                ),
                 "{name:?}"
             );
         }
@@ -248,7 +353,7 @@ mod tests {
     #[test]
     fn links_are_not_followed() {
         let root = tempfile::tempdir().unwrap();
-        let data = DataDir::new(root.path().join("data"));
+        let data = DataDirectory::new(root.path().join("data"));
         data.write(&skill(), "real.txt", "1", 100).unwrap();
         let outside = root.path().join("outside.txt");
         fs::write(&outside, "outside").unwrap();
@@ -271,13 +376,23 @@ mod tests {
     #[test]
     fn all_files_together_have_a_limit() {
         let root = tempfile::tempdir().unwrap();
-        let data = DataDir::new(root.path().to_owned());
+        together(&DataDirectory::new(root.path()));
+        together(&MemoryDataFiles::default());
+    }
+
+    fn together(data: &dyn DataFiles) {
         data.write(&skill(), "a", "12345", 8).unwrap();
         assert!(matches!(
             data.write(&skill(), "b", "1234", 8),
             Err(DataError::Quota { size: 9, limit: 8 })
         ));
         data.write(&skill(), "a", "12345678", 8).unwrap();
-        assert_eq!(data.stats(&skill()).unwrap(), DataStats { files: 1, bytes: 8 });
+        assert_eq!(data.stats(&skill()).unwrap(), DataStats::new(1, 8));
+        assert_eq!(data.read(&skill(), "a").unwrap().as_deref(), Some("12345678"));
+        let long = "x".repeat(9 << 20);
+        assert!(matches!(
+            write(data, &skill(), "c", &long, u64::MAX),
+            Err(DataError::Quota { .. })
+        ));
     }
 }

@@ -67,7 +67,7 @@ mod worker;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use credentials::{Credential, CredentialError, CredentialKind, Credentials, MemoryCredentials};
 #[cfg(feature = "runtime")]
-pub use data::{DataError, DataStats};
+pub use data::{DataDirectory, DataError, DataFiles, DataStats, MemoryDataFiles};
 pub use db::{Database, DbError, DbOpener, DbRows, DbValue};
 #[cfg(feature = "runtime")]
 pub use engine::{CallOptions, Engine, EngineBuilder, ToolOutput};

@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use url::Url;
 
 use crate::credentials::{Held, api_authorities};
-use crate::data::DataDir;
+use crate::data::{DataFiles, MemoryDataFiles};
 use crate::db::pool::{DbPool, SharedDb};
 use crate::db::store;
 use crate::engine::Inner;
@@ -69,7 +69,7 @@ pub(crate) struct Ports {
     pub(crate) memory: Option<Arc<dyn MemorySink>>,
     pub(crate) models: Option<Arc<dyn Models>>,
     pub(crate) tunnels: Option<Arc<dyn Tunnels>>,
-    pub(crate) data: Option<DataDir>,
+    pub(crate) data: Arc<dyn DataFiles>,
 }
 
 impl Default for Ports {
@@ -81,7 +81,7 @@ impl Default for Ports {
             memory: None,
             models: None,
             tunnels: None,
-            data: None,
+            data: Arc::new(MemoryDataFiles::default()),
         }
     }
 }

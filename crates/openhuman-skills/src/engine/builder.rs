@@ -17,7 +17,7 @@ use super::ping::pings;
 use super::restarts::{Restarts, supervise};
 use super::schedules::tick;
 use super::{Engine, Inner};
-use crate::data::DataDir;
+use crate::data::DataFiles;
 use crate::db::pool::DbPool;
 use crate::inspect::{BridgeCall, Inspect};
 use crate::js::library;
@@ -272,11 +272,11 @@ impl EngineBuilder {
         self
     }
 
-    /// The directory with one folder for each skill, behind `data`. Credential files that an earlier host left there
-    /// are moved into the credential store when the skill starts. Default: skills have no `data`.
+    /// Where the files behind `data` are. Default: in memory. [`DataDirectory`](crate::DataDirectory) keeps them as
+    /// readable files.
     #[must_use]
-    pub fn data_dir(mut self, root: impl Into<PathBuf>) -> Self {
-        self.ports.data = Some(DataDir::new(root.into()));
+    pub fn data_files(mut self, files: Arc<dyn DataFiles>) -> Self {
+        self.ports.data = files;
         self
     }
 

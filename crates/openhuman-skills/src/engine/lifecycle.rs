@@ -297,7 +297,7 @@ impl Engine {
     async fn restore_credentials(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
         let shared = &self.0.shared;
         let (port, id) = (Arc::clone(&shared.ports.credentials), skill.id.clone());
-        let dir = shared.ports.data.as_ref().map(|data| data.of(&id));
+        let dir = shared.ports.data.folder(&id);
         let loaded = shared.handle.spawn_blocking(move || {
             if let Some(dir) = dir {
                 import_old_files(&dir, &id, port.as_ref())?;
