@@ -27,6 +27,8 @@ mod error;
     reason = "stack switching and the stack limit of QuickJS; argued at each block"
 )]
 mod fiber;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 pub mod hooks;
 mod id;
@@ -82,8 +84,6 @@ pub use manifest::{
     MemoryPermission, NetPermission, OAuthSetup, Permissions, Setup, SetupField, SetupOption,
     WebSocketPermission,
 };
-#[doc(hidden)]
-pub use net::fuzz_egress;
 #[cfg(feature = "runtime")]
 pub use net::{BoxedConnection, Connection};
 pub use net::{Endpoint, MemoryTransport, Transport, TransportError, TransportRequest, TransportResponse};

@@ -9,7 +9,7 @@ pub(crate) mod signature;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::archive::MAX_ARCHIVE;
+pub(crate) use self::archive::{MAX_ARCHIVE, compress};
 pub use self::files::FileHash;
 pub(crate) use self::files::{FileSet, is_sha256};
 pub use self::path::PathError;
