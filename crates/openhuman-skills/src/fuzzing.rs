@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::hooks::{HookEvent, HookTable};
 pub use crate::net::fuzz_egress as egress;
 use crate::registry::{Index, Lockfile, Offer, decide};
+use crate::schedule::{Options, Plan};
 use crate::{Manifest, PackageError, Signature, SkillId, SkillPackage};
 
 /// A manifest that is accepted is accepted again as it stands, keeps its entry inside the package, and every problem
@@ -99,24 +100,30 @@ pub fn signature_and_lockfile(data: &[u8]) {
     }
 }
 
-/// A schedule: eight bytes of time, then the expression. The next time lies after the given one.
+/// A schedule: eight bytes of time, then the expression, and after a line break the time zone. Each moment lies after
+/// the one before.
 pub fn cron(data: &[u8]) {
-    let Some((time, expression)) = data.split_first_chunk::<8>() else {
+    let Some((time, text)) = data.split_first_chunk::<8>() else {
         return;
     };
-    let Ok(expression) = std::str::from_utf8(expression) else {
+    let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
-    // Within a few thousand years, as clocks are.
-    let now = i64::from_le_bytes(*time) % (100_000_000_i64 * 1_000_000);
-    let Ok(mut entry) = crate::cron::CronEntry::parse(expression, now) else {
+    let (expression, zone) = text
+        .split_once('\n')
+        .map_or((text, None), |(one, two)| (one, Some(two)));
+    let options = Options {
+        timezone: zone.map(str::to_owned),
+        ..Options::default()
+    };
+    let Ok(plan) = Plan::new(expression, options) else {
         return;
     };
-    for _ in 0..3 {
-        let Some(next) = entry.next_ms else { return };
-        assert!(next > now && entry.is_due(next));
-        entry.rearm(next);
-        assert!(entry.next_ms.is_none_or(|after| after > next));
+    let mut now = i64::from_le_bytes(*time);
+    for _ in 0..4 {
+        let Some(next) = plan.next_after(now) else { return };
+        assert!(next > now, "{next} after {now}");
+        now = next;
     }
 }
 
