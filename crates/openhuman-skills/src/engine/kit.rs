@@ -1,6 +1,5 @@
 //! What the simulator needs to know of an engine.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -48,27 +47,8 @@ impl Engine {
         serde_json::from_str(&text).map_err(|error| CallError::Threw(format!("it returned no JSON: {error}")))
     }
 
-    /// The schedules of a skill: id and expression.
-    pub(crate) fn schedules_of(&self, skill: &SkillId) -> BTreeMap<String, String> {
-        let found = self.find(skill);
-        found
-            .map(|skill| {
-                let cron = skill.cron();
-                let entries = cron.iter();
-                entries
-                    .map(|(id, entry)| (id.clone(), entry.expression.clone()))
-                    .collect()
-            })
-            .unwrap_or_default()
-    }
-
-    /// When the next schedule of a skill is due, in milliseconds since the epoch.
+    /// When the schedules of a skill are to be looked at next, in milliseconds since the epoch.
     pub(crate) fn next_schedule(&self, skill: &SkillId) -> Option<i64> {
-        let skill = self.find(skill)?;
-        let cron = skill.cron();
-        cron.values()
-            .filter(|entry| !entry.firing)
-            .filter_map(|entry| entry.next_ms)
-            .min()
+        self.find(skill)?.cron().look_at_ms()
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard, oneshot};
 use super::Simulator;
 use super::net::{Answers, Reply};
 use super::simulator::Step;
-use crate::{HostModule, SkillId, SkillPackage};
+use crate::{HostModule, RpcError, SkillId, SkillPackage};
 
 /// The name of the host module. The harness takes it away from the test before the test runs.
 const NAME: &str = "kithost";
@@ -57,6 +57,15 @@ enum Command {
     Hook {
         name: String,
         args: Value,
+    },
+    Setup,
+    Submit {
+        step: Value,
+        values: Value,
+    },
+    Rpc {
+        method: String,
+        params: Value,
     },
     Advance {
         ms: u64,
@@ -155,6 +164,13 @@ fn done(value: Value) -> Value {
     json!({ "value": value })
 }
 
+fn told(outcome: Result<Value, RpcError>) -> Value {
+    match outcome {
+        Ok(value) => done(value),
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
 fn failed(text: &str) -> Value {
     json!({ "error": text })
 }
@@ -211,6 +227,18 @@ fn step(simulator: &Simulator, command: Command, patient: &Arc<AtomicBool>) -> B
             }
             .boxed()
         }
+        Command::Setup => {
+            let (engine, skill) = (simulator.engine.clone(), simulator.skill.clone());
+            async move { told(engine.setup_start(&skill).await) }.boxed()
+        }
+        Command::Submit { step, values } => {
+            let (engine, skill) = (simulator.engine.clone(), simulator.skill.clone());
+            async move { told(engine.setup_submit(&skill, step, values).await) }.boxed()
+        }
+        Command::Rpc { method, params } => {
+            let (engine, skill) = (simulator.engine.clone(), simulator.skill.clone());
+            async move { told(engine.rpc(&skill, &method, params).await) }.boxed()
+        }
         Command::Event { name, data } => {
             let (engine, patient) = (simulator.engine.clone(), Arc::clone(patient));
             async move {
@@ -253,7 +281,12 @@ fn look(simulator: &mut Simulator, what: &str) -> Value {
         "state" => snapshot.map_or(json!({}), |snapshot| snapshot.state),
         "tools" => snapshot.map_or(json!([]), |snapshot| json!(snapshot.tools)),
         "status" => snapshot.map_or(Value::Null, |snapshot| json!(snapshot.status)),
-        "schedules" => json!(simulator.engine.schedules_of(&simulator.skill)),
+        "schedules" => {
+            let all = simulator.engine.schedules(&simulator.skill).into_iter();
+            all.map(|schedule| (schedule.id, Value::String(schedule.expression)))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        }
         _ => Value::Null,
     }
 }

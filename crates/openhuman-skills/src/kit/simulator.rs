@@ -260,16 +260,21 @@ impl Simulator {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         async move {
             let end = time.now_ms().saturating_add(by);
+            // A schedule whose hook is still busy stays due; it is not fired again at the same moment.
+            let mut fired = i64::MIN;
             settle(&engine, &time).await;
             loop {
                 let timer = time.next().filter(|at| *at <= end);
-                let schedule = engine.next_schedule(&skill).filter(|at| *at <= end);
+                let schedule = engine
+                    .next_schedule(&skill)
+                    .filter(|at| *at <= end && *at > fired);
                 match (timer, schedule) {
                     (None, None) => break,
                     (Some(timer), schedule) if schedule.is_none_or(|at| timer <= at) => {
                         time.wake_next();
                     }
                     (_, Some(schedule)) => {
+                        fired = schedule;
                         time.advance_to(schedule);
                         fire_schedules(&engine, &time).await;
                     }

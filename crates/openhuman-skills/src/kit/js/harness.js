@@ -200,14 +200,14 @@
     },
     hook,
     cron: (id) => hook('onCronTrigger', String(id)),
-    rpc: (method, params = {}) => hook('onRpc', { method: String(method), params }),
+    rpc: (method, params = {}) => step({ op: 'rpc', method: String(method), params }),
     setup: (values) => {
       if (!Array.isArray(values)) throw new TypeError('sim.setup([...]) needs the values of each step');
-      let result = hook('onSetupStart', {});
+      let result = step({ op: 'setup' });
       if (!result || !result.step) throw new Error('onSetupStart returned no { step }');
       let id = result.step.id;
       for (const entry of values) {
-        result = hook('onSetupSubmit', { stepId: id, values: entry });
+        result = step({ op: 'submit', step: id ?? null, values: entry });
         if (!result || result.status !== 'next') return result;
         id = result.nextStep && result.nextStep.id;
       }
