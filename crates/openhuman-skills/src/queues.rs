@@ -1,7 +1,31 @@
 //! Which activation runs next.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
+
+/// Hashes the numbers that name instances: they are counted up by the engine, so nobody chooses them.
+pub(crate) type Keys = BuildHasherDefault<Spread>;
+
+/// Spreads consecutive numbers over all bits.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
 
 /// Two levels: activations that used up a slice go to the low one, which is guaranteed about a tenth of the time.
 #[derive(Default)]

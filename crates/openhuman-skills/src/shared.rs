@@ -423,7 +423,24 @@ fn is_token_service(api: &BTreeSet<(String, u16)>, host: &str, port: u16) -> boo
 
 /// One run of a skill on its worker.
 #[derive(Clone)]
-pub(crate) struct Instance {
+pub(crate) struct Instance(Arc<Run>);
+
+impl Instance {
+    pub(crate) fn new(run: Run) -> Self {
+        Self(Arc::new(run))
+    }
+}
+
+impl std::ops::Deref for Instance {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        &self.0
+    }
+}
+
+/// What is known about a run outside of its worker.
+pub(crate) struct Run {
     pub(crate) key: u64,
     pub(crate) worker: Sender<ToWorker>,
     /// Messages that wait in the mailbox.

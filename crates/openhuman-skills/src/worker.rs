@@ -18,7 +18,7 @@ use crate::fiber::{Fiber, Kill, Pause, StackPool, Step};
 use crate::js::host::{Host, Settled, TimerRequest};
 use crate::js::ops::HostError;
 use crate::js::runtime::{JsInstance, Work};
-use crate::queues::Queues;
+use crate::queues::{Keys, Queues};
 use crate::shared::{Call, CallKind, Death, Reply, Shared, Skill, ToWorker};
 use crate::stall::Watchdog;
 
@@ -61,7 +61,7 @@ impl WorkerHandle {
                     inbox,
                     own,
                     load: counted,
-                    slots: HashMap::new(),
+                    slots: HashMap::default(),
                     queues: Queues::default(),
                     alarms: BTreeSet::new(),
                     stacks: StackPool::default(),
@@ -80,7 +80,7 @@ struct Worker {
     inbox: Receiver<ToWorker>,
     own: Sender<ToWorker>,
     load: Arc<AtomicUsize>,
-    slots: HashMap<u64, Slot>,
+    slots: HashMap<u64, Slot, Keys>,
     queues: Queues,
     /// Removed when they are no longer needed, so that calls and timers that are over cost nothing.
     alarms: BTreeSet<Alarm>,
@@ -114,7 +114,10 @@ struct Timer {
 
 /// The activation that runs, or is suspended.
 struct Active {
-    fiber: Fiber<Activation, Finished>,
+    /// What it will run. It gets a stack when its turn comes, so that those that wait for their first turn need
+    /// none, and one warm stack serves most calls.
+    ready: Option<Activation>,
+    fiber: Option<Fiber<Activation, Finished>>,
     call: Option<u64>,
     pump: bool,
     /// It waits for the host.
@@ -195,9 +198,10 @@ impl Worker {
                     Err(_) => break,
                 }
             }
-            self.ring();
-            if self.tidied.elapsed() >= TIDY {
-                self.tidied = Instant::now();
+            let now = Instant::now();
+            self.ring(now);
+            if now.saturating_duration_since(self.tidied) >= TIDY {
+                self.tidied = now;
                 self.stacks.tidy();
             }
             match self.queues.pop() {
@@ -373,8 +377,7 @@ impl Worker {
     }
 
     /// Fires the alarms that are due.
-    fn ring(&mut self) {
-        let now = Instant::now();
+    fn ring(&mut self, now: Instant) {
         while self.alarms.first().is_some_and(|alarm| alarm.at <= now) {
             let Some(alarm) = self.alarms.pop_first() else {
                 return;
@@ -537,8 +540,8 @@ impl Worker {
     fn remove(&mut self, key: u64) {
         self.interrupt(key);
         if let Some(mut slot) = self.slots.remove(&key) {
-            if let Some(active) = slot.active.take() {
-                active.fiber.end(&mut self.stacks);
+            if let Some(fiber) = slot.active.take().and_then(|active| active.fiber) {
+                fiber.end(&mut self.stacks);
             }
             for call in slot.host.pending_calls() {
                 slot.host.fail(call, CallError::Stopped);
@@ -569,7 +572,7 @@ impl Worker {
             return;
         };
         while slot.active.is_none() {
-            let background = Instant::now() + limits.background;
+            let background = || Instant::now() + limits.background;
             let (work, call, deadline) = match slot.items.pop_front() {
                 Some(Item::Boot { call, deadline }) => (None, Some(call), deadline),
                 Some(Item::Call(call)) => {
@@ -579,7 +582,7 @@ impl Worker {
                     if call.reply.is_closed() {
                         continue;
                     }
-                    if slot.host.pending_calls().len() >= MAX_PENDING {
+                    if slot.host.pending_count() >= MAX_PENDING {
                         let text = format!("more than {MAX_PENDING} calls have not settled");
                         let _ = call.reply.send(Err(CallError::Threw(text)));
                         continue;
@@ -597,23 +600,13 @@ impl Worker {
                     if !slot.timers.contains_key(&id) {
                         slot.host.timer_fired(id);
                     }
-                    (Some(Work::Timer(id)), None, background)
+                    (Some(Work::Timer(id)), None, background())
                 }
                 Some(Item::Settle { operation, result }) => {
-                    (Some(Work::Settle { operation, result }), None, background)
+                    (Some(Work::Settle { operation, result }), None, background())
                 }
-                None if slot.jobs_left => (Some(Work::Pump), None, background),
+                None if slot.jobs_left => (Some(Work::Pump), None, background()),
                 None => return,
-            };
-            let stack = match self.stacks.take() {
-                Ok(stack) => stack,
-                Err(error) => {
-                    if let Some(call) = call {
-                        slot.host
-                            .fail(call, CallError::Threw(format!("no memory for a stack: {error}")));
-                    }
-                    continue;
-                }
             };
             let pump = matches!(work, Some(Work::Pump));
             let Some(js) = slot.js.clone() else {
@@ -628,9 +621,9 @@ impl Worker {
                 call,
                 work: Cell::new(work),
             };
-            let fiber = Fiber::new(stack, Rc::clone(&slot.host.control), activation, activate);
             slot.active = Some(Active {
-                fiber,
+                ready: Some(activation),
+                fiber: None,
                 call,
                 pump,
                 waiting: false,
@@ -654,8 +647,28 @@ impl Worker {
             return;
         }
         active.stalled = false;
+        if let Some(activation) = active.ready.take() {
+            match self.stacks.take() {
+                Ok(stack) => {
+                    let control = Rc::clone(&slot.host.control);
+                    active.fiber = Some(Fiber::new(stack, control, activation, activate));
+                }
+                Err(error) => {
+                    let call = active.call;
+                    slot.active = None;
+                    if let Some(call) = call {
+                        let text = format!("no memory for a stack: {error}");
+                        slot.host.fail(call, CallError::Threw(text));
+                    }
+                    return self.start_next(key);
+                }
+            }
+        }
+        let Some(fiber) = active.fiber.as_mut() else {
+            return;
+        };
         let started = Instant::now();
-        let step = active.fiber.resume(started + SLICE, &mut self.stacks);
+        let step = fiber.resume(started + SLICE, &mut self.stacks);
         let spent = started.elapsed();
         active.cpu += spent;
         self.queues.charge(low, spent);
@@ -762,7 +775,9 @@ impl Worker {
         };
         let Some(active) = slot.active.take() else { return };
         let reason = slot.host.control.killed().unwrap_or(Kill::Stopped);
-        active.fiber.abandon(&mut self.stacks);
+        if let Some(fiber) = active.fiber {
+            fiber.abandon(&mut self.stacks);
+        }
         if let Some(call) = active.call {
             slot.host.fail(call, ended(reason));
         }

@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 
 use super::Engine;
 use super::hooks::HOOK_LIMIT;
-use super::posting::{CancelOnDrop, GRACE, Posted};
+use super::posting::{GRACE, Posted};
 use crate::credentials::{Held, import_old_files};
 use crate::db::pool::SharedDb;
 use crate::db::store;
 use crate::error::CallError;
-use crate::shared::{CallKind, Instance, Skill, ToWorker};
+use crate::shared::{CallKind, Instance, Run, Skill, ToWorker};
 use crate::{CredentialError, CredentialKind, SkillError, SkillId, SkillStatus, ToolInfo};
 
 const MAX_TOOLS: usize = 256;
@@ -131,12 +131,12 @@ impl Engine {
             db = Some(database);
         }
         self.restore_credentials(skill).await?;
-        Ok(Instance {
+        Ok(Instance::new(Run {
             key: shared.next_id(),
             worker,
             waiting: Arc::new(AtomicUsize::new(0)),
             db,
-        })
+        }))
     }
 
     /// Loads the script, runs `init` and `start`, and asks for the tools. Returns what `start` returned.
@@ -156,12 +156,7 @@ impl Engine {
             reply: sender,
         };
         instance.worker.send(boot).map_err(|_| SkillError::ShutDown)?;
-        let cancel = CancelOnDrop {
-            worker: instance.worker.clone(),
-            key: instance.key,
-            call,
-        };
-        let loaded = Posted { reply, cancel }.result(deadline).await;
+        let loaded = Posted::new(reply, instance, call).result(deadline).await;
         // The script itself failed, not a function called init.
         loaded.map_err(|error| match error {
             CallError::TimedOut => SkillError::LoadTimedOut {

@@ -1,49 +1,65 @@
 //! Putting calls into a skill's mailbox, and waiting for them.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::error::CallError;
 use crate::shared::{Call, CallKind, Instance, MAILBOX, Shared, ToWorker};
+use crate::stall::Watchdog;
 
 /// How much longer than a limit the asynchronous side waits for the worker to say so.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 
-/// A posted call and how to give it up.
+/// A posted call. Dropping it tells the worker that nobody waits for it any more.
 pub(super) struct Posted {
-    pub(super) reply: oneshot::Receiver<Result<String, CallError>>,
-    pub(super) cancel: CancelOnDrop,
+    reply: oneshot::Receiver<Result<String, CallError>>,
+    instance: Instance,
+    call: u64,
+    /// The worker has answered, so it need not be told.
+    over: bool,
 }
 
-/// Tells the worker that nobody waits for a call any more.
-pub(super) struct CancelOnDrop {
-    pub(super) worker: Sender<ToWorker>,
-    pub(super) key: u64,
-    pub(super) call: u64,
-}
-
-impl Drop for CancelOnDrop {
+impl Drop for Posted {
     fn drop(&mut self) {
-        // A call that is over is not found, which is fine.
-        let _ = self.worker.send(ToWorker::Cancel {
-            key: self.key,
-            call: self.call,
-        });
+        if !self.over {
+            // A call that is over by now is not found, which is fine.
+            let _ = self.instance.worker.send(ToWorker::Cancel {
+                key: self.instance.key,
+                call: self.call,
+            });
+        }
     }
 }
 
 impl Posted {
-    /// Waits for the result; dropping the future cancels the call.
-    pub(super) async fn result(self, deadline: Instant) -> Result<String, CallError> {
-        let _cancel = self.cancel;
-        match tokio::time::timeout_at((deadline + GRACE).into(), self.reply).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(CallError::Stopped),
-            Err(_) => Err(CallError::TimedOut),
+    pub(super) fn new(
+        reply: oneshot::Receiver<Result<String, CallError>>,
+        instance: &Instance,
+        call: u64,
+    ) -> Self {
+        Self {
+            reply,
+            instance: instance.clone(),
+            call,
+            over: false,
         }
+    }
+
+    /// Waits for the result; dropping the future cancels the call.
+    pub(super) async fn result(mut self, deadline: Instant) -> Result<String, CallError> {
+        let reply = if Watchdog::available() {
+            // No script can hold a worker, which answers by the deadline.
+            (&mut self.reply).await
+        } else {
+            match tokio::time::timeout_at((deadline + GRACE).into(), &mut self.reply).await {
+                Ok(reply) => reply,
+                Err(_) => return Err(CallError::TimedOut),
+            }
+        };
+        self.over = true;
+        reply.unwrap_or(Err(CallError::Stopped))
     }
 }
 
@@ -82,13 +98,6 @@ impl Instance {
         self.worker
             .send(ToWorker::Post { key: self.key, call })
             .map_err(|_| PostError::Closed)?;
-        Ok(Posted {
-            reply,
-            cancel: CancelOnDrop {
-                worker: self.worker.clone(),
-                key: self.key,
-                call: id,
-            },
-        })
+        Ok(Posted::new(reply, self, id))
     }
 }

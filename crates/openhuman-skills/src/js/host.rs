@@ -74,7 +74,7 @@ pub(crate) struct Host {
     worker: Sender<ToWorker>,
     db: Option<SharedDb>,
     /// Calls whose result has not been sent.
-    pending: RefCell<HashMap<u64, (Reply, Instant)>>,
+    pending: RefCell<Vec<(u64, Reply, Instant)>>,
     active: Cell<Option<u64>>,
     timer_requests: RefCell<Vec<TimerRequest>>,
     timers: RefCell<HashSet<u32>>,
@@ -199,7 +199,7 @@ impl Host {
     // --- Calls and their results.
 
     pub(crate) fn expect(&self, call: u64, reply: Reply, deadline: Instant) {
-        self.pending.borrow_mut().insert(call, (reply, deadline));
+        self.pending.borrow_mut().push((call, reply, deadline));
     }
 
     /// Whether the mailbox holds messages.
@@ -208,34 +208,37 @@ impl Host {
     }
 
     pub(crate) fn is_pending(&self, call: u64) -> bool {
-        self.pending.borrow().contains_key(&call)
+        self.pending.borrow().iter().any(|(known, ..)| *known == call)
     }
 
     /// The calls that should have ended by now.
     pub(crate) fn overdue_calls(&self, now: Instant) -> Vec<u64> {
-        self.pending
-            .borrow()
-            .iter()
-            .filter(|(_, (_, deadline))| *deadline <= now)
-            .map(|(call, _)| *call)
-            .collect()
+        let pending = self.pending.borrow();
+        let overdue = pending.iter().filter(|(.., deadline)| *deadline <= now);
+        overdue.map(|(call, ..)| *call).collect()
     }
 
     pub(crate) fn earliest_deadline(&self) -> Option<Instant> {
-        self.pending
-            .borrow()
-            .values()
-            .map(|(_, deadline)| *deadline)
-            .min()
+        self.pending.borrow().iter().map(|(.., deadline)| *deadline).min()
     }
 
     pub(crate) fn pending_calls(&self) -> Vec<u64> {
-        self.pending.borrow().keys().copied().collect()
+        self.pending.borrow().iter().map(|(call, ..)| *call).collect()
+    }
+
+    pub(crate) fn pending_count(&self) -> usize {
+        self.pending.borrow().len()
+    }
+
+    /// Takes the place where the result of a call goes.
+    fn take_reply(&self, call: u64) -> Option<Reply> {
+        let mut pending = self.pending.borrow_mut();
+        let at = pending.iter().position(|(known, ..)| *known == call)?;
+        Some(pending.swap_remove(at).1)
     }
 
     pub(crate) fn fail(&self, call: u64, error: CallError) {
-        let reply = self.pending.borrow_mut().remove(&call);
-        if let Some((reply, _)) = reply {
+        if let Some(reply) = self.take_reply(call) {
             let _ = reply.send(Err(error));
         }
     }
@@ -258,8 +261,7 @@ impl Host {
             "rejected" => Err(CallError::Rejected(shorten(&text))),
             _ => Err(CallError::Threw(shorten(&text))),
         };
-        let reply = self.pending.borrow_mut().remove(&call);
-        if let Some((reply, _)) = reply {
+        if let Some(reply) = self.take_reply(call) {
             let _ = reply.send(result);
         }
     }
