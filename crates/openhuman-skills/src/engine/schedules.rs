@@ -304,7 +304,7 @@ fn started(shared: &Shared, skill: &Skill, id: &str) {
         store::CronRow::of(id, entry)
     };
     let instance = skill.view().instance.clone();
-    let Some(db) = instance.and_then(|instance| instance.db) else {
+    let Some(db) = instance.and_then(|instance| instance.db.clone()) else {
         return;
     };
     let skill = skill.id.clone();
