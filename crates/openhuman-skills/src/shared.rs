@@ -17,6 +17,7 @@ use crate::db::pool::{DbPool, SharedDb};
 use crate::db::store;
 use crate::engine::Inner;
 use crate::error::CallError;
+use crate::hooks::HookTable;
 use crate::inspect::Inspect;
 use crate::js::host::Settled;
 use crate::js::ops::HostError;
@@ -104,6 +105,7 @@ pub(crate) struct Shared {
     pub(crate) webhooks: Webhooks,
     /// The engine itself, for skills that call each other.
     pub(crate) engine: OnceLock<Weak<Inner>>,
+    hooks: Mutex<HookTable>,
     /// Which skill's activation waits for which other skill.
     pub(crate) waits: Mutex<BTreeMap<SkillId, SkillId>>,
     pub(crate) agenda: Mutex<Agenda>,
@@ -154,6 +156,7 @@ impl Shared {
             ports,
             webhooks: Webhooks::default(),
             engine: OnceLock::new(),
+            hooks: Mutex::default(),
             waits: Mutex::default(),
             deaths,
             agenda: Mutex::default(),
@@ -169,6 +172,11 @@ impl Shared {
     pub(crate) fn set_agenda(&self, skill: &SkillId, at_ms: Option<i64>) {
         let mut agenda = self.agenda.lock().unwrap_or_else(PoisonError::into_inner);
         agenda.set(skill, at_ms);
+    }
+
+    /// The hooks of all skills on each other's events. Never held over a suspension or an await.
+    pub(crate) fn hooks(&self) -> MutexGuard<'_, HookTable> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number no other call or instance has.

@@ -363,7 +363,7 @@ impl Worker {
             let _ = call.reply.send(Err(CallError::Stopped));
             return;
         };
-        if call.kind == CallKind::Ping && slot.active.is_some() {
+        if call.kind == CallKind::Ping && slot.active.as_ref().is_some_and(|active| active.waiting) {
             if call.counted {
                 slot.host.waiting.fetch_sub(1, Ordering::Relaxed);
             }
@@ -488,7 +488,10 @@ impl Worker {
             if queued.counted {
                 slot.host.waiting.fetch_sub(1, Ordering::Relaxed);
             }
-            let _ = queued.reply.send(Err(error));
+            // A ping that did not get its turn met a skill that works.
+            let alive = queued.kind == CallKind::Ping && reason == Kill::Deadline;
+            let answer = if alive { Ok("null".to_owned()) } else { Err(error) };
+            let _ = queued.reply.send(answer);
             return;
         }
         if !slot.host.is_pending(call) {

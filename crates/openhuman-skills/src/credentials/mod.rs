@@ -133,3 +133,11 @@ impl Credentials for MemoryCredentials {
         Ok(())
     }
 }
+
+/// Whether a text can be one segment of a path as it is.
+pub(crate) fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}

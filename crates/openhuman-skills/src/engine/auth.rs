@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Engine;
 use super::hooks::HOOK_LIMIT;
 use crate::clock::iso_time;
-use crate::credentials::{Credential, CredentialKind};
+use crate::credentials::{Credential, CredentialKind, is_id};
 use crate::shared::{Instance, Skill};
 use crate::{CredentialError, RpcError, SkillEvent, SkillId};
 
@@ -261,14 +261,6 @@ impl Engine {
         kept.await
             .unwrap_or_else(|_| Err(CredentialError("the store ended unexpectedly".to_owned())))
     }
-}
-
-/// Whether a text can be one segment of a path as it is.
-pub(crate) fn is_id(id: &str) -> bool {
-    (1..=128).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn required<'a>(params: &'a Value, name: &str) -> Result<&'a str, RpcError> {

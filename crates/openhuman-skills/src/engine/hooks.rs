@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::posting::{PostError, Posted};
 use super::{Engine, report};
 use crate::error::CallError;
-use crate::shared::{CallKind, Instance, MAILBOX, Skill};
+use crate::hooks::{HookEvent, HookFiring};
+use crate::shared::{CallKind, Instance, MAILBOX, Shared, Skill};
 use crate::{HookError, SkillEvent, SkillId, SkillStatus, SnapshotTrigger};
 
 /// The limit of a hook that answers somebody.
@@ -64,6 +65,65 @@ impl Engine {
             self.emit_snapshot(&found, SnapshotTrigger::Tick);
         }
         Ok(())
+    }
+
+    /// The engine that skills share, while it lives.
+    pub(crate) fn of(shared: &Shared) -> Option<Self> {
+        shared.engine.get()?.upgrade().map(Self)
+    }
+
+    /// What skills may know about each other: `[{id, name, version?, status}]`.
+    pub(crate) fn describe_all(&self) -> Vec<Value> {
+        let describe = |skill: &Arc<Skill>| {
+            let manifest = skill.package.manifest();
+            let mut known =
+                json!({ "id": skill.id, "name": manifest.name, "status": skill.view().status.as_str() });
+            if let Some(version) = &manifest.version {
+                known["version"] = Value::from(version.as_str());
+            }
+            known
+        };
+        self.all().iter().map(describe).collect()
+    }
+
+    /// Gives an event of a skill to the hooks that match it; returns how many do. A skill sees its own events, and
+    /// those of others whose type it may receive.
+    pub(crate) fn emit_hook_event(&self, event: &HookEvent, now_ms: i64) -> usize {
+        let all = self.all();
+        let may_see = |id: &SkillId| {
+            id == event.source()
+                || all
+                    .iter()
+                    .any(|skill| skill.id == *id && skill.grant().receives(event.kind()))
+        };
+        let emitted = self.0.shared.hooks().emit(event, now_ms, may_see);
+        self.fire_hooks(emitted.firings);
+        emitted.matched
+    }
+
+    /// Ends the windows of hooks that are over.
+    pub(super) fn expire_hooks(&self) {
+        let now = self.0.shared.clock.now_ms();
+        let firings = {
+            let mut hooks = self.0.shared.hooks();
+            match hooks.next_deadline() {
+                Some(at) if at <= now => hooks.expire(now),
+                _ => return,
+            }
+        };
+        self.fire_hooks(firings);
+    }
+
+    fn fire_hooks(&self, firings: Vec<HookFiring>) {
+        for firing in firings {
+            let Some(skill) = self.find(&firing.skill) else {
+                continue;
+            };
+            let instance = skill.view().instance.clone();
+            if let Some(instance) = instance {
+                self.spawn_hook(&skill, &instance, "onHookTriggered", json!([firing.args]));
+            }
+        }
     }
 
     /// The skill and its instance, if it runs.

@@ -400,6 +400,7 @@ impl Engine {
         });
         let _ = tokio::time::timeout(GRACE, gone).await;
         *skill.credentials() = Held::default();
+        shared.hooks().remove_skill(&skill.id);
         skill.set_status(shared, SkillStatus::Stopped, None);
         match stopped {
             Err(SkillError::Failed { message, .. }) => {

@@ -18,6 +18,7 @@ pub(super) async fn pings(engine: Weak<Inner>, every: Duration) {
         interval.tick().await;
         let Some(inner) = engine.upgrade() else { return };
         let engine = Engine(inner);
+        engine.expire_hooks();
         for skill in engine.all() {
             if engine.ping_is_due(&skill, Instant::now()) {
                 engine.spawn_ping(&skill);

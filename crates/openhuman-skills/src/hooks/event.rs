@@ -130,6 +130,12 @@ impl HookEvent {
         &self.kind
     }
 
+    /// The skill that says it.
+    #[must_use]
+    pub fn source(&self) -> &SkillId {
+        &self.source
+    }
+
     pub(super) fn data(&self) -> &Value {
         self.json.get("data").unwrap_or(&Value::Null)
     }

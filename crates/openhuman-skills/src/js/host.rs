@@ -596,6 +596,20 @@ impl Host {
         self.panic.take()
     }
 
+    // --- Ports.
+
+    pub(crate) fn has_memory(&self) -> bool {
+        self.shared.ports.memory.is_some()
+    }
+
+    pub(crate) fn has_data(&self) -> bool {
+        self.shared.ports.data.is_some()
+    }
+
+    pub(crate) fn has_models(&self) -> bool {
+        self.shared.ports.models.is_some()
+    }
+
     /// Whether this host has databases.
     pub(crate) fn has_db(&self) -> bool {
         self.db.is_some()

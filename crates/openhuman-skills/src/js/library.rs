@@ -44,16 +44,24 @@ macro_rules! modules {
 
 modules![
     "async",
+    "auth",
     "console",
     "cron",
+    "data",
     "db",
     "dispatch",
+    "hooks",
     "legacy",
+    "memory",
+    "model",
     "modules",
     "net",
+    "oauth",
     "platform",
+    "skills",
     "state",
     "timers",
+    "webhook",
     "websocket",
 ];
 
@@ -117,7 +125,18 @@ static GLOBALS: &[Global] = &[
     alias("store", "state", "state"),
     global("platform", "platform"),
     alias("tauri", "platform", "platform"),
+    global("oauth", "oauth"),
+    global("auth", "auth"),
+    global("skills", "skills"),
+    global("webhook", "webhook"),
+    global("hooks", "hooks"),
+    only(Host::has_memory, "memory", "memory"),
+    only(Host::has_data, "data", "data"),
+    only(Host::has_models, "model", "model"),
 ];
+
+/// Globals that come with a port; a host that has no such port may add them itself.
+const PORTS: [&str; 3] = ["memory", "data", "model"];
 
 /// Globals a skill never has.
 const ABSENT: [&str; 3] = ["SharedArrayBuffer", "Atomics", "WebAssembly"];
@@ -125,7 +144,8 @@ const ABSENT: [&str; 3] = ["SharedArrayBuffer", "Atomics", "WebAssembly"];
 /// Whether the library defines this global, so that a host module cannot take its name.
 pub(crate) fn is_taken(name: &str) -> bool {
     const OWN: [&str; 6] = ["window", "self", "global", "globalThis", "tools", "__skill"];
-    OWN.contains(&name) || ABSENT.contains(&name) || GLOBALS.iter().any(|global| global.name == name)
+    let global = || GLOBALS.iter().any(|global| global.name == name);
+    OWN.contains(&name) || ABSENT.contains(&name) || (global() && !PORTS.contains(&name))
 }
 
 /// What one context of a skill has loaded. Its contents are buried with the runtime, see [`Realm::forget`].

@@ -190,7 +190,14 @@ impl Sealer<'_> {
         let mut value = |handle: &str| {
             let refused = || NetError::refused(format!("the secret `{handle}` may not be sent to {to}"));
             if let Route::Public { secret } = route {
-                if secret.as_ref().is_some_and(|bound| bound != handle) {
+                // A rule that names `auth` is for every part of that credential.
+                let names = |bound: &str| {
+                    bound == handle
+                        || handle
+                            .strip_prefix(bound)
+                            .is_some_and(|rest| rest.starts_with('.'))
+                };
+                if secret.as_ref().is_some_and(|bound| !names(bound)) {
                     return Err(refused());
                 }
                 if !secure {

@@ -1,5 +1,6 @@
 //! Runs real skills on a real engine, over loopback only.
 
+mod accounts;
 mod bridges;
 mod concurrency;
 mod egress;

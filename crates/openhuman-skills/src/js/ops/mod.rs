@@ -1,15 +1,22 @@
 //! The host functions, by area. Everything a skill can reach goes through one of them.
 
+mod accounts;
 mod core;
 mod cron;
+mod data;
 mod db;
+mod hooks;
 #[cfg(feature = "kit")]
 mod kit;
 mod legacy;
+mod memory;
+mod model;
 mod net;
 mod platform;
+mod skills;
 mod state;
 mod timers;
+mod webhooks;
 mod websocket;
 
 use std::collections::HashMap;
@@ -36,6 +43,13 @@ pub(crate) type OpResult<'js> = Result<Value<'js>, HostError>;
 
 /// The areas. A new one is one line here.
 const AREAS: &[&[Op]] = &[
+    accounts::OPS,
+    data::OPS,
+    hooks::OPS,
+    memory::OPS,
+    model::OPS,
+    skills::OPS,
+    webhooks::OPS,
     core::OPS,
     cron::OPS,
     db::OPS,

@@ -68,14 +68,19 @@ fn fetch<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     let (answer, body) = host
         .wait_for(work)?
         .map_err(|error| HostError::Failed(format!("net.fetch: {error}")))?;
+    whole_answer(args, &answer, &body)
+}
+
+/// `{status, statusText, ok, url, headers, body}`.
+pub(super) fn whole_answer<'js>(args: Args<'_, 'js>, answer: &Answer, body: &[u8]) -> OpResult<'js> {
     let ctx = args.ctx();
     let object = Object::new(ctx.clone())?;
     object.set("status", answer.status)?;
     object.set("statusText", answer.status_text.as_str())?;
     object.set("ok", (200..300).contains(&answer.status))?;
     object.set("url", answer.url.as_str())?;
-    object.set("headers", headers(args, &answer)?)?;
-    object.set("body", JsString::from_str(ctx.clone(), &text(&answer, &body))?)?;
+    object.set("headers", headers(args, answer)?)?;
+    object.set("body", JsString::from_str(ctx.clone(), &text(answer, body))?)?;
     Ok(object.into_value())
 }
 
