@@ -602,10 +602,6 @@ impl Host {
         self.shared.ports.memory.is_some()
     }
 
-    pub(crate) fn has_data(&self) -> bool {
-        self.shared.ports.data.is_some()
-    }
-
     pub(crate) fn has_models(&self) -> bool {
         self.shared.ports.models.is_some()
     }

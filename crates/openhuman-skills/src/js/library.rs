@@ -131,12 +131,12 @@ static GLOBALS: &[Global] = &[
     global("webhook", "webhook"),
     global("hooks", "hooks"),
     only(Host::has_memory, "memory", "memory"),
-    only(Host::has_data, "data", "data"),
+    global("data", "data"),
     only(Host::has_models, "model", "model"),
 ];
 
 /// Globals that come with a port; a host that has no such port may add them itself.
-const PORTS: [&str; 3] = ["memory", "data", "model"];
+const PORTS: [&str; 2] = ["memory", "model"];
 
 /// Globals a skill never has.
 const ABSENT: [&str; 3] = ["SharedArrayBuffer", "Atomics", "WebAssembly"];

@@ -9,8 +9,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use openhuman_skills::{
-    Credential, CredentialKind, Credentials, Engine, FixedSession, Grant, MemoryCredentials, SkillEvent,
-    SkillId, SkillPackage,
+    Credential, CredentialKind, Credentials, DataDirectory, Engine, FixedSession, Grant, MemoryCredentials,
+    SkillEvent, SkillId, SkillPackage,
 };
 use serde_json::{Value, json};
 
@@ -385,7 +385,7 @@ async fn old_credential_files_move_into_the_store() {
     let credentials = Arc::new(MemoryCredentials::default());
     let engine = Engine::builder()
         .workers(1)
-        .data_dir(root.path())
+        .data_files(Arc::new(DataDirectory::new(root.path())))
         .credentials(Arc::clone(&credentials) as Arc<_>)
         .build()
         .unwrap();

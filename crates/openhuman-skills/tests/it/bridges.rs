@@ -203,7 +203,7 @@ async fn web_functions_are_correct_or_absent() {
         "micro",
     )
     .await;
-    expect("return [typeof Atomics, typeof SharedArrayBuffer, typeof WebAssembly, typeof WebSocket, typeof indexedDB, typeof process, typeof require, typeof model, typeof memory, typeof data];", r#"["undefined","undefined","undefined","undefined","undefined","undefined","undefined","undefined","undefined","undefined"]"#).await;
+    expect("return [typeof Atomics, typeof SharedArrayBuffer, typeof WebAssembly, typeof WebSocket, typeof indexedDB, typeof process, typeof require, typeof model, typeof memory];", r#"["undefined","undefined","undefined","undefined","undefined","undefined","undefined","undefined","undefined"]"#).await;
     expect(
         "return [window === globalThis, self === globalThis, global === globalThis, __skillId];",
         r#"[true,true,true,"one"]"#,

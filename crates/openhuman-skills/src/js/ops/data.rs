@@ -1,9 +1,11 @@
 //! Text files of the skill.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{HostError, Op, OpResult, give, nothing};
 use crate::DataError;
+use crate::data::{self, DataFiles};
 use crate::js::host::Host;
 use crate::js::raw::Args;
 
@@ -20,7 +22,9 @@ pub(super) const OPS: &[Op] = &[
 
 fn read<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     let name = args.text(0)?;
-    let found = blocking(host, "data.read", move |data, skill, _| data.read(skill, &name))?;
+    let found = blocking(host, "data.read", move |files, skill, _| {
+        data::read(files, skill, &name)
+    })?;
     match found {
         Some(text) => give(args, text),
         None => Ok(rquickjs::Value::new_null(args.ctx().clone())),
@@ -29,8 +33,8 @@ fn read<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
 
 fn write<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     let (name, text) = (args.text(0)?, args.text(1)?);
-    blocking(host, "data.write", move |data, skill, limit| {
-        data.write(skill, &name, &text, limit)
+    blocking(host, "data.write", move |files, skill, limit| {
+        data::write(files, skill, &name, &text, limit)
     })?;
     nothing(args)
 }
@@ -39,15 +43,16 @@ fn write<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
 fn blocking<T: Send + 'static>(
     host: &Rc<Host>,
     what: &str,
-    work: impl FnOnce(&crate::data::DataDir, &crate::SkillId, u64) -> Result<T, DataError> + Send + 'static,
+    work: impl FnOnce(&dyn DataFiles, &crate::SkillId, u64) -> Result<T, DataError> + Send + 'static,
 ) -> Result<T, HostError> {
-    let Some(data) = host.shared.ports.data.clone() else {
-        return Err(HostError::Failed(format!("{what}: {}", DataError::Absent)));
-    };
+    let files = Arc::clone(&host.shared.ports.data);
     let (skill, runtime) = (host.skill.id.clone(), host.shared.handle.clone());
     let limit = host.skill.grant().data_mb() * 1024 * 1024;
-    let done =
-        host.wait_for(async move { runtime.spawn_blocking(move || work(&data, &skill, limit)).await })?;
+    let done = host.wait_for(async move {
+        runtime
+            .spawn_blocking(move || work(files.as_ref(), &skill, limit))
+            .await
+    })?;
     match done {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error @ DataError::Name { .. })) => Err(HostError::Type(format!("{what}: {error}"))),
