@@ -5,6 +5,7 @@ mod bridges;
 mod concurrency;
 mod egress;
 mod examples;
+mod fixtures;
 mod hooks;
 mod hostile;
 #[cfg(feature = "kit")]
