@@ -68,12 +68,12 @@ pub(crate) fn demo(workspace: &Workspace, output: Output) -> Result<(), Failure>
     Ok(())
 }
 
-fn print(figures: &Map<String, Value>, output: Output) {
+pub(crate) fn print(figures: &Map<String, Value>, output: Output) {
     match output {
         Output::Json => println!("{}", Value::Object(figures.clone())),
         Output::Text => figures
             .iter()
-            .for_each(|(name, value)| println!("{name:20} {value}")),
+            .for_each(|(name, value)| println!("{name:34} {value}")),
     }
 }
 
@@ -149,7 +149,7 @@ fn medians(runs: &[Value]) -> Map<String, Value> {
 }
 
 /// The middle value, or the mean of the two in the middle; 0 for no values.
-fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values {
@@ -160,7 +160,7 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 /// Two decimals are below the noise of every figure here.
-fn number(value: f64) -> Value {
+pub(crate) fn number(value: f64) -> Value {
     json!((value * 100.0).round() / 100.0)
 }
 
@@ -181,7 +181,7 @@ fn parse_children_cpu_ms(stat: &str) -> Option<f64> {
     Some((user + system) * 10.0)
 }
 
-fn machine(workspace: &Workspace) -> Value {
+pub(crate) fn machine(workspace: &Workspace) -> Value {
     let git = |arguments: &[&str]| {
         Invocation::new(workspace.root(), "git", arguments.iter().copied())
             .read(RUN_LIMIT)

@@ -1,4 +1,4 @@
-//! Project commands: `cargo xtask test`, `cargo xtask desktop build|test`, `cargo xtask bench demo`.
+//! Project commands: `cargo xtask test`, `cargo xtask desktop build|test`, `cargo xtask bench demo|skills`, `cargo xtask torture skills`.
 //!
 //! Each command starts other programs and says which one failed. What to start is a table ([`plan`]); how to start
 //! it, with a time limit, is in [`process`]; the rest are checks.
@@ -11,7 +11,9 @@ mod desktop;
 mod packages;
 mod plan;
 mod process;
+mod skills;
 mod step;
+mod torture;
 mod workspace;
 
 use std::fmt;
@@ -28,7 +30,9 @@ Usage: cargo xtask COMMAND
   test --list          print the steps of `test` without running them
   desktop build        build the window's front end, the command line program and the desktop app
   desktop test         the same, then drive the real window (Linux)
-  bench demo [--json]  build in release mode and measure the demo, the core and the command line";
+  bench demo [--json]  build in release mode and measure the demo, the core and the command line
+  bench skills [--json]  the same for the skills engine, beside node's worker threads
+  torture skills       the long versions of the skills engine's proofs: about an hour";
 
 /// What went wrong, with what, and what to do next, as one text for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +88,9 @@ fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
         ["desktop", "test"] => Box::new(|workspace| step::run_all(&desktop::test(workspace))),
         ["bench", "demo"] => Box::new(|workspace| bench::demo(workspace, bench::Output::Text)),
         ["bench", "demo", "--json"] => Box::new(|workspace| bench::demo(workspace, bench::Output::Json)),
+        ["bench", "skills"] => Box::new(|workspace| skills::bench(workspace, bench::Output::Text)),
+        ["bench", "skills", "--json"] => Box::new(|workspace| skills::bench(workspace, bench::Output::Json)),
+        ["torture", "skills"] => Box::new(|workspace| step::run_all(&torture::skills(workspace))),
         _ => return None,
     })
 }

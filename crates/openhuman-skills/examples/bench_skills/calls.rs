@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use openhuman_skills::{CallOptions, Engine, Grant, SkillId, ToolError};
+use openhuman_skills::{CallOptions, Engine, Grant, QuarantinePolicy, SkillId, ToolError};
 use serde_json::json;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -184,7 +184,9 @@ pub(crate) async fn hostile() -> Outcome {
     const HOGS: usize = 4;
     /// A hog's call ends here and is made again.
     const LIMIT: Duration = Duration::from_millis(100);
-    let engine = engine(Arc::default()).build()?;
+    let engine = engine(Arc::default())
+        .quarantine(QuarantinePolicy::off())
+        .build()?;
     let ids = Arc::new(start_many(&engine, SKILLS, &Grant::none()).await?);
     let mut hogs = Vec::new();
     for index in 0..HOGS {

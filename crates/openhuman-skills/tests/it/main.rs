@@ -10,6 +10,7 @@ mod hooks;
 mod hostile;
 #[cfg(feature = "kit")]
 mod kit;
+mod leak;
 mod library;
 mod lifecycle;
 mod mixed_load;

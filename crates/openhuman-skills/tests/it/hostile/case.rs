@@ -73,7 +73,7 @@ impl Case {
         cases
     }
 
-    fn parse(class: &str, name: &str, text: &str) -> Case {
+    pub(crate) fn parse(class: &str, name: &str, text: &str) -> Case {
         let mut case = Case {
             class: class.to_owned(),
             name: name.to_owned(),

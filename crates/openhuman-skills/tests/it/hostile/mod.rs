@@ -1,11 +1,13 @@
 //! Scripts that try to harm their host: the corpus of `tests/hostile`, beside a skill that works throughout.
 //!
-//! `OPENHUMAN_HOSTILE=CLASS[/NAME]` runs a part of it and prints what came of each case.
+//! `OPENHUMAN_HOSTILE=CLASS[/NAME]` runs a part of it and prints what came of each case; `OPENHUMAN_HOSTILE_ROUNDS=N`
+//! repeats it, each time in another order.
 
 mod case;
 mod neighbour;
 mod servers;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ use openhuman_skills::{
 use serde_json::json;
 
 use self::case::{Case, Outcome};
-use self::neighbour::Neighbour;
+use self::neighbour::{Neighbour, Record};
 use self::servers::{Names, Servers};
 use crate::support::{call, call_for, engine, run};
 
@@ -41,8 +43,34 @@ async fn corpus(workers: usize, at_once: usize) {
     if let Some(wanted) = &wanted {
         cases.retain(|case| case.class == *wanted || format!("{}/{}", case.class, case.name) == *wanted);
     }
-    // Neighbours in the list come from different classes: a corpus runs more evenly, and mixes its attacks.
-    cases.sort_by_key(|case| case.place);
+    let rounds = std::env::var("OPENHUMAN_HOSTILE_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok());
+    for round in 0..rounds.unwrap_or(1) {
+        // Neighbours in the list come from different classes: so the corpus runs evenly, and mixes its attacks.
+        cases.sort_by_key(|case| case.place);
+        if round > 0 {
+            cases.sort_by_cached_key(|case| shuffled(round, case));
+        }
+        let problems = run_cases(&cases, workers, at_once + 5 * round % 30).await;
+        assert!(
+            problems.is_empty(),
+            "round {round}, {} problems:\n{}",
+            problems.len(),
+            problems.join("\n")
+        );
+    }
+}
+
+/// A place in the order of one round: the same in every run, another in every round.
+fn shuffled(round: usize, case: &Case) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (round, case.id()).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Runs cases beside working neighbours; returns everything that is wrong.
+async fn run_cases(cases: &[Case], workers: usize, at_once: usize) -> Vec<String> {
     let servers = Servers::start().await;
     let secret = SkillId::new("ssrf-secret-to-another-host").unwrap();
     let engine = Engine::builder()
@@ -67,7 +95,7 @@ async fn corpus(workers: usize, at_once: usize) {
         neighbours.push(Neighbour::start(&engine, &format!("neighbour-{index}")).await);
     }
     let started = Instant::now();
-    let failures: Vec<String> = stream::iter(&cases)
+    let failures: Vec<String> = stream::iter(cases)
         .map(|case| check(&engine, case, &servers))
         .buffer_unordered(at_once)
         .filter_map(async |failure| failure)
@@ -97,11 +125,37 @@ async fn corpus(workers: usize, at_once: usize) {
     if ended.is_err() {
         problems.push("the engine does not shut down".to_owned());
     }
+    problems
+}
+
+/// The harness can fail: a built-in function that nothing suspends is noticed by the neighbour, a wrong outcome and a
+/// wrong answer are reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_harness_notices_harm() {
+    let hog = "[].reverse.call({ length: 8e7 }); return 'done';";
+    let mut longest = Vec::new();
+    for stall_limit in [Duration::from_millis(20), Duration::from_secs(3600)] {
+        let engine = Engine::builder()
+            .workers(1)
+            .stall_limit(stall_limit)
+            .build()
+            .unwrap();
+        let neighbour = Neighbour::start(&engine, "neighbour").await;
+        let id = run(&engine, "hog", &crate::support::tool(hog)).await;
+        assert_eq!(call(&engine, &id, json!({})).await.as_deref(), Ok("done"));
+        let record = neighbour.finish().await;
+        println!("{stall_limit:?}: {:?}", record.as_ref().map(Record::summary));
+        longest.push(record.map_or(neighbour::LONGEST, |record| record.longest()));
+        engine.shutdown().await;
+    }
+    println!("the longest call beside a suspended built-in function and beside one that is not: {longest:?}");
+    assert!(longest[1] > 3 * longest[0], "{longest:?}");
+
+    let wrong = Case::parse("loops", "returns-after-all", "// expect: timeout\nreturn 'done';");
+    let problems = run_cases(&[wrong], 1, 1).await;
     assert!(
-        problems.is_empty(),
-        "{} problems:\n{}",
-        problems.len(),
-        problems.join("\n")
+        problems.len() == 1 && problems[0].contains("expected [Timeout]"),
+        "{problems:?}"
     );
 }
 

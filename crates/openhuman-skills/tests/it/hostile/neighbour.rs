@@ -64,6 +64,10 @@ impl Neighbour {
 }
 
 impl Record {
+    pub(crate) fn longest(&self) -> Duration {
+        self.times.last().copied().unwrap_or_default()
+    }
+
     pub(crate) fn summary(&self) -> String {
         let at = |part: usize| {
             self.times
@@ -71,12 +75,12 @@ impl Record {
                 .copied()
                 .unwrap_or_default()
         };
-        let last = self.times.last().copied().unwrap_or_default();
         format!(
-            "{} calls, p50 {:?}, p99 {:?}, longest {last:?}",
+            "{} calls, p50 {:?}, p99 {:?}, longest {:?}",
             self.times.len(),
             at(500),
-            at(990)
+            at(990),
+            self.longest()
         )
     }
 }
