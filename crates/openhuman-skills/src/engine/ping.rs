@@ -36,6 +36,10 @@ impl Engine {
     /// # Errors
     /// As [`Engine::call_hook`].
     pub async fn ping(&self, skill: &SkillId) -> Result<Value, HookError> {
+        self.ask(skill, true).await
+    }
+
+    async fn ask(&self, skill: &SkillId, act: bool) -> Result<Value, HookError> {
         let (found, instance) = self.running(skill, "onPing")?;
         if !self.has_hook(&found, "onPing") {
             return Ok(Value::Null);
@@ -43,30 +47,28 @@ impl Engine {
         *found.next_ping() = Some(Instant::now() + self.0.shared.limits.ping);
         let posted = self.post_to(&found, &instance, CallKind::Ping, "onPing", json!([]), HOOK_LIMIT)?;
         let answer = self.hook_result(&found, "onPing", HOOK_LIMIT, posted).await;
-        self.heard(&found, &answer).await;
+        if act {
+            self.heard(&found, &answer).await;
+        }
         answer
     }
 
-    /// Asks in the background.
+    /// Asks in the background. A skill that does not claim to be connected is asked after its start for its own
+    /// sake: without an account, a failed authentication is no reason to stop it.
     pub(super) fn spawn_ping(&self, skill: &Arc<Skill>) {
+        let act = is_connected(skill);
         *skill.next_ping() = Some(Instant::now() + self.0.shared.limits.ping);
         let (engine, id) = (self.clone(), skill.id.clone());
         // Ends by itself at the hook's limit.
         self.0.shared.handle.spawn(async move {
-            if let Err(error) = engine.ping(&id).await {
+            if let Err(error) = engine.ask(&id, act).await {
                 tracing::debug!(skill = %id, %error, "no answer to a ping");
             }
         });
     }
 
     fn ping_is_due(&self, skill: &Skill, now: Instant) -> bool {
-        let connected = {
-            let view = skill.view();
-            view.status == SkillStatus::Running
-                && view.hooks.contains("onPing")
-                && view.state.get("connection_status").and_then(Value::as_str) == Some("connected")
-        };
-        connected && skill.next_ping().is_some_and(|at| at <= now)
+        is_connected(skill) && self.has_hook(skill, "onPing") && skill.next_ping().is_some_and(|at| at <= now)
     }
 
     /// Acts on an answer.
@@ -102,4 +104,11 @@ impl Engine {
             );
         }
     }
+}
+
+/// Whether a skill runs and says that it is connected.
+fn is_connected(skill: &Skill) -> bool {
+    let view = skill.view();
+    let said = view.state.get("connection_status").and_then(Value::as_str);
+    view.status == SkillStatus::Running && said == Some("connected")
 }
