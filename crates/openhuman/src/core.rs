@@ -9,7 +9,9 @@ use std::time::Duration;
 use openhuman_agent::Agent;
 use openhuman_mcp::{CallContext, Hub, HubOptions, Origin, ToolResult};
 use openhuman_memory::{Memory, MemoryOptions};
-use openhuman_skills::{Clock, Engine, Grant, SkillId, SkillPackage, SkillSnapshot, SystemClock};
+use openhuman_skills::{
+    Clock, Engine, FilePreferences, Grant, SkillId, SkillPackage, SkillSnapshot, SystemClock,
+};
 use openhuman_vault::Vault;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -17,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::CoreError;
-use crate::bridge::{HubTools, MemoryTools, SealedDatabases, SkillTools};
+use crate::bridge::{
+    BackendSession, HubTools, MemoryTools, SealedDataFiles, SealedDatabases, SkillMemory, SkillTools,
+    VaultCredentials,
+};
 use crate::grants::Grants;
 use crate::home::Home;
 use crate::link::{Credential, Link, SocketState, SocketStatus};
@@ -102,11 +107,15 @@ impl CoreBuilder {
         let lock = self.home.lock()?;
         let (vault, memory) = open_memory(&self.home, self.vault).await?;
         let vault = Arc::new(vault);
+        let databases = Arc::new(SealedDatabases::new(self.home.skills_data_dir(), &vault));
+        let session = BackendSession::default();
         let mut engine = Engine::builder()
-            .db(Arc::new(SealedDatabases::new(
-                self.home.skills_data_dir(),
-                &vault,
-            )))
+            .db(databases.clone())
+            .data_files(Arc::new(SealedDataFiles::new(databases)))
+            .credentials(Arc::new(VaultCredentials::new(&vault)))
+            .preferences(Arc::new(FilePreferences::new(self.home.skill_preferences())))
+            .session(Arc::new(session.clone()))
+            .memory(Arc::new(SkillMemory::new(memory.clone())))
             .clock(self.clock);
         for (name, value) in self.env {
             engine = engine.env(&name, &value);
@@ -141,6 +150,7 @@ impl CoreBuilder {
                 turns: TaskTracker::new(),
                 stop: CancellationToken::new(),
                 socket: watch::Sender::new(SocketStatus::default()),
+                session,
                 problems: Mutex::new(Vec::new()),
                 _lock: lock,
             }),
@@ -175,6 +185,8 @@ pub(crate) struct Inner {
     pub(crate) turns: TaskTracker,
     pub(crate) stop: CancellationToken,
     socket: watch::Sender<SocketStatus>,
+    /// What managed connections of skills use, while the link is open.
+    session: BackendSession,
     problems: Mutex<Vec<SkillProblem>>,
     _lock: File,
 }
@@ -382,12 +394,14 @@ impl Core {
             url: url.to_owned(),
             reason: "the attempt was given up".into(),
         })??);
+        inner.session.set(Some((url.to_owned(), link.session())));
         *inner.link.lock().await = Some(link.clone());
         Ok(link)
     }
 
     async fn close_link(&self) {
         let link = self.inner.link.lock().await.take();
+        self.inner.session.set(None);
         if let Some(link) = link {
             link.close().await;
         }
@@ -443,7 +457,7 @@ impl Core {
             .flat_map(|dir| package_dirs(dir))
         {
             match self.load_skill(&path, &stored, overrides).await {
-                Ok(Some(id)) if start => starts.push((path, id)),
+                Ok(Some(id)) if start && self.is_enabled(&id) => starts.push((path, id)),
                 Ok(_) => {}
                 Err(error) => self.report(path, error),
             }
@@ -457,6 +471,12 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Whether the user has not switched the skill off. An unreadable preference switches nothing off.
+    fn is_enabled(&self, skill: &SkillId) -> bool {
+        let preference = self.inner.engine.preference(skill);
+        preference.map_or(true, |preference| preference.enabled != Some(false))
     }
 
     /// Installs one package; `None` when an earlier directory had the same skill.

@@ -16,7 +16,8 @@ pub const HOME_VARIABLE: &str = "OPENHUMAN_HOME";
 /// HOME/vault/        vault.ohv, secrets.ohv   keys, sealed
 /// HOME/memory/       memory.db, sessions/     sealed
 /// HOME/skills/       <skill>/manifest.json    installed packages, as their author shipped them
-/// HOME/skills_data/  <skill>/skill.db         sealed, one database per skill
+/// HOME/skills_data/  <skill>/skill.db         sealed, one database per skill; files.db beside it, its data files
+/// HOME/skill-preferences.json                 which skills are set up and switched on
 /// HOME/core.lock                              held while a core runs
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,12 @@ impl Home {
     #[must_use]
     pub fn skills_data_dir(&self) -> PathBuf {
         self.root.join("skills_data")
+    }
+
+    /// The file that says which skills are set up and switched on: no secret.
+    #[must_use]
+    pub fn skill_preferences(&self) -> PathBuf {
+        self.root.join("skill-preferences.json")
     }
 
     /// Whether a vault exists here.

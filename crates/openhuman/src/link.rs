@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openhuman_mcp::{Hub, link as mcp_link};
-use openhuman_skills::Engine;
+use openhuman_skills::{Engine, SecretValue};
 use openhuman_socketio::{Backoff, Client, SendPolicy, State, Subscription};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -117,6 +117,7 @@ pub(crate) enum BackendEvent {
 pub struct Link {
     client: Client,
     url: String,
+    session: SecretValue,
     chat: broadcast::Sender<BackendEvent>,
     cancel: CancellationToken,
     serving: Mutex<Option<JoinHandle<()>>>,
@@ -149,7 +150,7 @@ impl Link {
             ..SocketStatus::default()
         });
         let _attempt = Attempt(status.clone());
-        let (client, events) = match Self::open(&base, credential).await {
+        let (client, events, session) = match Self::open(&base, credential).await {
             Ok(opened) => opened,
             Err(error) => {
                 status.send_replace(SocketStatus {
@@ -184,20 +185,22 @@ impl Link {
         Ok(Self {
             client,
             url: url.to_owned(),
+            session: SecretValue::from(session.as_str()),
             chat,
             cancel,
             serving: Mutex::new(Some(serving)),
         })
     }
 
-    async fn open(base: &Url, credential: &Credential) -> Result<(Client, Subscription), CoreError> {
+    async fn open(base: &Url, credential: &Credential) -> Result<(Client, Subscription, String), CoreError> {
         let session = match credential {
             Credential::LoginToken(token) => exchange(base, token).await?,
             Credential::SessionToken(token) => token.clone(),
         };
+        let token = session.clone();
         let mut builder = Client::builder(base.as_str())
             .auth_fn(move || {
-                let token = session.clone();
+                let token = token.clone();
                 async move { Ok(json!({ "token": token })) }
             })
             .reconnect(Backoff::default().jitter(1.0))
@@ -212,7 +215,12 @@ impl Link {
             url: base.to_string(),
             reason: error.to_string(),
         })?;
-        Ok((client, events))
+        Ok((client, events, session))
+    }
+
+    /// The token of the session, for requests to the same backend.
+    pub(crate) fn session(&self) -> SecretValue {
+        SecretValue::from(self.session.expose())
     }
 
     /// The address the link was opened with.

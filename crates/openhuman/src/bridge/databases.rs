@@ -38,7 +38,33 @@ impl SealedDatabases {
         Ok(Some(target.to_owned()))
     }
 
+    /// Opens the database that holds a skill's data files. The skill's SQL never sees it.
+    pub(crate) fn open_files(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
+        self.open_at(
+            skill,
+            &self.files(skill),
+            &self.key.derive(skill.as_str().as_bytes(), "skill-files"),
+        )
+    }
+
+    /// Whether a skill has ever written a data file.
+    pub(crate) fn has_files(&self, skill: &SkillId) -> bool {
+        self.files(skill).exists()
+    }
+
+    fn open_at(&self, skill: &SkillId, path: &Path, key: &Key) -> Result<Box<dyn Database>, DbError> {
+        create_private_dir(&self.root.join(skill.as_str()))
+            .map_err(|error| DbError::Open(error.to_string()))?;
+        let connection = openhuman_sqlite::open(path, key, &openhuman_sqlite::Options::default())
+            .map_err(|error| DbError::Open(error.to_string()))?;
+        Ok(SqliteDatabase::new(connection, DbQuota::default()))
+    }
+
     // A skill id is a checked name without separators, so the path cannot leave the root.
+    fn files(&self, skill: &SkillId) -> PathBuf {
+        self.root.join(skill.as_str()).join("files.db")
+    }
+
     fn path(&self, skill: &SkillId) -> PathBuf {
         self.root.join(skill.as_str()).join("skill.db")
     }
@@ -50,12 +76,6 @@ impl SealedDatabases {
 
 impl DbOpener for SealedDatabases {
     fn open(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
-        let path = self.path(skill);
-        create_private_dir(&self.root.join(skill.as_str()))
-            .map_err(|error| DbError::Open(error.to_string()))?;
-        let connection =
-            openhuman_sqlite::open(&path, &self.key(skill), &openhuman_sqlite::Options::default())
-                .map_err(|error| DbError::Open(error.to_string()))?;
-        Ok(SqliteDatabase::new(connection, DbQuota::default()))
+        self.open_at(skill, &self.path(skill), &self.key(skill))
     }
 }

@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use openhuman_agent::Recalled;
 use openhuman_mcp::{Annotations, CallContext, CallError, ToolDefinition, ToolProvider, ToolResult, Toolset};
 use openhuman_memory::{Document, Hit, Memory, MemoryError, Query};
+use openhuman_skills::{MemoryDocument, MemorySink, SkillId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -40,6 +41,34 @@ fn recalled(hit: Hit) -> Recalled {
         source,
         text: hit.text,
         score: hit.score,
+    }
+}
+
+/// The documents that skills add, in the namespace `skill-<id>` of the memory.
+pub(crate) struct SkillMemory(Memory);
+
+impl SkillMemory {
+    pub(crate) fn new(memory: Memory) -> Self {
+        Self(memory)
+    }
+}
+
+impl MemorySink for SkillMemory {
+    fn insert(&self, skill: &SkillId, document: MemoryDocument) -> BoxFuture<'_, Result<(), String>> {
+        let memory = self.0.clone();
+        let document = Document {
+            namespace: format!("skill-{skill}"),
+            source: format!("{} of the skill {skill}", document.source_type),
+            created_ms: document.created_at.as_i64(),
+            ..Document::new(document.title.clone(), document.title, document.content)
+        };
+        Box::pin(async move {
+            // Sealed on disk and searchable when this returns: nothing is queued that a crash could lose.
+            tokio::task::spawn_blocking(move || memory.ingest(&document).map(drop))
+                .await
+                .map_err(|error| error.to_string())?
+                .map_err(|error| error.to_string())
+        })
     }
 }
 

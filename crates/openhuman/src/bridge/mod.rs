@@ -1,13 +1,17 @@
 //! The bridges: each module plugs one crate's port into another crate. Nothing else lives here.
 
+mod accounts;
+mod data;
 mod databases;
 mod memory;
 mod skills;
 mod socket;
 mod tools;
 
+pub(crate) use accounts::{BackendSession, VaultCredentials};
+pub(crate) use data::SealedDataFiles;
 pub(crate) use databases::SealedDatabases;
-pub(crate) use memory::{MemoryTools, recall};
+pub(crate) use memory::{MemoryTools, SkillMemory, recall};
 pub(crate) use skills::SkillTools;
 pub(crate) use socket::{SocketLink, StatusReporter};
 pub(crate) use tools::HubTools;

@@ -1,0 +1,74 @@
+//! The accounts of skills: credentials rest in the vault, the session of the backend is lent for managed connections.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openhuman_skills::{
+    Credential, CredentialError, CredentialKind, Credentials, SecretValue, Session, SkillId,
+};
+use openhuman_vault::Vault;
+
+/// Credentials as named secrets of the vault.
+pub(crate) struct VaultCredentials(Arc<Vault>);
+
+impl VaultCredentials {
+    pub(crate) fn new(vault: &Arc<Vault>) -> Self {
+        Self(Arc::clone(vault))
+    }
+}
+
+fn name(skill: &SkillId, kind: CredentialKind) -> String {
+    format!("skill-credential/{skill}/{}", kind.as_str())
+}
+
+fn failed(error: impl std::fmt::Display) -> CredentialError {
+    CredentialError(error.to_string())
+}
+
+impl Credentials for VaultCredentials {
+    fn load(&self, skill: &SkillId, kind: CredentialKind) -> Result<Option<Credential>, CredentialError> {
+        let Some(bytes) = self.0.secret(&name(skill, kind)).map_err(failed)? else {
+            return Ok(None);
+        };
+        // The text of a JSON error would show parts of what it read.
+        let json =
+            serde_json::from_slice(&bytes).map_err(|_| failed("what is stored is not a credential"))?;
+        Ok(Some(Credential::new(json)))
+    }
+
+    fn store(
+        &self,
+        skill: &SkillId,
+        kind: CredentialKind,
+        credential: &Credential,
+    ) -> Result<(), CredentialError> {
+        let bytes = serde_json::to_vec(credential.expose()).map_err(failed)?;
+        self.0.set_secret(&name(skill, kind), &bytes).map_err(failed)
+    }
+
+    fn delete(&self, skill: &SkillId, kind: CredentialKind) -> Result<(), CredentialError> {
+        self.0.remove_secret(&name(skill, kind)).map(drop).map_err(failed)
+    }
+}
+
+/// The backend the core is logged in at, while it is.
+#[derive(Clone, Default)]
+pub(crate) struct BackendSession(Arc<Mutex<Option<(String, SecretValue)>>>);
+
+impl BackendSession {
+    /// Logged in at `backend` with this token; `None` logs out.
+    pub(crate) fn set(&self, login: Option<(String, SecretValue)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = login;
+    }
+}
+
+impl Session for BackendSession {
+    fn backend(&self) -> Option<String> {
+        let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        login.as_ref().map(|(backend, _)| backend.clone())
+    }
+
+    fn token(&self) -> Option<SecretValue> {
+        let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        login.as_ref().map(|(_, token)| SecretValue::from(token.expose()))
+    }
+}
