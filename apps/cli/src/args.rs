@@ -151,6 +151,74 @@ pub(crate) enum Skills {
         /// The skill's id.
         skill: String,
     },
+    /// Set a skill up: answer what its wizard asks.
+    Setup {
+        /// The skill's id.
+        skill: String,
+        /// The answers, a JSON object by the names of the inputs. Without it the terminal is asked.
+        #[arg(long, value_name = "JSON")]
+        values: Option<String>,
+    },
+    /// Connect an account to a skill. What you enter rests in the vault; the skill sees a placeholder.
+    Connect {
+        /// The skill's id.
+        skill: String,
+        /// How to connect: self_hosted or text.
+        #[arg(long, value_name = "MODE")]
+        mode: Option<String>,
+        /// The answers, a JSON object by the names of the inputs ("content" for text). Without it the terminal is asked.
+        #[arg(long, value_name = "JSON")]
+        values: Option<String>,
+    },
+    /// Disconnect a skill's accounts and forget them.
+    Disconnect {
+        /// The skill's id.
+        skill: String,
+    },
+    /// Show the options of a skill, or set one.
+    Options {
+        /// The skill's id.
+        skill: String,
+        /// The option.
+        #[arg(requires = "value")]
+        name: Option<String>,
+        /// Its new value.
+        value: Option<String>,
+    },
+    /// Let a skill fetch what is new at its service.
+    Sync {
+        /// The skill's id.
+        skill: String,
+    },
+    /// Show the schedules of a skill, or run one now.
+    Schedules {
+        /// The skill's id.
+        skill: String,
+        /// Run this schedule now.
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
+    },
+    /// Show what skills sent over the network, the newest first.
+    Egress {
+        /// Only this skill's.
+        skill: Option<String>,
+        /// Only what was refused.
+        #[arg(long)]
+        refused: bool,
+        /// How many.
+        #[arg(short, long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        limit: u16,
+    },
+    /// Start a skill with OpenHuman again.
+    Enable {
+        /// The skill's id.
+        skill: String,
+    },
+    /// Do not start a skill with OpenHuman.
+    Disable {
+        /// The skill's id.
+        skill: String,
+    },
 }
 
 #[derive(Subcommand)]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 
+use openhuman::skills::RpcError;
 use openhuman::{CoreError, ErrorKind};
 use serde_json::json;
 
@@ -146,6 +147,12 @@ fn is_about_the_home(error: &CoreError) -> bool {
                 | io::ErrorKind::NotADirectory
         )
     )
+}
+
+impl From<RpcError> for Failure {
+    fn from(error: RpcError) -> Self {
+        CoreError::from(error).into()
+    }
 }
 
 impl From<io::Error> for Failure {

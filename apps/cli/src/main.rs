@@ -15,7 +15,9 @@ mod output;
 mod session;
 mod skills;
 mod style;
+mod upkeep;
 mod vault;
+mod wizard;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

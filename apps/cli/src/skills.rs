@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use openhuman::mcp::{CallContext, CallError, Origin};
-use openhuman::skills::{Manifest, SkillPackage, SkillSnapshot};
-use openhuman::{Core, CoreBuilder, SkillProblem};
+use openhuman::skills::{Manifest, SkillId, SkillPackage, SkillSnapshot, SkillStatus};
+use openhuman::{Core, CoreBuilder, CoreError, SkillProblem};
 use serde_json::{Value, json};
 
 use crate::args::{Global, Skills};
@@ -13,6 +13,8 @@ use crate::exit::{Code, Failure};
 use crate::output::{self, clean, clean_line, line};
 use crate::session;
 use crate::style::{BOLD, DIM, ERROR, GOOD, TOOL};
+use crate::upkeep;
+use crate::wizard::{self, Answers};
 
 pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure> {
     match command {
@@ -53,7 +55,108 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
                 true => line(format_args!("{skill} has no permission any more.")),
             }
         }
+        Skills::Setup { skill, values } => {
+            let answers = Answers::new(values.as_deref())?;
+            let core = session::core_quietly(global).await?;
+            let outcome = async {
+                let id = running(&core, &skill).await?;
+                wizard::setup(&core, &id, &answers, global.json).await
+            };
+            let outcome = outcome.await;
+            core.close().await;
+            outcome
+        }
+        Skills::Connect { skill, mode, values } => {
+            let answers = Answers::new(values.as_deref())?;
+            let core = session::core_quietly(global).await?;
+            let outcome = async {
+                running(&core, &skill).await?;
+                let package = package(global, &core, &skill)?;
+                wizard::connect(&core, package.manifest(), mode.as_deref(), &answers, global.json).await
+            };
+            let outcome = outcome.await;
+            core.close().await;
+            outcome
+        }
+        Skills::Options { skill, name, value } => {
+            let core = session::core_quietly(global).await?;
+            let outcome = async {
+                let id = running(&core, &skill).await?;
+                let change = name.as_deref().zip(value.as_deref());
+                wizard::options(&core, &id, change, global.json).await
+            };
+            let outcome = outcome.await;
+            core.close().await;
+            outcome
+        }
+        Skills::Disconnect { skill } => {
+            let core = session::core_quietly(global).await?;
+            let outcome = upkeep::disconnect(&core, &skill, global.json).await;
+            core.close().await;
+            outcome
+        }
+        Skills::Sync { skill } => {
+            let core = session::core_quietly(global).await?;
+            let outcome = async {
+                let id = running(&core, &skill).await?;
+                upkeep::sync(&core, &id, global.json).await
+            };
+            let outcome = outcome.await;
+            core.close().await;
+            outcome
+        }
+        Skills::Schedules { skill, run } => {
+            let core = session::core_quietly(global).await?;
+            let outcome = async {
+                let id = running(&core, &skill).await?;
+                upkeep::schedules(&core, &id, run.as_deref(), global.json).await
+            };
+            let outcome = outcome.await;
+            core.close().await;
+            outcome
+        }
+        Skills::Egress {
+            skill,
+            refused,
+            limit,
+        } => {
+            let core = loaded(global).await?;
+            let outcome = upkeep::egress(&core, skill.as_deref(), refused, limit.into(), global.json).await;
+            core.close().await;
+            outcome
+        }
+        Skills::Enable { skill } => {
+            let core = loaded(global).await?;
+            let outcome = upkeep::enable(&core, &skill, true, global.json);
+            core.close().await;
+            outcome
+        }
+        Skills::Disable { skill } => {
+            let core = loaded(global).await?;
+            let outcome = upkeep::enable(&core, &skill, false, global.json);
+            core.close().await;
+            outcome
+        }
     }
+}
+
+/// The id of a skill that runs; one that was switched off is started for this command.
+async fn running(core: &Core, skill: &str) -> Result<SkillId, Failure> {
+    let id = core.skill(skill)?;
+    let snapshot = core
+        .skill_snapshots()
+        .into_iter()
+        .find(|known| known.skill_id == skill);
+    let snapshot =
+        snapshot.ok_or_else(|| Failure::new(Code::NotFound, format!("the skill '{skill}' is gone")))?;
+    if let Some(error) = &snapshot.error {
+        let message = format!("the skill {skill} is not running: {}", clean(error));
+        return Err(Failure::new(Code::Failed, message));
+    }
+    if snapshot.status != SkillStatus::Running {
+        core.skills().start(&id).await.map_err(CoreError::from)?;
+    }
+    Ok(id)
 }
 
 /// A core whose skills are known but not started: consent needs no running skill.
@@ -163,19 +266,13 @@ fn show_problem(problem: &SkillProblem) {
 }
 
 async fn call(core: &Core, skill: &str, tool: &str, arguments: Value, as_json: bool) -> Result<(), Failure> {
-    core.skill(skill)?;
+    running(core, skill).await?;
     let snapshot = core
         .skill_snapshots()
         .into_iter()
         .find(|snapshot| snapshot.skill_id == skill);
     let snapshot =
         snapshot.ok_or_else(|| Failure::new(Code::NotFound, format!("the skill '{skill}' is gone")))?;
-    if let Some(error) = &snapshot.error {
-        return Err(Failure::new(
-            Code::Failed,
-            format!("the skill {skill} is not running: {}", clean(error)),
-        ));
-    }
     if !snapshot.tools.iter().any(|known| known.name == tool) {
         let tools: Vec<&str> = snapshot.tools.iter().map(|tool| tool.name.as_str()).collect();
         let message = format!(

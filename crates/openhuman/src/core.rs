@@ -10,7 +10,7 @@ use openhuman_agent::Agent;
 use openhuman_mcp::{CallContext, Hub, HubOptions, Origin, ToolResult};
 use openhuman_memory::{Memory, MemoryOptions};
 use openhuman_skills::{
-    Clock, Engine, FilePreferences, Grant, SkillId, SkillPackage, SkillSnapshot, SystemClock,
+    Clock, EgressRecord, Engine, FilePreferences, Grant, SkillId, SkillPackage, SkillSnapshot, SystemClock,
 };
 use openhuman_vault::Vault;
 use serde_json::Value;
@@ -20,8 +20,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::CoreError;
 use crate::bridge::{
-    BackendSession, HubTools, MemoryTools, SealedDataFiles, SealedDatabases, SkillMemory, SkillTools,
-    VaultCredentials,
+    BackendSession, EgressLog, HubTools, MemoryTools, SealedDataFiles, SealedDatabases, SkillMemory,
+    SkillTools, VaultCredentials,
 };
 use crate::grants::Grants;
 use crate::home::Home;
@@ -111,7 +111,7 @@ impl CoreBuilder {
         let session = BackendSession::default();
         let mut engine = Engine::builder()
             .db(databases.clone())
-            .data_files(Arc::new(SealedDataFiles::new(databases)))
+            .data_files(Arc::new(SealedDataFiles::new(databases.clone())))
             .credentials(Arc::new(VaultCredentials::new(&vault)))
             .preferences(Arc::new(FilePreferences::new(self.home.skill_preferences())))
             .session(Arc::new(session.clone()))
@@ -122,6 +122,7 @@ impl CoreBuilder {
         }
         let engine = engine.build()?;
 
+        let egress = EgressLog::start(databases, engine.events());
         let hub = Hub::new(HubOptions::default());
         hub.add_provider(Arc::new(SkillTools::new(engine.clone())));
         hub.add_provider(Arc::new(MemoryTools::new(memory.clone())));
@@ -151,6 +152,7 @@ impl CoreBuilder {
                 stop: CancellationToken::new(),
                 socket: watch::Sender::new(SocketStatus::default()),
                 session,
+                egress,
                 problems: Mutex::new(Vec::new()),
                 _lock: lock,
             }),
@@ -187,6 +189,7 @@ pub(crate) struct Inner {
     socket: watch::Sender<SocketStatus>,
     /// What managed connections of skills use, while the link is open.
     session: BackendSession,
+    egress: EgressLog,
     problems: Mutex<Vec<SkillProblem>>,
     _lock: File,
 }
@@ -434,6 +437,24 @@ impl Core {
         // A turn whose reader does not read cannot say its last word.
         let _ = tokio::time::timeout(TURNS_END, self.inner.turns.wait()).await;
         self.inner.engine.shutdown().await;
+        self.inner.egress.close().await;
+    }
+
+    /// What skills sent over the network or were refused to, the newest first: of one skill or of all, at most `limit`
+    /// and 10,000. Kept sealed over restarts, the last 100,000 records.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn egress(
+        &self,
+        skill: Option<&SkillId>,
+        only_refused: bool,
+        limit: usize,
+    ) -> Result<Vec<EgressRecord>, CoreError> {
+        self.inner
+            .egress
+            .newest(skill.cloned(), only_refused, limit)
+            .await
     }
 
     pub(crate) async fn export_skill(&self, skill: &str, dir: &Path) -> Result<Option<PathBuf>, CoreError> {

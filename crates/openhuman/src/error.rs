@@ -44,6 +44,12 @@ pub enum CoreError {
     /// A skill could not be installed, started or stopped.
     #[error("{0}")]
     Skill(#[from] openhuman_skills::SkillError),
+    /// The log of what left the machine could not be read.
+    #[error("the log of what skills sent cannot be read: {0}")]
+    Egress(String),
+    /// A call on a skill failed.
+    #[error("{0}")]
+    SkillCall(#[from] openhuman_skills::RpcError),
     /// The model adapter could not be made.
     #[error("{0}")]
     Model(#[from] openhuman_agent::ModelError),

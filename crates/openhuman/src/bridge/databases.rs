@@ -40,11 +40,7 @@ impl SealedDatabases {
 
     /// Opens the database that holds a skill's data files. The skill's SQL never sees it.
     pub(crate) fn open_files(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
-        self.open_at(
-            skill,
-            &self.files(skill),
-            &self.key.derive(skill.as_str().as_bytes(), "skill-files"),
-        )
+        open_at(&self.files(skill), &self.key.derive(skill.as_str().as_bytes(), "skill-files"))
     }
 
     /// Whether a skill has ever written a data file.
@@ -52,12 +48,12 @@ impl SealedDatabases {
         self.files(skill).exists()
     }
 
-    fn open_at(&self, skill: &SkillId, path: &Path, key: &Key) -> Result<Box<dyn Database>, DbError> {
-        create_private_dir(&self.root.join(skill.as_str()))
-            .map_err(|error| DbError::Open(error.to_string()))?;
-        let connection = openhuman_sqlite::open(path, key, &openhuman_sqlite::Options::default())
-            .map_err(|error| DbError::Open(error.to_string()))?;
-        Ok(SqliteDatabase::new(connection, DbQuota::default()))
+    /// Opens the database of what left the machine for all skills. An id has no dot, so no skill can have this name.
+    pub(crate) fn open_egress(&self) -> Result<Box<dyn Database>, DbError> {
+        open_at(
+            &self.root.join("egress.db"),
+            &self.key.derive(b"", "skill-egress"),
+        )
     }
 
     // A skill id is a checked name without separators, so the path cannot leave the root.
@@ -74,8 +70,18 @@ impl SealedDatabases {
     }
 }
 
+fn open_at(path: &Path, key: &Key) -> Result<Box<dyn Database>, DbError> {
+    let failed = |error: &dyn std::fmt::Display| DbError::Open(error.to_string());
+    if let Some(dir) = path.parent() {
+        create_private_dir(dir).map_err(|error| failed(&error))?;
+    }
+    let connection = openhuman_sqlite::open(path, key, &openhuman_sqlite::Options::default())
+        .map_err(|error| failed(&error))?;
+    Ok(SqliteDatabase::new(connection, DbQuota::default()))
+}
+
 impl DbOpener for SealedDatabases {
     fn open(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
-        self.open_at(skill, &self.path(skill), &self.key(skill))
+        open_at(&self.path(skill), &self.key(skill))
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod data;
 mod databases;
+mod egress;
 mod memory;
 mod skills;
 mod socket;
@@ -11,6 +12,7 @@ mod tools;
 pub(crate) use accounts::{BackendSession, VaultCredentials};
 pub(crate) use data::SealedDataFiles;
 pub(crate) use databases::SealedDatabases;
+pub(crate) use egress::EgressLog;
 pub(crate) use memory::{MemoryTools, SkillMemory, recall};
 pub(crate) use skills::SkillTools;
 pub(crate) use socket::{SocketLink, StatusReporter};
