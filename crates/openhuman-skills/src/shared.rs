@@ -540,6 +540,11 @@ pub(crate) enum ToWorker {
         key: u64,
         done: oneshot::Sender<()>,
     },
+    /// Count how often these bytes occur in the memory of this worker's runtimes.
+    Scan {
+        needle: Arc<[u8]>,
+        done: oneshot::Sender<usize>,
+    },
     Shutdown {
         done: oneshot::Sender<()>,
     },

@@ -170,6 +170,11 @@ impl Watchdog {
         false
     }
 
+    /// CPU time after which a fiber is suspended.
+    pub(crate) fn limit(&self) -> Duration {
+        self.shared.limit
+    }
+
     /// Registers the calling thread as a worker, until the result is dropped.
     pub(crate) fn watch(self: &Arc<Self>) -> Lane {
         let pulse = Arc::new(Pulse::new(&self.shared));

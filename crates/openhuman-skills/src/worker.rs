@@ -26,10 +26,11 @@ use crate::stall::Watchdog;
 const SLICE: Duration = Duration::from_micros(200);
 /// Beyond this much CPU an activation keeps its low priority even when it has waited for the host.
 const GREEDY: Duration = Duration::from_secs(2);
-/// How long a built-in function may go on after its activation was told to end: of its own time, and of wall time.
-/// Then it is abandoned. Enough for one that is merely long, whose script then ends properly.
-const LAST_CPU: Duration = Duration::from_millis(300);
-const LAST_WALL: Duration = Duration::from_secs(2);
+/// How long a built-in function may go on after its activation was told to end: of its own time (300 ms by default),
+/// and of wall time (2 s). Then it is abandoned. Enough for one that is merely long, whose script then ends properly.
+/// In multiples of the time after which it is suspended.
+const LAST_CPU: u32 = 15;
+const LAST_WALL: u32 = 100;
 /// How often the stacks of ended activations are tidied while the worker is busy.
 const TIDY: Duration = Duration::from_secs(1);
 /// Calls of one skill whose promises have not settled.
@@ -66,6 +67,7 @@ impl WorkerHandle {
                     alarms: BTreeSet::new(),
                     stacks: StackPool::default(),
                     tidied: Instant::now(),
+                    stall_limit: watchdog.limit(),
                     #[cfg(feature = "kit")]
                     idle: Vec::new(),
                 }
@@ -86,6 +88,7 @@ struct Worker {
     alarms: BTreeSet<Alarm>,
     stacks: StackPool,
     tidied: Instant,
+    stall_limit: Duration,
     /// Who wants to know when nothing can run.
     #[cfg(feature = "kit")]
     idle: Vec<oneshot::Sender<usize>>,
@@ -293,6 +296,10 @@ impl Worker {
             ToWorker::Timer { key, id } => self.fire(key, id, Instant::now()),
             #[cfg(feature = "kit")]
             ToWorker::Idle { done } => self.idle.push(done),
+            ToWorker::Scan { needle, done } => {
+                let heaps = self.slots.values().filter_map(|slot| slot.js.as_ref());
+                let _ = done.send(heaps.map(|js| js.occurrences(&needle)).sum());
+            }
             // Handled by the loop.
             ToWorker::Shutdown { done } => drop(done),
         }
@@ -685,7 +692,8 @@ impl Worker {
                 if slot.host.control.killed().is_some() {
                     let (since, used) = active.ending.get_or_insert((started, Duration::ZERO));
                     *used += spent;
-                    if *used >= LAST_CPU || since.elapsed() >= LAST_WALL {
+                    if *used >= self.stall_limit * LAST_CPU || since.elapsed() >= self.stall_limit * LAST_WALL
+                    {
                         return self.wreck(key);
                     }
                 }

@@ -166,6 +166,11 @@ impl JsInstance {
         raw::load(ctx, &bytecode).map(drop)
     }
 
+    /// How often these bytes occur in the memory of the runtime, free memory included.
+    pub(crate) fn occurrences(&self, needle: &[u8]) -> usize {
+        self.arena.get().map_or(0, |arena| arena.count(needle))
+    }
+
     /// Runs one activation and the jobs it leaves; returns whether jobs are left. Runs inside a fiber.
     pub(crate) fn run(&self, host: &Host, work: Work) -> bool {
         let (Some(context), Some(realm), Some(dispatch)) =

@@ -301,3 +301,123 @@ fn footprint() -> [usize; 3] {
         std::fs::read_dir("/proc/self/fd").unwrap().count(),
     ]
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_heap_scan_sees_what_a_skill_holds() {
+    let engine = Engine::builder().workers(2).build().unwrap();
+    let code = tool("globalThis.kept = ['needle', args.n].join('-') + '-in-a-haystack'; return kept");
+    let ids = [run(&engine, "a", &code).await, run(&engine, "b", &code).await];
+    assert_eq!(engine.occurrences_in_heaps(b"needle-7-in-a-haystack").await, 0);
+    for id in &ids {
+        call_for(&engine, id, json!({ "n": 7 }), Duration::from_secs(30))
+            .await
+            .unwrap();
+    }
+    assert!(engine.occurrences_in_heaps(b"needle-7-in-a-haystack").await >= 2);
+    assert_eq!(engine.occurrences_in_heaps(b"needle-8-in-a-haystack").await, 0);
+    assert_eq!(engine.occurrences_in_heaps(b"").await, 0);
+    engine.shutdown().await;
+}
+
+/// Runs in a process of its own, so that other tests do not count.
+#[cfg(target_os = "linux")]
+fn alone(name: &str) -> bool {
+    const FLAG: &str = "OPENHUMAN_SKILLS_TEST_ALONE";
+    if std::env::var_os(FLAG).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(program)
+        .args(["--exact", name, "--nocapture"])
+        .env(FLAG, "1")
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    false
+}
+
+/// Abandons `times` activations and returns the footprint before and after.
+#[cfg(target_os = "linux")]
+async fn abandon(times: usize) -> ([usize; 3], [usize; 3]) {
+    let engine = Engine::builder()
+        .workers(1)
+        .stall_limit(Duration::from_millis(1))
+        .quarantine(QuarantinePolicy::off())
+        .build()
+        .unwrap();
+    let stuck = run(&engine, "stuck", &tool(REVERSE)).await;
+    let mut before = footprint();
+    for time in 0..times + times / 4 {
+        if time == times / 4 {
+            before = footprint();
+        }
+        loop {
+            until(|| status(&engine, &stuck).0 == SkillStatus::Running).await;
+            let result = call_for(&engine, &stuck, json!({}), Duration::from_millis(10)).await;
+            assert!(matches!(result, Err(ToolError::TimedOut)), "{result:?}");
+            // A call that reached its limit before the built-in function did not need to be abandoned.
+            let next = call_for(&engine, &stuck, json!({ "ping": true }), Duration::from_secs(60)).await;
+            if next.is_err() {
+                break;
+            }
+        }
+    }
+    until(|| status(&engine, &stuck).0 == SkillStatus::Running).await;
+    let after = footprint();
+    engine.shutdown().await;
+    (before, after)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn abandoned_activations_leave_nothing_behind() {
+    if !alone("stall::abandoned_activations_leave_nothing_behind") {
+        return;
+    }
+    let times = std::env::var("OPENHUMAN_SKILLS_TIMES").map_or(200, |text| text.parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (before, after) = runtime.block_on(abandon(times));
+    eprintln!("{times} abandoned: {before:?} -> {after:?} (KB, mappings, files)");
+    assert!(after[0] < before[0] + 4096, "{before:?} {after:?}");
+    assert!(after[1] < before[1] + 20, "{before:?} {after:?}");
+    assert!(after[2] <= before[2] + 2, "{before:?} {after:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn starts_and_stops_leave_nothing_behind() {
+    if !alone("stall::starts_and_stops_leave_nothing_behind") {
+        return;
+    }
+    let times = std::env::var("OPENHUMAN_SKILLS_TIMES").map_or(300, |text| text.parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let engine = Engine::builder().workers(2).build().unwrap();
+        let id = run(&engine, "again", &tool("return 'alive'")).await;
+        let mut before = footprint();
+        for time in 0..times + times / 4 {
+            if time == times / 4 {
+                before = footprint();
+            }
+            engine.stop(&id).await.unwrap();
+            engine.start(&id).await.unwrap();
+            call_for(&engine, &id, json!({}), Duration::from_secs(30))
+                .await
+                .unwrap();
+        }
+        let after = footprint();
+        eprintln!("{times} starts and stops: {before:?} -> {after:?} (KB, mappings, files)");
+        assert!(after[0] < before[0] + 4096, "{before:?} {after:?}");
+        assert!(after[1] < before[1] + 20, "{before:?} {after:?}");
+        assert!(after[2] <= before[2] + 2, "{before:?} {after:?}");
+        engine.shutdown().await;
+    });
+}
