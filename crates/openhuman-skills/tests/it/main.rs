@@ -20,3 +20,4 @@ mod schedules;
 mod stall;
 mod support;
 mod tls;
+mod websocket;
