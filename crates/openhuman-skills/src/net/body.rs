@@ -59,8 +59,9 @@ pub(crate) struct Body {
     pub(super) ended: bool,
     /// What is ready but did not fit into the last piece.
     pub(super) ready: Vec<u8>,
+    pub(super) failed: Option<NetError>,
     /// One of the skill's requests in flight.
-    pub(super) _permit: Option<OwnedSemaphorePermit>,
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
@@ -75,51 +76,80 @@ impl Body {
             decoded: 0,
             ended: true,
             ready: Vec::new(),
-            _permit: None,
+            failed: None,
+            permit: None,
         }
     }
 
     /// The next piece, of at most 64 KB; `None` at the end. Reads no further than it must.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, NetError> {
-        let next = self.more().await;
-        if let Err(error) = &next {
-            self.note.fail(error);
-            self.ended = true;
+        while self.ready.is_empty() && !self.ended {
+            self.step().await;
         }
-        next
+        if !self.ready.is_empty() {
+            let rest = self.ready.split_off(self.ready.len().min(STEP));
+            return Ok(Some(std::mem::replace(&mut self.ready, rest)));
+        }
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
     }
 
-    async fn more(&mut self) -> Result<Option<Vec<u8>>, NetError> {
-        loop {
-            if !self.ready.is_empty() {
-                let rest = self.ready.split_off(self.ready.len().min(STEP));
-                return Ok(Some(std::mem::replace(&mut self.ready, rest)));
+    /// Reads at most about one piece ahead. A short body is then complete: it holds no connection, and none of the
+    /// skill's places, while the skill decides whether to read it.
+    pub(crate) async fn read_ahead(&mut self) {
+        while !self.ended && self.ready.len() < STEP {
+            self.step().await;
+        }
+    }
+
+    /// Gets a little further; at the end the connection, the place and the record are given up.
+    async fn step(&mut self) {
+        match self.more().await {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                self.note.fail(&error);
+                self.failed = Some(error);
             }
-            if self.ended {
-                return Ok(None);
+        }
+        self.ended = true;
+        self.permit = None;
+        self.wire = Box::pin(futures_util::stream::empty());
+        self.note = Note::none();
+    }
+
+    /// Whether the end has come.
+    async fn more(&mut self) -> Result<bool, NetError> {
+        if let Some(decoded) = self.decoder.pull()? {
+            self.decoded += decoded.len();
+            if self.decoded > MAX_BODY {
+                return Err(too_large());
             }
-            if let Some(decoded) = self.decoder.pull()? {
-                self.decoded += decoded.len();
-                if self.decoded > MAX_BODY {
+            let clean = self.redactor.push(decoded);
+            if self.ready.is_empty() {
+                self.ready = clean;
+            } else {
+                self.ready.extend_from_slice(&clean);
+            }
+            return Ok(false);
+        }
+        match self.wire.next().await {
+            Some(Ok(bytes)) => {
+                self.note.received(bytes.len());
+                if self.note.bytes_in() > MAX_BODY as u64 {
                     return Err(too_large());
                 }
-                self.ready = self.redactor.push(decoded);
-                continue;
+                self.decoder.push(bytes);
+                Ok(false)
             }
-            match self.wire.next().await {
-                Some(Ok(bytes)) => {
-                    self.note.received(bytes.len());
-                    if self.note.bytes_in() > MAX_BODY as u64 {
-                        return Err(too_large());
-                    }
-                    self.decoder.push(bytes);
-                }
-                Some(Err(error)) => return Err(NetError::failed(error.to_string())),
-                None => {
-                    self.decoder.finish()?;
-                    self.ended = true;
-                    self.ready = self.redactor.finish();
-                }
+            Some(Err(error)) => Err(NetError::failed(error.to_string())),
+            None => {
+                self.decoder.finish()?;
+                let rest = self.redactor.finish();
+                self.ready.extend_from_slice(&rest);
+                Ok(true)
             }
         }
     }

@@ -226,7 +226,8 @@ impl Client {
                 decoded: 0,
                 ended: false,
                 ready: Vec::new(),
-                _permit: Some(permit),
+                failed: None,
+                permit: Some(permit),
             },
         })
     }

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -452,6 +453,7 @@ fn lost(error: &Error) -> (u16, String, bool) {
             false,
         ),
         Error::Utf8(_) => (1007, "the text is not UTF-8".to_owned(), false),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => (1006, String::new(), false),
         Error::Protocol(_) => (1002, error.to_string(), false),
         _ => (1006, String::new(), false),
     }

@@ -51,12 +51,20 @@ async fn talk(stream: tokio::net::TcpStream) {
     #[expect(clippy::result_large_err, reason = "the type of the callback")]
     let greet = |request: &Request, mut response: Response| {
         path = request.uri().to_string();
-        if request.headers().get("sec-websocket-protocol").is_some_and(|offered| offered == "one, two") {
-            response.headers_mut().insert("sec-websocket-protocol", "two".parse().unwrap());
+        if request
+            .headers()
+            .get("sec-websocket-protocol")
+            .is_some_and(|offered| offered == "one, two")
+        {
+            response
+                .headers_mut()
+                .insert("sec-websocket-protocol", "two".parse().unwrap());
         }
         Ok(response)
     };
-    let Ok(mut socket) = accept_hdr_async(stream, greet).await else { return };
+    let Ok(mut socket) = accept_hdr_async(stream, greet).await else {
+        return;
+    };
     if path.starts_with("/flood") {
         // Far more than the other side may hold.
         for _ in 0..200 {
@@ -124,7 +132,11 @@ async fn messages_go_both_ways_as_the_standard_says() {
     let engine = Engine::builder().workers(2).build().unwrap();
     let id = install(&engine, "talk", SCRIPT, local(address)).await;
     let url = format!("ws://{address}/chat?q=1#part");
-    let run = async |code: &str| call(&engine, &id, json!({"code": code, "url": url})).await.unwrap();
+    let run = async |code: &str| {
+        call(&engine, &id, json!({"code": code, "url": url}))
+            .await
+            .unwrap()
+    };
     let whole = "
         const s = watch(new WebSocket(url, ['one', 'two']));
         const before = [s.readyState, s.url.endsWith('/chat?q=1'), s.protocol, s.bufferedAmount, s.binaryType];
@@ -152,11 +164,20 @@ async fn messages_go_both_ways_as_the_standard_says() {
         s.send(args_);
         await event(s, 'close');
         return JSON.stringify(log);";
-    assert_eq!(run(&other.replace("args_", "'bye'")).await, r#"["open","close 4001 enough true"]"#);
+    assert_eq!(
+        run(&other.replace("args_", "'bye'")).await,
+        r#"["open","close 4001 enough true"]"#
+    );
     let lost = run(&other.replace("args_", "'drop'")).await;
-    assert!(lost.contains("error ") && lost.contains("close 1006  false"), "{lost}");
+    assert!(
+        lost.contains("error ") && lost.contains("close 1006  false"),
+        "{lost}"
+    );
     let huge = run(&other.replace("args_", "'huge'")).await;
-    assert!(huge.contains("close 1009") && huge.contains("more than 1048576 bytes"), "{huge}");
+    assert!(
+        huge.contains("close 1009") && huge.contains("more than 1048576 bytes"),
+        "{huge}"
+    );
     for (code, name) in [
         ("new WebSocket('ftp://x/')", "SyntaxError"),
         ("new WebSocket('not a url')", "SyntaxError"),
@@ -165,9 +186,15 @@ async fn messages_go_both_ways_as_the_standard_says() {
         ("new WebSocket()", "TypeError"),
         ("new WebSocket(url).close(1001)", "InvalidAccessError"),
         ("new WebSocket(url).close(3000, 'x'.repeat(124))", "SyntaxError"),
-        ("const s = new WebSocket(url); await event(s, 'open'); s.send('x'.repeat(1048577))", "TypeError"),
+        (
+            "const s = new WebSocket(url); await event(s, 'open'); s.send('x'.repeat(1048577))",
+            "TypeError",
+        ),
     ] {
-        let text = run(&format!("try {{ {code}; return 'none'; }} catch (e) {{ return e.name; }}")).await;
+        let text = run(&format!(
+            "try {{ {code}; return 'none'; }} catch (e) {{ return e.name; }}"
+        ))
+        .await;
         assert_eq!(text, name, "{code}");
     }
     let constants = "return JSON.stringify([WebSocket.OPEN, WebSocket.prototype.CLOSED, Object.prototype.toString.call(new WebSocket(url))])";
@@ -202,15 +229,29 @@ async fn what_is_not_granted_is_not_connected() {
         "wss://api.example.com/".to_owned(),
         "wss://[::1]/".to_owned(),
     ] {
-        let code = "const s = watch(new WebSocket(url)); await event(s, 'close'); return JSON.stringify(log);";
-        let text = call(&engine, &id, json!({"code": code, "url": url})).await.unwrap();
-        assert!(text.contains("error WebSocket:") && text.contains("close 1006"), "{url}: {text}");
+        let code =
+            "const s = watch(new WebSocket(url)); await event(s, 'close'); return JSON.stringify(log);";
+        let text = call(&engine, &id, json!({"code": code, "url": url}))
+            .await
+            .unwrap();
+        assert!(
+            text.contains("error WebSocket:") && text.contains("close 1006"),
+            "{url}: {text}"
+        );
     }
     assert_eq!(open.count(), 0);
     assert_eq!(engine.ledger(&LedgerQuery::new().refused()).len(), 6);
     // A skill that does not ask has no such class.
-    let none = crate::support::run(&engine, "plain", &tool("return typeof WebSocket + typeof CloseEvent;")).await;
-    assert_eq!(call(&engine, &none, json!({})).await.as_deref(), Ok("undefinedundefined"));
+    let none = crate::support::run(
+        &engine,
+        "plain",
+        &tool("return typeof WebSocket + typeof CloseEvent;"),
+    )
+    .await;
+    assert_eq!(
+        call(&engine, &none, json!({})).await.as_deref(),
+        Ok("undefinedundefined")
+    );
     engine.shutdown().await;
 }
 
@@ -224,12 +265,22 @@ async fn connections_are_limited_and_end_with_the_skill_or_its_grant() {
         const all = Array.from({ length: 12 }, () => watch(new WebSocket(url)));
         await Promise.all(all.map((s) => Promise.race([event(s, 'open'), event(s, 'close')])));
         return JSON.stringify([all.filter((s) => s.readyState === 1).length, log.filter((l) => l.includes('more than 8 WebSocket')).length]);";
-    assert_eq!(call(&engine, &id, json!({"code": code, "url": url})).await.as_deref(), Ok("[8,4]"));
+    assert_eq!(
+        call(&engine, &id, json!({"code": code, "url": url}))
+            .await
+            .as_deref(),
+        Ok("[8,4]")
+    );
     until(|| open.count() == 8).await;
     engine.set_grant(&id, Grant::none()).unwrap();
     until(|| open.count() == 0).await;
     engine.set_grant(&id, local(address)).unwrap();
-    assert_eq!(call(&engine, &id, json!({"code": code, "url": url})).await.as_deref(), Ok("[8,4]"));
+    assert_eq!(
+        call(&engine, &id, json!({"code": code, "url": url}))
+            .await
+            .as_deref(),
+        Ok("[8,4]")
+    );
     engine.stop(&id).await.unwrap();
     until(|| open.count() == 0).await;
     engine.shutdown().await;
@@ -250,7 +301,13 @@ async fn a_flood_waits_for_the_skill() {
         sleep(300);
         await event(s, 'close');
         return String(total);";
-    let total = call_for(&engine, &id, json!({"code": code, "url": url}), Duration::from_secs(60)).await;
+    let total = call_for(
+        &engine,
+        &id,
+        json!({"code": code, "url": url}),
+        Duration::from_secs(60),
+    )
+    .await;
     assert_eq!(total.as_deref(), Ok("180000000"));
     until(|| open.count() == 0).await;
     engine.shutdown().await;
@@ -261,7 +318,11 @@ async fn secrets_in_messages_follow_the_same_rules() {
     let (address, _open) = serve().await;
     let skill = SkillId::new("sealed").unwrap();
     let secrets = MemorySecrets::default().with(&skill, "key", &address.to_string(), "s3cr3t/value");
-    let engine = Engine::builder().workers(1).secrets(Arc::new(secrets)).build().unwrap();
+    let engine = Engine::builder()
+        .workers(1)
+        .secrets(Arc::new(secrets))
+        .build()
+        .unwrap();
     let id = install(&engine, "sealed", SCRIPT, local(address)).await;
     let url = format!("ws://{address}/?token={{{{secret:key}}}}");
     let code = "
@@ -272,9 +333,14 @@ async fn secrets_in_messages_follow_the_same_rules() {
         s.send('auth {{secret:key}}'); out.push(await heard(s));
         try { s.send('{{secret:none}}'); } catch (e) { out.push(e.message); }
         return JSON.stringify(out);";
-    let text = call(&engine, &id, json!({"code": code, "url": url})).await.unwrap();
+    let text = call(&engine, &id, json!({"code": code, "url": url}))
+        .await
+        .unwrap();
     assert!(!text.contains("s3cr3t"), "{text}");
-    assert!(text.contains("token={{secret:key}}") && text.contains("echo auth {{secret:key}}"), "{text}");
+    assert!(
+        text.contains("token={{secret:key}}") && text.contains("echo auth {{secret:key}}"),
+        "{text}"
+    );
     assert!(text.contains("the secret `none` may not be sent"), "{text}");
     engine.shutdown().await;
 }

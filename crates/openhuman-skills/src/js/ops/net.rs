@@ -45,6 +45,8 @@ const READS: Quota = Quota {
     what: "reads of responses",
     limit: 64,
 };
+/// How long an answer waits for the rest of a short body.
+const AHEAD: Duration = Duration::from_millis(2);
 /// How long a body may take when the skill set no limit.
 const BODY: Duration = Duration::from_secs(120);
 
@@ -149,6 +151,9 @@ fn start<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
             .await
             .unwrap_or_else(|_| Err(late(limit)))
             .map_err(|error| failed(&error))?;
+        let mut answer = answer;
+        // Usually the body of a short answer is there already.
+        let _ = tokio::time::timeout(AHEAD, answer.body.read_ahead()).await;
         let mut described = json!({
             "status": answer.status,
             "statusText": answer.status_text,
