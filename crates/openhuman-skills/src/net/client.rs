@@ -191,7 +191,10 @@ impl Client {
             let text = scanner
                 .as_ref()
                 .map_or(text.into(), |scanner| scanner.redact(text));
-            String::from_utf8_lossy(&text).into_owned()
+            match std::str::from_utf8(&text) {
+                Ok(text) => text.to_owned(),
+                Err(_) => text.iter().map(|&byte| char::from(byte)).collect(),
+            }
         };
         let status = response.status;
         let bodiless = request.method == Method::HEAD || matches!(status.as_u16(), 204 | 205 | 304);

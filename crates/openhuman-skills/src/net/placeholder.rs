@@ -213,10 +213,7 @@ fn write_value(out: &mut Vec<u8>, value: &[u8], context: Context) {
     match context {
         Context::Raw => out.extend_from_slice(value),
         Context::Percent => percent_encode(value, out),
-        Context::Json => match std::str::from_utf8(value)
-            .ok()
-            .map(|text| serde_json::to_string(text))
-        {
+        Context::Json => match std::str::from_utf8(value).ok().map(serde_json::to_string) {
             Some(Ok(quoted)) => {
                 let quoted = Wiped::new(quoted.into_bytes());
                 out.extend_from_slice(quoted.get(1..quoted.len() - 1).unwrap_or_default());

@@ -234,11 +234,19 @@ impl Headers {
             let text = format!("a request has at most {count} headers of together {bytes} bytes");
             return Err(NetError::invalid(text));
         }
-        let value = HeaderValue::from_str(value.trim_matches([' ', '\t'])).map_err(|_| {
-            NetError::invalid(format!(
-                "the value of the header `{key}` holds a forbidden character"
-            ))
-        })?;
+        // Bytes, as the standard writes them: a character beyond Latin-1 has none.
+        let bytes: Option<Vec<u8>> = value
+            .trim_matches([' ', '\t'])
+            .chars()
+            .map(|character| u8::try_from(character).ok())
+            .collect();
+        let value = bytes
+            .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
+            .ok_or_else(|| {
+                NetError::invalid(format!(
+                    "the value of the header `{key}` holds a forbidden character"
+                ))
+            })?;
         self.0.append(key, value);
         Ok(())
     }
@@ -296,6 +304,8 @@ mod tests {
             (Method::POST, Some(&b"hi"[..]))
         );
         assert_eq!(request.headers.len(), 1);
+        let latin = parse(&json!({"headers": {"a": "é"}})).unwrap();
+        assert_eq!(latin.headers["a"].as_bytes(), [0xe9]);
         assert_eq!(parse(&json!(null)).unwrap().timeout, Duration::from_secs(30));
     }
 
@@ -314,6 +324,7 @@ mod tests {
             json!({"headers": {"a b": "x"}}),
             json!({"headers": {"a": "x\r\ny: z"}}),
             json!({"headers": {"a": "x\u{0}"}}),
+            json!({"headers": {"a": "€"}}),
             json!({"headers": {"a": {}}}),
             json!({"headers": {"a": "x".repeat(70_000)}}),
             json!({"timeout": 0}),

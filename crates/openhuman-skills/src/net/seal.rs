@@ -228,11 +228,11 @@ impl Sealer<'_> {
     }
 }
 
+/// Puts values in place of placeholders; `None` when there are none.
+type Put<'a> = dyn FnMut(&[u8], Context) -> Result<Option<Wiped>, NetError> + 'a;
+
 /// The path and query, with values in them.
-fn target(
-    url: &Url,
-    put: &mut dyn FnMut(&[u8], Context) -> Result<Option<Wiped>, NetError>,
-) -> Result<String, NetError> {
+fn target(url: &Url, put: &mut Put<'_>) -> Result<String, NetError> {
     let text = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),

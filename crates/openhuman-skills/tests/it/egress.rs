@@ -74,7 +74,11 @@ struct Lying(AtomicUsize);
 impl NameResolver for Lying {
     fn resolve(&self, _: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
         let turn = self.0.fetch_add(1, Ordering::SeqCst);
-        let address = if turn % 2 == 0 { "1.1.1.1" } else { "127.0.0.1" };
+        let address = if turn.is_multiple_of(2) {
+            "1.1.1.1"
+        } else {
+            "127.0.0.1"
+        };
         Box::pin(async move { Ok(vec![address.parse().unwrap()]) })
     }
 }
@@ -105,7 +109,7 @@ async fn what_was_checked_is_what_is_connected() {
         .await;
         refused += usize::from(text.as_str().unwrap().contains("resolves to 127.0.0.1"));
     }
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     assert_eq!((seen.len(), refused), (5, 5));
     assert!(
         seen.iter()
@@ -487,10 +491,7 @@ async fn the_ledger_names_what_left_and_why() {
         .await
         .unwrap();
     let options = openhuman_skills::CallOptions::default();
-    engine
-        .call_tool(&id, "later", json!({}), options.clone())
-        .await
-        .unwrap();
+    engine.call_tool(&id, "later", json!({}), options).await.unwrap();
     engine.call_tool(&id, "timed", json!({}), options).await.unwrap();
     crate::support::until(|| engine.ledger(&LedgerQuery::new()).len() == 6).await;
     let all = engine.ledger(&LedgerQuery::new().skill(&id));
