@@ -20,4 +20,3 @@ mod schedules;
 mod stall;
 mod support;
 mod tls;
-mod websocket;
