@@ -81,6 +81,16 @@ pub enum SkillError {
         /// The limit.
         limit: Duration,
     },
+    /// A new version did not start, so the old one was started again.
+    #[error("Skill '{skill}' was not updated: {new}{}", after_update(old.as_deref()))]
+    Update {
+        /// The id.
+        skill: SkillId,
+        /// Why the new version did not start.
+        new: Box<SkillError>,
+        /// Why the old version did not start again either; `None` when it runs.
+        old: Option<Box<SkillError>>,
+    },
     /// The skill's database cannot be opened or read.
     #[error("Skill '{skill}' has no usable database: {source}")]
     Database {
@@ -236,6 +246,13 @@ pub enum ScheduleError {
         /// What JavaScript reported.
         message: String,
     },
+}
+
+fn after_update(old: Option<&SkillError>) -> String {
+    match old {
+        None => "; the old version runs again".to_owned(),
+        Some(error) => format!("; the old version does not start any more: {error}"),
+    }
 }
 
 /// Why a tool call has no result.

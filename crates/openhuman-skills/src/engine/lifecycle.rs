@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// Runs a step as a task of its own, so that it goes on when the caller's future is dropped.
-    async fn detached<F>(
+    pub(super) async fn detached<F>(
         &self,
         skill: &SkillId,
         step: impl FnOnce(Engine, Arc<Skill>) -> F,
@@ -53,14 +53,23 @@ impl Engine {
     }
 
     pub(super) async fn start_now(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
-        let shared = &self.0.shared;
         let _lifecycle = skill.lifecycle.lock().await;
+        self.start_locked(skill).await
+    }
+
+    /// Starts a skill whose life cycle the caller holds.
+    pub(super) async fn start_locked(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
+        let shared = &self.0.shared;
         if skill.view().status == SkillStatus::Running {
             return Err(SkillError::AlreadyRunning {
                 skill: skill.id.clone(),
             });
         }
-        if self.find(&skill.id).is_none() {
+        // It may have been removed or replaced meanwhile.
+        if !self
+            .find(&skill.id)
+            .is_some_and(|found| Arc::ptr_eq(&found, skill))
+        {
             return Err(SkillError::Unknown {
                 skill: skill.id.clone(),
             });
@@ -378,8 +387,13 @@ impl Engine {
     }
 
     async fn stop_now(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
-        let shared = &self.0.shared;
         let _lifecycle = skill.lifecycle.lock().await;
+        self.stop_locked(skill).await
+    }
+
+    /// Stops a skill whose life cycle the caller holds.
+    pub(super) async fn stop_locked(&self, skill: &Arc<Skill>) -> Result<(), SkillError> {
+        let shared = &self.0.shared;
         let Some(instance) = skill.view().instance.clone() else {
             if skill.view().status != SkillStatus::Stopped {
                 skill.set_status(shared, SkillStatus::Stopped, None);

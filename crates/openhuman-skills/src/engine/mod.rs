@@ -15,6 +15,7 @@ mod rpc;
 mod schedules;
 mod setup;
 mod sync;
+mod update;
 mod webhooks;
 
 use std::collections::BTreeMap;

@@ -15,7 +15,9 @@ use openhuman_skills::registry::{
     Decision, FetchError, HttpFetch, Listing, Offer, PackageStore, Refusal, Registry, RegistryError, Source,
     StoreError, Tampering,
 };
-use openhuman_skills::{Manifest, ManualClock, PackageError, SigningKey, SkillId, SkillPackage};
+use openhuman_skills::{
+    Grant, Manifest, ManualClock, PackageError, SigningKey, SkillError, SkillId, SkillPackage,
+};
 use serde_json::{Value, json};
 
 /// What the server answers for a path.
@@ -555,4 +557,108 @@ fn row_02_symbolic_links_do_not_lead_out_of_a_package() {
         let error = SkillPackage::load(dir.path()).unwrap_err();
         assert!(matches!(error, PackageError::Escapes { .. }), "{link}: {error}");
     }
+}
+
+/// A skill of some version whose tool `run` says which one it is.
+fn speaking(version: &str, init: &str) -> SkillPackage {
+    let manifest = json!({"id": "speaker", "name": "Speaker", "version": version}).to_string();
+    let code = format!(
+        "globalThis.__skill = {{ default: {{ init() {{ {init} }}, tools: [{{ name: 'run', description: 'd', \
+         execute() {{ state.set('calls', (state.get('calls') || 0) + 1); return '{version} ' + state.get('calls'); }} }}] }} }};"
+    );
+    SkillPackage::from_parts(&manifest, code).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_replaces_a_running_skill_and_a_failed_one_leaves_the_old_version_running() {
+    let setup = Setup::new().await;
+    let store = setup.store();
+    let engine = crate::support::engine();
+    let install = |package: &SkillPackage| {
+        let plan = store.plan(package.clone(), &Offer::default()).unwrap();
+        store.stage(plan.approve()).unwrap()
+    };
+    let first = speaking("1.0.0", "");
+    install(&first).commit(0).unwrap();
+    let id = engine.install(first.clone(), Grant::none()).await.unwrap();
+    engine.start(&id).await.unwrap();
+    let say = async || crate::support::call(&engine, &id, json!({})).await.unwrap();
+    assert_eq!(say().await, "1.0.0 1");
+
+    for (version, init) in [
+        ("1.1.0", "throw new Error('not today')"),
+        ("1.1.1", "this is no JavaScript"),
+    ] {
+        let staged = install(&speaking(version, init));
+        let error = engine
+            .replace(staged.package().clone(), Grant::none())
+            .await
+            .unwrap_err();
+        drop(staged);
+        assert!(matches!(error, SkillError::Update { old: None, .. }), "{error}");
+        assert!(
+            error.to_string().contains("the old version runs again"),
+            "{error}"
+        );
+        assert!(say().await.starts_with("1.0.0 "));
+        assert_eq!(store.load(&id).unwrap().digest(), first.digest());
+    }
+
+    let second = speaking("1.2.0", "");
+    let staged = install(&second);
+    engine
+        .replace(staged.package().clone(), Grant::none())
+        .await
+        .unwrap();
+    staged.commit(1).unwrap();
+    // The state of the old version is there.
+    assert_eq!(say().await, "1.2.0 4");
+    assert_eq!(store.load(&id).unwrap().digest(), second.digest());
+
+    // A skill that does not run is replaced as it is.
+    engine.stop(&id).await.unwrap();
+    engine.replace(first, Grant::none()).await.unwrap();
+    engine.start(&id).await.unwrap();
+    assert_eq!(say().await, "1.0.0 5");
+    let stranger = engine.replace(package("stranger", "1.0.0"), Grant::none()).await;
+    assert!(matches!(stranger, Err(SkillError::Unknown { .. })));
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_stops_and_updates_at_once_leave_one_skill_that_answers() {
+    let engine = crate::support::engine();
+    let id = engine
+        .install(speaking("0.0.0", ""), Grant::none())
+        .await
+        .unwrap();
+    engine.start(&id).await.unwrap();
+    let mut tasks = Vec::new();
+    for round in 0..24 {
+        let (engine, id) = (engine.clone(), id.clone());
+        tasks.push(tokio::spawn(async move {
+            match round % 4 {
+                0 => drop(engine.stop(&id).await),
+                1 => drop(engine.start(&id).await),
+                2 => drop(engine.replace(speaking("1.0.0", "throw 1"), Grant::none()).await),
+                _ => drop(engine.replace(speaking("2.0.0", ""), Grant::none()).await),
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    match engine.start(&id).await {
+        Ok(()) | Err(SkillError::AlreadyRunning { .. }) => {}
+        // A version that throws was installed while the skill did not run.
+        Err(_) => {
+            engine
+                .replace(speaking("3.0.0", ""), Grant::none())
+                .await
+                .unwrap();
+            engine.start(&id).await.unwrap();
+        }
+    }
+    crate::support::call(&engine, &id, json!({})).await.unwrap();
+    engine.shutdown().await;
 }

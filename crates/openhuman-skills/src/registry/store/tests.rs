@@ -238,7 +238,8 @@ impl Disk for FailingDisk {
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         self.step()?;
         self.unsynced.lock().unwrap().retain(|other| other != path);
-        RealDisk.sync_file(path)
+        // What survives is decided by `fail`, not by the machine the test runs on.
+        Ok(())
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -247,7 +248,7 @@ impl Disk for FailingDisk {
             .lock()
             .unwrap()
             .retain(|(_, to, _)| to.parent() != Some(path));
-        RealDisk.sync_dir(path)
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -261,6 +262,10 @@ impl Disk for FailingDisk {
         self.step()?;
         RealDisk.remove_dir(path)
     }
+}
+
+fn never_failing(dir: &Path) -> PackageStore {
+    PackageStore::with_disk(dir.to_owned(), FailingDisk::new(None, Loses::Nothing)).unwrap()
 }
 
 /// Runs `change` with the power failing at each of its steps in turn, and checks what is there afterwards.
@@ -278,7 +283,7 @@ fn at_every_step(
             let done =
                 PackageStore::with_disk(dir.path().to_owned(), disk.clone()).and_then(|store| change(&store));
             // The machine is on again.
-            let store = PackageStore::open(dir.path()).unwrap();
+            let store = never_failing(dir.path());
             let digest = match store.load(&id()) {
                 Ok(package) => Some(package.digest().to_owned()),
                 Err(StoreError::NotInstalled { .. }) => None,
@@ -308,7 +313,7 @@ fn at_every_step(
 fn a_power_cut_at_any_step_leaves_the_old_version_or_the_new_one() {
     let (one, two) = (package("1.0.0"), package("1.1.0"));
     let with_two = |dir: &Path| {
-        let store = PackageStore::open(dir).unwrap();
+        let store = never_failing(dir);
         install(&store, &package("0.9.0")).unwrap();
         install(&store, &one).unwrap();
     };
