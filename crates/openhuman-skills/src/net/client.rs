@@ -172,7 +172,10 @@ impl Client {
         note: &mut Note,
     ) -> Result<(Sealed, Request), NetError> {
         note.reached(authorised.to());
-        let resolved = self.names.resolve(authorised).await?;
+        let resolved = {
+            let _turn = egress.run.lookups.acquire().await;
+            self.names.resolve(authorised).await?
+        };
         let (sealed, request) = egress.sealer().seal(resolved)?;
         note.sent(sealed.wire.body.len(), &sealed.used);
         Ok((sealed, request))

@@ -16,6 +16,8 @@ use crate::{Grant, Permission, PermissionKind, SkillEvent, SkillId};
 
 /// Requests a skill may have in flight, their bodies included.
 pub(crate) const MAX_REQUESTS: usize = 16;
+/// Names a skill may look up at once.
+const LOOKUPS: usize = 4;
 /// How long a reader may wait for one piece of a body.
 const PIECE: Duration = Duration::from_secs(30);
 /// The same permission is asked for again after this time, and this many in it for one skill.
@@ -26,6 +28,8 @@ const MOST_QUESTIONS: usize = 10;
 pub(crate) struct SkillNet {
     pub(crate) revealed: Revealed,
     permits: Arc<Semaphore>,
+    /// Names a skill has looked up at once: slow ones must not take every turn of the engine.
+    pub(super) lookups: Semaphore,
     bodies: Mutex<HashMap<u32, Reading>>,
     next: AtomicU32,
     closed: AtomicBool,
@@ -48,6 +52,7 @@ impl SkillNet {
         Arc::new(Self {
             revealed: Revealed::default(),
             permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            lookups: Semaphore::new(LOOKUPS),
             bodies: Mutex::default(),
             next: AtomicU32::new(1),
             closed: AtomicBool::new(false),

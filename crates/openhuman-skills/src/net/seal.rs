@@ -1,4 +1,7 @@
 //! Fourth stage: the request is searched for values that may not leave, then the values that may are put in.
+//!
+//! Our own copies of values are wiped when the request has been sent. Those in the request line and headers live in
+//! the HTTP stack's and TLS' buffers until it frees them.
 
 use std::sync::Arc;
 
