@@ -70,7 +70,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use credentials::{Credential, CredentialError, CredentialKind, Credentials, MemoryCredentials};
 #[cfg(feature = "runtime")]
 pub use data::{DataDirectory, DataError, DataFiles, DataStats, MemoryDataFiles};
-pub use db::{Database, DbError, DbOpener, DbRows, DbValue};
+pub use db::{Database, DbError, DbOpener, DbOptions, DbRows, DbValue, let_others_run};
 #[cfg(feature = "runtime")]
 pub use engine::{CallOptions, Engine, EngineBuilder, ToolOutput};
 pub use error::{EngineError, HookError, RpcError, ScheduleError, SkillError, ToolError};

@@ -13,7 +13,8 @@ use url::Url;
 
 use crate::credentials::{Held, api_authorities};
 use crate::data::{DataFiles, MemoryDataFiles};
-use crate::db::pool::{DbPool, SharedDb};
+use crate::db::pool::DbPool;
+use crate::db::shared::{OpenDbs, SharedDb};
 use crate::db::store;
 use crate::engine::Inner;
 use crate::error::CallError;
@@ -92,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) handle: Handle,
     pub(crate) db_pool: DbPool,
     pub(crate) db: Option<Arc<dyn DbOpener>>,
+    pub(crate) open_dbs: Arc<OpenDbs>,
     pub(crate) client: Client,
     pub(crate) secrets: Option<Arc<dyn Secrets>>,
     /// The backend the host trusts, if it has one.
@@ -144,6 +146,7 @@ impl Shared {
             handle,
             db_pool,
             db,
+            open_dbs: OpenDbs::new(64),
             events: client.events.clone(),
             client,
             secrets,
@@ -350,9 +353,8 @@ impl Skill {
         }
         if let Some(db) = db {
             let skill = self.id.clone();
-            shared.db_pool.submit(move || {
-                let stored = db.with(|db| store::put_state(db, &changed));
-                if let Err(error) = stored {
+            shared.db_pool.submit(&db, move |db| {
+                if let Err(error) = db.and_then(|db| store::put_state(db, &changed)) {
                     tracing::warn!(%skill, %error, "a published value is not kept");
                 }
             });

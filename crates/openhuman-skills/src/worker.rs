@@ -336,7 +336,7 @@ impl Worker {
         &mut self,
         key: u64,
         skill: Arc<Skill>,
-        db: Option<crate::db::pool::SharedDb>,
+        db: Option<crate::db::shared::SharedDb>,
         waiting: Arc<AtomicUsize>,
         call: u64,
         deadline: Instant,

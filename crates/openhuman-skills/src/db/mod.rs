@@ -2,19 +2,51 @@
 
 #[cfg(feature = "runtime")]
 pub(crate) mod pool;
+pub(crate) mod shared;
 pub(crate) mod store;
 
 use std::sync::Arc;
 
 use crate::SkillId;
 
-/// Opens the database of a skill. Called on a database thread, each time the skill starts.
+pub use self::pool::let_others_run;
+
+/// What a skill may have of its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DbOptions {
+    /// Its size in bytes: what the manifest asks for and the grant allows. Default 256 MB.
+    pub max_bytes: u64,
+}
+
+impl DbOptions {
+    /// A database of at most this many bytes.
+    #[must_use]
+    pub fn new(max_bytes: u64) -> Self {
+        Self { max_bytes }
+    }
+}
+
+impl Default for DbOptions {
+    fn default() -> Self {
+        Self::new(256 * 1024 * 1024)
+    }
+}
+
+/// Opens the databases of skills. Called on a database thread, when a skill first uses its database and again after
+/// it was closed because many others have been used since.
 pub trait DbOpener: Send + Sync {
-    /// Opens (or creates) the database of `skill`. What it holds survives a restart of the skill.
+    /// Opens (or creates) the database of `skill`. What it holds survives closing and a restart of the skill.
     ///
     /// # Errors
-    /// [`DbError`] when it cannot be opened; the skill then does not start.
-    fn open(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError>;
+    /// [`DbError`] when it cannot be opened. A skill whose database exists and cannot be opened does not start.
+    fn open(&self, skill: &SkillId, options: &DbOptions) -> Result<Box<dyn Database>, DbError>;
+
+    /// Whether the skill has a database already: without one, it starts without opening it. Default: yes.
+    fn exists(&self, skill: &SkillId) -> bool {
+        let _ = skill;
+        true
+    }
 }
 
 /// One skill's open database. Its calls block; the engine makes them on its database threads.
@@ -30,6 +62,18 @@ pub trait Database: Send {
     /// # Errors
     /// As [`Database::execute`].
     fn query(&mut self, sql: &str, params: &[DbValue], max_rows: usize) -> Result<DbRows, DbError>;
+
+    /// Says whether the statements that follow are the engine's own. A skill must not write to tables whose names begin
+    /// with `_cron`, nor drop or alter them or `_kv`; the engine does. Default: nothing, everybody may.
+    fn set_trusted(&mut self, trusted: bool) {
+        let _ = trusted;
+    }
+
+    /// Whether it can be closed and opened again without the skill noticing: no transaction is open, and there is
+    /// nothing temporary. Default: no, it stays open.
+    fn can_close(&self) -> bool {
+        false
+    }
 
     /// A function that ends a running statement from another thread, if the database has one. It is called
     /// when the skill is stopped or a call reaches its limit. Default: none.

@@ -14,30 +14,40 @@ const UPSERT: &str = "ON CONFLICT(key) DO UPDATE SET value = excluded.value";
 /// The most published keys that are loaded.
 const MAX_STATE_KEYS: usize = 4096;
 
+/// Runs the engine's own statements.
+fn trusted<T>(db: &mut dyn Database, work: impl FnOnce(&mut dyn Database) -> T) -> T {
+    db.set_trusted(true);
+    let result = work(db);
+    db.set_trusted(false);
+    result
+}
+
 fn has_table(db: &mut dyn Database, name: &str) -> Result<bool, DbError> {
     let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
     Ok(!db.query(sql, &[text(name)], 1)?.rows.is_empty())
 }
 
 pub(crate) fn load_state(db: &mut dyn Database) -> Result<Map<String, Value>, DbError> {
-    if !has_table(db, "_kv")? {
-        return Ok(Map::new());
-    }
-    let rows = db.query(
-        "SELECT substr(key, 8), value FROM _kv WHERE substr(key, 1, 7) = '_store_'",
-        &[],
-        MAX_STATE_KEYS,
-    )?;
-    let mut state = Map::new();
-    for row in rows.rows {
-        // The skill can write to this table itself, so a row that is not ours is skipped.
-        if let [DbValue::Text(key), DbValue::Text(json)] = row.as_slice()
-            && let Ok(value) = serde_json::from_str(json)
-        {
-            state.insert(key.clone(), value);
+    trusted(db, |db| {
+        if !has_table(db, "_kv")? {
+            return Ok(Map::new());
         }
-    }
-    Ok(state)
+        let rows = db.query(
+            "SELECT substr(key, 8), value FROM _kv WHERE substr(key, 1, 7) = '_store_'",
+            &[],
+            MAX_STATE_KEYS,
+        )?;
+        let mut state = Map::new();
+        for row in rows.rows {
+            // The skill can write to this table itself, so a row that is not ours is skipped.
+            if let [DbValue::Text(key), DbValue::Text(json)] = row.as_slice()
+                && let Ok(value) = serde_json::from_str(json)
+            {
+                state.insert(key.clone(), value);
+            }
+        }
+        Ok(state)
+    })
 }
 
 /// A row of `_cron`.
@@ -82,56 +92,58 @@ pub(crate) fn load_cron(
     seed: u64,
     now_ms: i64,
 ) -> Result<BTreeMap<String, Entry>, DbError> {
-    let mut entries = BTreeMap::new();
-    if !has_table(db, "_cron")? {
-        return Ok(entries);
-    }
-    add_columns(db)?;
-    let rows = db.query(
-        "SELECT id, expression, options, next_ms, last_ms, owed FROM _cron ORDER BY id",
-        &[],
-        MAX_SCHEDULES,
-    )?;
-    let number = |value: &DbValue| match value {
-        DbValue::Integer(value) => Some(*value),
-        _ => None,
-    };
-    for row in rows.rows {
-        let [
-            DbValue::Text(id),
-            DbValue::Text(expression),
-            options,
-            next,
-            last,
-            owed,
-        ] = row.as_slice()
-        else {
-            continue;
+    trusted(db, |db| {
+        let mut entries = BTreeMap::new();
+        if !has_table(db, "_cron")? {
+            return Ok(entries);
+        }
+        add_columns(db)?;
+        let rows = db.query(
+            "SELECT id, expression, options, next_ms, last_ms, owed FROM _cron ORDER BY id",
+            &[],
+            MAX_SCHEDULES,
+        )?;
+        let number = |value: &DbValue| match value {
+            DbValue::Integer(value) => Some(*value),
+            _ => None,
         };
-        let row = CronRow {
-            id: id.clone(),
-            expression: expression.clone(),
-            options: match options {
-                DbValue::Text(json) => json.clone(),
-                _ => "{}".to_owned(),
-            },
-            next_ms: number(next),
-            last_ms: number(last),
-            owed: number(owed)
-                .and_then(|owed| u32::try_from(owed).ok())
-                .unwrap_or(0)
-                .min(100),
-        };
-        match row.entry(skill, seed, now_ms) {
-            Ok(entry) => {
-                entries.insert(row.id, entry);
-            }
-            Err(reason) => {
-                tracing::warn!(%skill, schedule = %row.id, %reason, "a stored schedule is ignored");
+        for row in rows.rows {
+            let [
+                DbValue::Text(id),
+                DbValue::Text(expression),
+                options,
+                next,
+                last,
+                owed,
+            ] = row.as_slice()
+            else {
+                continue;
+            };
+            let row = CronRow {
+                id: id.clone(),
+                expression: expression.clone(),
+                options: match options {
+                    DbValue::Text(json) => json.clone(),
+                    _ => "{}".to_owned(),
+                },
+                next_ms: number(next),
+                last_ms: number(last),
+                owed: number(owed)
+                    .and_then(|owed| u32::try_from(owed).ok())
+                    .unwrap_or(0)
+                    .min(100),
+            };
+            match row.entry(skill, seed, now_ms) {
+                Ok(entry) => {
+                    entries.insert(row.id, entry);
+                }
+                Err(reason) => {
+                    tracing::warn!(%skill, schedule = %row.id, %reason, "a stored schedule is ignored");
+                }
             }
         }
-    }
-    Ok(entries)
+        Ok(entries)
+    })
 }
 
 /// Tables of earlier versions have the first three columns only.
@@ -154,13 +166,14 @@ fn add_columns(db: &mut dyn Database) -> Result<(), DbError> {
 }
 
 pub(crate) fn put_cron(db: &mut dyn Database, row: &CronRow) -> Result<(), DbError> {
-    let number = |value: Option<i64>| value.map_or(DbValue::Null, DbValue::Integer);
-    db.execute(
-        "CREATE TABLE IF NOT EXISTS _cron (id TEXT PRIMARY KEY, expression TEXT NOT NULL, options TEXT, \
+    trusted(db, |db| {
+        let number = |value: Option<i64>| value.map_or(DbValue::Null, DbValue::Integer);
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS _cron (id TEXT PRIMARY KEY, expression TEXT NOT NULL, options TEXT, \
          next_ms INTEGER, last_ms INTEGER, owed INTEGER)",
-        &[],
-    )?;
-    db.execute(
+            &[],
+        )?;
+        db.execute(
         "INSERT INTO _cron (id, expression, options, next_ms, last_ms, owed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
          ON CONFLICT(id) DO UPDATE SET expression = excluded.expression, options = excluded.options, \
          next_ms = excluded.next_ms, last_ms = excluded.last_ms, owed = excluded.owed",
@@ -173,52 +186,63 @@ pub(crate) fn put_cron(db: &mut dyn Database, row: &CronRow) -> Result<(), DbErr
             DbValue::Integer(i64::from(row.owed)),
         ],
     )?;
-    Ok(())
+        Ok(())
+    })
 }
 
 pub(crate) fn delete_cron(db: &mut dyn Database, id: &str) -> Result<(), DbError> {
-    db.execute("DELETE FROM _cron WHERE id = ?1", &[text(id)])?;
-    Ok(())
+    trusted(db, |db| {
+        db.execute("DELETE FROM _cron WHERE id = ?1", &[text(id)])?;
+        Ok(())
+    })
 }
 
 /// Writes published keys, as JSON, in one statement: all of them or none, also inside a transaction of the skill's.
 pub(crate) fn put_state(db: &mut dyn Database, values: &[(String, String)]) -> Result<(), DbError> {
-    create_kv(db)?;
-    let rows = vec!["(?,?)"; values.len()].join(",");
-    let named = values
-        .iter()
-        .flat_map(|(key, json)| [text(&format!("{STATE_PREFIX}{key}")), text(json)]);
-    let sql = format!("INSERT INTO _kv (key, value) VALUES {rows} {UPSERT}");
-    db.execute(&sql, &named.collect::<Vec<_>>())?;
-    Ok(())
+    trusted(db, |db| {
+        create_kv(db)?;
+        let rows = vec!["(?,?)"; values.len()].join(",");
+        let named = values
+            .iter()
+            .flat_map(|(key, json)| [text(&format!("{STATE_PREFIX}{key}")), text(json)]);
+        let sql = format!("INSERT INTO _kv (key, value) VALUES {rows} {UPSERT}");
+        db.execute(&sql, &named.collect::<Vec<_>>())?;
+        Ok(())
+    })
 }
 
 pub(crate) fn delete_state(db: &mut dyn Database, key: &str) -> Result<(), DbError> {
-    if has_table(db, "_kv")? {
-        let key = text(&format!("{STATE_PREFIX}{key}"));
-        db.execute("DELETE FROM _kv WHERE key = ?1", &[key])?;
-    }
-    Ok(())
+    trusted(db, |db| {
+        if has_table(db, "_kv")? {
+            let key = text(&format!("{STATE_PREFIX}{key}"));
+            db.execute("DELETE FROM _kv WHERE key = ?1", &[key])?;
+        }
+        Ok(())
+    })
 }
 
 pub(crate) fn put_kv(db: &mut dyn Database, key: &str, json: &str) -> Result<(), DbError> {
-    create_kv(db)?;
-    let sql = format!("INSERT INTO _kv (key, value) VALUES (?1, ?2) {UPSERT}");
-    db.execute(&sql, &[text(key), text(json)])?;
-    Ok(())
+    trusted(db, |db| {
+        create_kv(db)?;
+        let sql = format!("INSERT INTO _kv (key, value) VALUES (?1, ?2) {UPSERT}");
+        db.execute(&sql, &[text(key), text(json)])?;
+        Ok(())
+    })
 }
 
 pub(crate) fn get_kv(db: &mut dyn Database, key: &str) -> Result<Option<String>, DbError> {
-    if !has_table(db, "_kv")? {
-        return Ok(None);
-    }
-    let DbRows { rows, .. } = db.query("SELECT value FROM _kv WHERE key = ?1", &[text(key)], 1)?;
-    Ok(
-        match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
-            Some(DbValue::Text(json)) => Some(json),
-            _ => None,
-        },
-    )
+    trusted(db, |db| {
+        if !has_table(db, "_kv")? {
+            return Ok(None);
+        }
+        let DbRows { rows, .. } = db.query("SELECT value FROM _kv WHERE key = ?1", &[text(key)], 1)?;
+        Ok(
+            match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
+                Some(DbValue::Text(json)) => Some(json),
+                _ => None,
+            },
+        )
+    })
 }
 
 fn create_kv(db: &mut dyn Database) -> Result<(), DbError> {

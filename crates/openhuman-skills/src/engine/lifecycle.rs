@@ -13,11 +13,13 @@ use super::Engine;
 use super::hooks::HOOK_LIMIT;
 use super::posting::{GRACE, Posted};
 use crate::credentials::{Held, import_old_files};
-use crate::db::pool::SharedDb;
+use crate::db::shared::SharedDb;
 use crate::db::store;
 use crate::error::CallError;
 use crate::shared::{CallKind, Instance, Run, Skill, ToWorker};
-use crate::{CredentialError, CredentialKind, SkillError, SkillId, SkillStatus, ToolInfo};
+use crate::{
+    CredentialError, CredentialKind, Database, DbError, DbOptions, SkillError, SkillId, SkillStatus, ToolInfo,
+};
 
 const MAX_TOOLS: usize = 256;
 const NO_SKILL: &str = "the script defines no skill: set globalThis.__skill = { default: { tools: [...] } }";
@@ -125,16 +127,17 @@ impl Engine {
         let mut db = None;
         if let Some(opener) = shared.db.clone() {
             let (id, now, seed) = (skill.id.clone(), shared.clock.now_ms(), shared.jitter_seed);
-            let opened = shared.db_pool.run(move || {
-                let mut database = opener.open(&id)?;
-                let state = store::load_state(database.as_mut())?;
-                let cron = store::load_cron(database.as_mut(), &id, seed, now)?;
-                Ok((SharedDb::new(database), state, cron))
-            });
-            let (database, state, cron) = opened.await.map_err(|source| SkillError::Database {
-                skill: skill.id.clone(),
-                source,
-            })?;
+            let options = DbOptions::new(skill.grant().db_mb() * 1024 * 1024);
+            let database = SharedDb::new(id.clone(), options, opener, Arc::clone(&shared.open_dbs));
+            let (state, cron) = self
+                .stored(&database, move |db| {
+                    Ok((store::load_state(db)?, store::load_cron(db, &id, seed, now)?))
+                })
+                .await
+                .map_err(|source| SkillError::Database {
+                    skill: skill.id.clone(),
+                    source,
+                })?;
             skill.view().state = state;
             skill.cron().load(cron);
             db = Some(database);
@@ -146,6 +149,24 @@ impl Engine {
             waiting: Arc::new(AtomicUsize::new(0)),
             db,
         }))
+    }
+
+    /// What a database holds; the default when there is none yet, which is then not opened.
+    async fn stored<T: Default + Send + 'static>(
+        &self,
+        db: &SharedDb,
+        load: impl FnOnce(&mut dyn Database) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let pool = &self.0.shared.db_pool;
+        let (done, exists) = oneshot::channel();
+        let asked = db.clone();
+        pool.submit_other(move || {
+            let _ = done.send(asked.exists());
+        });
+        match exists.await {
+            Ok(false) => Ok(T::default()),
+            _ => pool.run(db, load).await,
+        }
     }
 
     /// Loads the script, runs `init` and `start`, and asks for the tools. Returns what `start` returned.

@@ -308,8 +308,8 @@ fn started(shared: &Shared, skill: &Skill, id: &str) {
         return;
     };
     let skill = skill.id.clone();
-    shared.db_pool.submit(move || {
-        if let Err(error) = db.with(|db| store::put_cron(db, &row)) {
+    shared.db_pool.submit(&db, move |db| {
+        if let Err(error) = db.and_then(|db| store::put_cron(db, &row)) {
             tracing::warn!(%skill, %error, "a schedule's next moment is not kept");
         }
     });

@@ -15,7 +15,7 @@ use super::ops::{HostError, parse_json};
 use super::raw::Panic;
 use super::runtime::Work;
 use crate::credentials::SkillSecrets;
-use crate::db::pool::SharedDb;
+use crate::db::shared::SharedDb;
 use crate::error::CallError;
 use crate::fiber::{Control, Kill, Pause};
 use crate::ledger::EgressCause;
@@ -350,10 +350,9 @@ impl Host {
             return Err(HostError::Ended);
         }
         let (waiting, completion) = self.completion();
-        self.shared.db_pool.submit(move || {
-            let result = db.with(job);
-            completion.complete(result);
-        });
+        self.shared
+            .db_pool
+            .submit(&db, move |db| completion.complete(db.and_then(job)));
         Ok(self.suspend_for(&waiting)??)
     }
 

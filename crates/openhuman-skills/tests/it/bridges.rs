@@ -271,3 +271,127 @@ async fn the_host_adds_globals() {
 fn an_engine_needs_a_runtime() {
     assert!(matches!(Engine::builder().build(), Err(EngineError::NoRuntime)));
 }
+
+// Contract, row 3: another database cannot be attached.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_03_attach_is_denied() {
+    expect(
+        "const out = [];
+         for (const sql of [\"ATTACH '../other/skill.db' AS o\", \"ATTACH ':memory:' AS o\", \"VACUUM INTO 'copy.db'\", 'DETACH main',
+                            \"SELECT load_extension('x')\", \"PRAGMA temp_store_directory = '/'\"]) {
+             try { db.exec(sql); out.push('done'); } catch (e) { out.push(/not a(llowed|uthorized)|prohibited|no such function/.test(e.message) || e.message); }
+         }
+         return out;",
+        "[true,true,true,true,true,true]",
+    )
+    .await;
+}
+
+// Contract, row 23: values must round-trip.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_23_values_round_trip() {
+    expect(
+        r#"const texts = ['123', 'true', 'null', '{"a":1}', 'grüße 😀 \u0000 end', ''];
+           const back = texts.map((t) => db.get('SELECT ? AS t', [t]).t);
+           return [texts.every((t, i) => back[i] === t), typeof back[0]];"#,
+        r#"[true,"string"]"#,
+    )
+    .await;
+    expect(
+        "const big = [9223372036854775807n, -9223372036854775808n, 9007199254740993n];
+         const back = big.map((n) => db.get('SELECT ? AS n', [n]).n);
+         const safe = db.get('SELECT ? AS n', [9007199254740991n]).n;
+         let error; try { db.get('SELECT ?', [2n ** 63n]); } catch (e) { error = e.name; }
+         return [back.every((n, i) => n === big[i]), typeof safe, error];",
+        r#"[true,"number","RangeError"]"#,
+    )
+    .await;
+    expect(
+        "const r = db.get('SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e', [Infinity, -Infinity, NaN, 0.1, -0]);
+         return [r.a === Infinity, r.b === -Infinity, r.c, r.d, r.e];",
+        "[true,true,null,0.1,0]",
+    )
+    .await;
+    expect(
+        "const bytes = new Uint8Array([0, 1, 254, 255]);
+         return [db.get('SELECT ? AS b', [bytes]).b, db.get('SELECT length(?) AS n', [bytes.subarray(1, 3)]).n];",
+        r#"["AAH+/w==",2]"#,
+    )
+    .await;
+    expect(
+        "db.kvSet('k', { t: '123', n: [1.5, null], u: 'ü' }); state.set('s', '123');
+         return [db.kvGet('k'), typeof state.get('s'), db.kvGet('_store_s')];",
+        r#"[{"t":"123","n":[1.5,null],"u":"ü"},"string","123"]"#,
+    )
+    .await;
+    expect(
+        "try { db.exec(\"SELECT * FROM 'käse-tisch, alt'\"); } catch (e) { return e.message; }",
+        "no such table: käse-tisch, alt",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partial_state_is_all_or_nothing() {
+    expect(
+        "state.set('a', 1); let error;
+         try { state.setPartial({ a: 2, b: 3, c: 'x'.repeat(300000) }); } catch (e) { error = e.name; }
+         try { state.setPartial(null); } catch (e) { error += e.name; }
+         const big = {}; for (let i = 0; i < 20; i++) big['k' + i] = 'x'.repeat(250000);
+         try { state.setPartial(big); } catch (e) { error += e.name; }
+         state.setPartial({ d: undefined, e: [1] });
+         return [state.get('a'), state.keys(), error];",
+        r#"[1,["a","d","e"],"TypeErrorTypeErrorError"]"#,
+    )
+    .await;
+}
+
+// Two database threads, and three skills that occupy one each for as long as they may.
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_statements_do_not_keep_others_from_their_databases() {
+    let engine = engine();
+    let endless = "try { db.get('WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c'); }
+                   catch (e) { return e.message; }";
+    let mut hogs = Vec::new();
+    for name in ["hog-a", "hog-b", "hog-c"] {
+        let id = run(&engine, name, &tool(endless)).await;
+        let engine = engine.clone();
+        hogs.push(tokio::spawn(async move { call(&engine, &id, json!({})).await }));
+    }
+    let quick = "db.exec('CREATE TABLE IF NOT EXISTS t (x)'); db.exec('INSERT INTO t VALUES (1)'); return db.get('SELECT count(*) AS n FROM t').n;";
+    let id = run(&engine, "neighbour", &tool(quick)).await;
+    let started = std::time::Instant::now();
+    let mut calls = 0;
+    while !hogs.iter().all(tokio::task::JoinHandle::is_finished) {
+        calls += 1;
+        assert_eq!(call(&engine, &id, json!({})).await, Ok(calls.to_string()));
+    }
+    assert!(calls > 50, "{calls} in {:?}", started.elapsed());
+    for hog in hogs {
+        let ended = hog.await.unwrap().unwrap();
+        assert!(ended.contains("more than 5 s"), "{ended}");
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_that_are_closed_meanwhile_come_back() {
+    let engine = engine();
+    let code = tool(
+        "db.exec('CREATE TABLE IF NOT EXISTS t (x)'); db.exec('INSERT INTO t VALUES (?)', [args.n]);
+         if (args.open) db.exec('BEGIN');
+         return db.all('SELECT x FROM t').map((row) => row.x);",
+    );
+    let names: Vec<String> = (0..100).map(|index| format!("many-{index}")).collect();
+    let mut ids = Vec::new();
+    for name in &names {
+        ids.push(run(&engine, name, &code).await);
+    }
+    for n in 0..3 {
+        for id in &ids {
+            let expected = json!((0..=n).collect::<Vec<_>>()).to_string();
+            assert_eq!(call(&engine, id, json!({ "n": n })).await, Ok(expected));
+        }
+    }
+    engine.shutdown().await;
+}

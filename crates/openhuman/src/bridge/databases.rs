@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openhuman_skills::rusqlite::{DbQuota, SqliteDatabase};
-use openhuman_skills::{Database, DbError, DbOpener, SkillId};
+use openhuman_skills::{Database, DbError, DbOpener, DbOptions, SkillId};
 use openhuman_vault::{Key, Vault};
 
 use crate::CoreError;
@@ -40,7 +40,11 @@ impl SealedDatabases {
 
     /// Opens the database that holds a skill's data files. The skill's SQL never sees it.
     pub(crate) fn open_files(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
-        open_at(&self.files(skill), &self.key.derive(skill.as_str().as_bytes(), "skill-files"))
+        open_at(
+            &self.files(skill),
+            &self.key.derive(skill.as_str().as_bytes(), "skill-files"),
+            &DbOptions::default(),
+        )
     }
 
     /// Whether a skill has ever written a data file.
@@ -53,6 +57,7 @@ impl SealedDatabases {
         open_at(
             &self.root.join("egress.db"),
             &self.key.derive(b"", "skill-egress"),
+            &DbOptions::default(),
         )
     }
 
@@ -70,18 +75,25 @@ impl SealedDatabases {
     }
 }
 
-fn open_at(path: &Path, key: &Key) -> Result<Box<dyn Database>, DbError> {
+fn open_at(path: &Path, key: &Key, options: &DbOptions) -> Result<Box<dyn Database>, DbError> {
     let failed = |error: &dyn std::fmt::Display| DbError::Open(error.to_string());
     if let Some(dir) = path.parent() {
         create_private_dir(dir).map_err(|error| failed(&error))?;
     }
     let connection = openhuman_sqlite::open(path, key, &openhuman_sqlite::Options::default())
         .map_err(|error| failed(&error))?;
-    Ok(SqliteDatabase::new(connection, DbQuota::default()))
+    Ok(SqliteDatabase::new(
+        connection,
+        DbQuota::default().within(options),
+    ))
 }
 
 impl DbOpener for SealedDatabases {
-    fn open(&self, skill: &SkillId) -> Result<Box<dyn Database>, DbError> {
-        open_at(&self.path(skill), &self.key(skill))
+    fn exists(&self, skill: &SkillId) -> bool {
+        self.path(skill).exists()
+    }
+
+    fn open(&self, skill: &SkillId, options: &DbOptions) -> Result<Box<dyn Database>, DbError> {
+        open_at(&self.path(skill), &self.key(skill), options)
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rquickjs::Value;
+use rquickjs::{FromJs as _, Value};
 use serde_json::Value as Json;
 
 use super::{HostError, Op, OpResult, give, nothing};
@@ -15,6 +15,8 @@ use crate::{DbError, DbRows, DbValue};
 
 const MAX_PARAMS: usize = 1000;
 const MAX_ROWS: usize = 10_000;
+/// The largest integer every smaller one of which a JavaScript number holds.
+const MAX_SAFE: u64 = 9_007_199_254_740_991;
 
 pub(super) const OPS: &[Op] = &[
     Op {
@@ -99,7 +101,7 @@ fn parameter<'js>(args: Args<'_, 'js>, value: &Value<'js>) -> Result<DbValue, Ho
         return Ok(DbValue::Integer(i64::from(value)));
     }
     if let Some(value) = value.as_float() {
-        let whole = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_991.0;
+        let whole = value.fract() == 0.0 && value.abs() <= MAX_SAFE as f64;
         return Ok(if whole {
             DbValue::Integer(value as i64)
         } else {
@@ -109,8 +111,15 @@ fn parameter<'js>(args: Args<'_, 'js>, value: &Value<'js>) -> Result<DbValue, Ho
     if value.is_string() {
         return Ok(DbValue::Text(text_of(args.ctx(), value)?));
     }
-    if let Some(number) = value.as_big_int() {
-        return Ok(DbValue::Integer(number.clone().to_i64()?));
+    if value.is_big_int() {
+        // As text, because a conversion would wrap around silently.
+        let digits = rquickjs::Coerced::<String>::from_js(args.ctx(), value.clone())?.0;
+        let number = digits.parse().map_err(|_| {
+            HostError::Range(format!(
+                "{digits}n does not fit into the 64 bits of an SQLite integer"
+            ))
+        })?;
+        return Ok(DbValue::Integer(number));
     }
     if let Some(bytes) = bytes_of(value) {
         return Ok(DbValue::Blob(bytes));
@@ -123,28 +132,50 @@ fn parameter<'js>(args: Args<'_, 'js>, value: &Value<'js>) -> Result<DbValue, Ho
     }
 }
 
-/// Rows as an array of objects whose fields keep the order of the columns.
+/// Rows as an array of objects whose fields keep the order of the columns. With integers that a JavaScript number
+/// does not hold, or infinities: `{rows, special: [[row, column, text]]}`.
 fn rows_to_json(found: DbRows, text_as_json: bool) -> String {
     let names: Vec<String> = found
         .columns
         .into_iter()
         .map(|name| Json::String(name).to_string())
         .collect();
+    let mut special = Vec::new();
     let mut json = String::from("[");
-    for (index, row) in found.rows.into_iter().enumerate() {
-        json.push_str(if index == 0 { "{" } else { ",{" });
+    for (at, row) in found.rows.into_iter().enumerate() {
+        json.push_str(if at == 0 { "{" } else { ",{" });
         for (index, (name, value)) in names.iter().zip(row).enumerate() {
             if index > 0 {
                 json.push(',');
             }
             json.push_str(name);
             json.push(':');
-            json.push_str(&to_json(value, text_as_json).to_string());
+            match beyond_json(&value) {
+                Some(text) => {
+                    special.push(format!("[{at},{name},\"{text}\"]"));
+                    json.push_str("null");
+                }
+                None => json.push_str(&to_json(value, text_as_json).to_string()),
+            }
         }
         json.push('}');
     }
     json.push(']');
-    json
+    match special.is_empty() {
+        true => json,
+        false => format!("{{\"rows\":{json},\"special\":[{}]}}", special.join(",")),
+    }
+}
+
+/// A value that would not survive as a JSON number, as text.
+fn beyond_json(value: &DbValue) -> Option<String> {
+    match value {
+        DbValue::Integer(number) if number.unsigned_abs() > MAX_SAFE => Some(number.to_string()),
+        DbValue::Real(number) if number.is_infinite() => {
+            Some(if *number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn to_json(value: DbValue, text_as_json: bool) -> Json {
