@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinError;
 use url::Url;
 
 use crate::credentials::{Held, api_authorities};
@@ -33,6 +34,8 @@ use crate::{
     SkillStatus, ToolInfo, Tunnels,
 };
 
+/// Threads of the runtime that work of credentials, preferences and data files may hold at once.
+const BLOCKING_THREADS: usize = 4;
 /// Messages that may wait for one skill.
 pub(crate) const MAILBOX: usize = 64;
 
@@ -88,9 +91,43 @@ impl Default for Ports {
     }
 }
 
+/// Runs work that may block its thread: on a few threads, however many skills ask at once.
+#[derive(Clone)]
+pub(crate) struct Blocking {
+    handle: Handle,
+    places: Arc<Semaphore>,
+}
+
+impl Blocking {
+    fn new(handle: Handle) -> Self {
+        Self {
+            handle,
+            places: Arc::new(Semaphore::new(BLOCKING_THREADS)),
+        }
+    }
+
+    /// Waits for a place and for the work. The work goes on when the future is dropped meanwhile.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, JoinError>> + Send + 'static {
+        let Self { handle, places } = self.clone();
+        async move {
+            let place = places.acquire_owned().await;
+            handle
+                .spawn_blocking(move || {
+                    let _place = place;
+                    work()
+                })
+                .await
+        }
+    }
+}
+
 /// The services every skill uses through the host.
 pub(crate) struct Shared {
     pub(crate) handle: Handle,
+    pub(crate) blocking: Blocking,
     pub(crate) db_pool: DbPool,
     pub(crate) db: Option<Arc<dyn DbOpener>>,
     pub(crate) open_dbs: Arc<OpenDbs>,
@@ -143,6 +180,7 @@ impl Shared {
         deaths: mpsc::UnboundedSender<Death>,
     ) -> Self {
         Self {
+            blocking: Blocking::new(handle.clone()),
             handle,
             db_pool,
             db,

@@ -108,7 +108,7 @@ pub(crate) async fn bundle() -> Outcome {
 
 /// The bundle of the fixtures where it is checked out, else a generated one of the same size.
 fn large_bundle() -> Outcome<String> {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/large/index.js");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/skills/notion/index.js");
     if fixture.is_file() {
         return Ok(std::fs::read_to_string(fixture)?);
     }

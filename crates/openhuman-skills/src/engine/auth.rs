@@ -254,7 +254,7 @@ impl Engine {
         credential: Option<Credential>,
     ) -> Result<(), CredentialError> {
         let (port, skill) = (Arc::clone(&self.0.shared.ports.credentials), skill.clone());
-        let kept = self.0.shared.handle.spawn_blocking(move || match credential {
+        let kept = self.0.shared.blocking.run(move || match credential {
             Some(credential) => port.store(&skill, kind, &credential),
             None => port.delete(&skill, kind),
         });

@@ -323,7 +323,7 @@ impl Engine {
         let shared = &self.0.shared;
         let (port, id) = (Arc::clone(&shared.ports.credentials), skill.id.clone());
         let dir = shared.ports.data.folder(&id);
-        let loaded = shared.handle.spawn_blocking(move || {
+        let loaded = shared.blocking.run(move || {
             if let Some(dir) = dir {
                 import_old_files(&dir, &id, port.as_ref())?;
             }

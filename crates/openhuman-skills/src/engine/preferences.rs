@@ -55,11 +55,7 @@ impl Engine {
     pub async fn auto_start_all(&self) -> Vec<(SkillId, Result<(), SkillError>)> {
         let starts = self.all().into_iter().map(|skill| async move {
             let (engine, id) = (self.clone(), skill.id.clone());
-            let wanted = self
-                .0
-                .shared
-                .handle
-                .spawn_blocking(move || engine.should_start(&id));
+            let wanted = self.0.shared.blocking.run(move || engine.should_start(&id));
             let outcome = match wanted.await.unwrap_or(Err(SkillError::ShutDown)) {
                 Ok(false) => return None,
                 Ok(true) => self.start(&skill.id).await,
@@ -76,11 +72,7 @@ impl Engine {
     /// Takes over what is stored about the setup of a skill that was just installed.
     pub(super) async fn restore_setup(&self, skill: &SkillId) -> Result<(), SkillError> {
         let (engine, found) = (self.clone(), self.known(skill)?);
-        let loaded = self
-            .0
-            .shared
-            .handle
-            .spawn_blocking(move || engine.load_preference(&found));
+        let loaded = self.0.shared.blocking.run(move || engine.load_preference(&found));
         let preference = loaded.await.unwrap_or(Err(SkillError::ShutDown))?;
         if preference.setup_complete {
             self.setup_changed(&*self.known(skill)?, true);
@@ -94,8 +86,8 @@ impl Engine {
         let stored = self
             .0
             .shared
-            .handle
-            .spawn_blocking(move || engine.set_setup_complete(&id, complete));
+            .blocking
+            .run(move || engine.set_setup_complete(&id, complete));
         stored.await.unwrap_or(Err(SkillError::ShutDown))
     }
 

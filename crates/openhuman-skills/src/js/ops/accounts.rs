@@ -310,9 +310,8 @@ fn send(host: &Host, egress: Egress, request: Request, what: &str) -> Result<Who
 /// Deletes a credential from the store and from this run.
 fn forget(host: &Host, kind: CredentialKind) -> Result<(), HostError> {
     let (port, skill) = (Arc::clone(&host.shared.ports.credentials), host.skill.id.clone());
-    let runtime = host.shared.handle.clone();
-    let deleted =
-        host.wait_for(async move { runtime.spawn_blocking(move || port.delete(&skill, kind)).await })?;
+    let blocking = host.shared.blocking.clone();
+    let deleted = host.wait_for(async move { blocking.run(move || port.delete(&skill, kind)).await })?;
     host.skill.credentials().set(kind, None);
     host.shared.emit(SkillEvent::Revoked {
         skill_id: host.skill.id.clone(),

@@ -46,13 +46,10 @@ fn blocking<T: Send + 'static>(
     work: impl FnOnce(&dyn DataFiles, &crate::SkillId, u64) -> Result<T, DataError> + Send + 'static,
 ) -> Result<T, HostError> {
     let files = Arc::clone(&host.shared.ports.data);
-    let (skill, runtime) = (host.skill.id.clone(), host.shared.handle.clone());
+    let (skill, blocking) = (host.skill.id.clone(), host.shared.blocking.clone());
     let limit = host.skill.grant().data_mb() * 1024 * 1024;
-    let done = host.wait_for(async move {
-        runtime
-            .spawn_blocking(move || work(files.as_ref(), &skill, limit))
-            .await
-    })?;
+    let done =
+        host.wait_for(async move { blocking.run(move || work(files.as_ref(), &skill, limit)).await })?;
     match done {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error @ DataError::Name { .. })) => Err(HostError::Type(format!("{what}: {error}"))),
