@@ -87,8 +87,12 @@ impl Field {
     fn from_step(json: &Value) -> Option<Self> {
         let text = |key: &str| json.get(key).and_then(Value::as_str).map(str::to_owned);
         let name = text("name")?;
+        // A choice is `{label, value}`, or the value alone.
         let option = |option: &Value| {
-            let value = option.get("value")?.clone();
+            let value = match option {
+                Value::Object(fields) => fields.get("value")?.clone(),
+                plain => plain.clone(),
+            };
             let label = option.get("label").and_then(Value::as_str);
             Some((label.map_or_else(|| plain(&value), str::to_owned), value))
         };
@@ -535,7 +539,8 @@ mod tests {
     use super::*;
 
     fn field(kind: &str) -> Field {
-        let json = json!({ "name": "f", "type": kind, "options": [{ "label": "Every hour", "value": "60" }, { "value": 5 }] });
+        let json =
+            json!({ "name": "f", "type": kind, "options": [{ "label": "Every hour", "value": "60" }, 5] });
         Field::from_step(&json).unwrap()
     }
 

@@ -8,3 +8,4 @@ mod mcp_clients;
 mod own_files;
 #[cfg(unix)]
 mod sessions;
+mod skill_accounts;
