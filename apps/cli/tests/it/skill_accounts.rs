@@ -82,7 +82,10 @@ fn a_skill_is_set_up_connected_and_watched() {
     let sandbox = Sandbox::new();
     // A credential goes to the host of its API only.
     let port = echo_once();
-    sandbox.file("skills/mill/manifest.json", &MANIFEST.replace("PORT", &port.to_string()));
+    sandbox.file(
+        "skills/mill/manifest.json",
+        &MANIFEST.replace("PORT", &port.to_string()),
+    );
     sandbox.file("skills/mill/index.js", CODE);
     let dir = sandbox.path().join("skills");
     let dir = dir.to_str().unwrap();
