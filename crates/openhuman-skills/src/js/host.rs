@@ -87,6 +87,7 @@ pub(crate) struct Host {
     wait: Cell<u64>,
     log: Cell<Budget>,
     notifications: Cell<Budget>,
+    pub(crate) started: Instant,
 }
 
 /// How much of something was used in the current interval.
@@ -193,6 +194,7 @@ impl Host {
             wait: Cell::new(0),
             log: Cell::new(Budget::new()),
             notifications: Cell::new(Budget::new()),
+            started: Instant::now(),
         })
     }
 

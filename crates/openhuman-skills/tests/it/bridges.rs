@@ -195,7 +195,7 @@ async fn web_functions_are_correct_or_absent() {
     expect("const o = { d: new Date(5), m: new Map([[1, new Set([2])]]), a: [1, , 3] }; o.self = o; const c = structuredClone(o); return [c !== o, c.self === c, c.d.getTime(), [...c.m.get(1)], c.a.length];", "[true,true,5,[2],3]").await;
     expect(
         "try { structuredClone(() => 1); } catch (e) { return e.name; }",
-        "TypeError",
+        "DataCloneError",
     )
     .await;
     expect(

@@ -20,3 +20,5 @@ mod schedules;
 mod stall;
 mod support;
 mod tls;
+mod web;
+mod web_fetch;

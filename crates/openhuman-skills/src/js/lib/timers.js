@@ -9,7 +9,9 @@
   const arm = (repeat) => (callback, delay, ...args) => {
     if (typeof callback !== 'function') throw new TypeError('a timer needs a function');
     const id = ++last;
-    set(id, Number(delay) || 0, repeat);
+    const ms = Number(delay);
+    // As everywhere: what does not fit into 31 bits is no delay.
+    set(id, ms <= 2147483647 ? ms : 0, repeat);
     timers.set(id, { callback, args, repeat });
     return id;
   };

@@ -3,19 +3,22 @@
 mod accounts;
 mod core;
 mod cron;
+mod crypto;
 mod data;
 mod db;
+mod encoding;
 mod hooks;
 #[cfg(feature = "kit")]
 mod kit;
-mod legacy;
 mod memory;
 mod model;
 mod net;
+mod performance;
 mod platform;
 mod skills;
 mod state;
 mod timers;
+mod url;
 mod webhooks;
 mod websocket;
 
@@ -52,14 +55,17 @@ const AREAS: &[&[Op]] = &[
     webhooks::OPS,
     core::OPS,
     cron::OPS,
+    crypto::OPS,
     db::OPS,
+    encoding::OPS,
     #[cfg(feature = "kit")]
     kit::OPS,
-    legacy::OPS,
     net::OPS,
+    performance::OPS,
     platform::OPS,
     state::OPS,
     timers::OPS,
+    url::OPS,
     websocket::OPS,
 ];
 
