@@ -118,6 +118,17 @@ pub(crate) struct BackendLogin {
     pub(crate) login_token: Option<Secret>,
 }
 
+/// Which registry is asked.
+#[derive(clap::Args)]
+pub(crate) struct FromRegistry {
+    /// The registry: an https address, an absolute path or a file:// address [default: the public one].
+    #[arg(long, value_name = "PLACE", env = "SKILLS_REGISTRY_URL")]
+    pub(crate) registry: Option<String>,
+    /// Fetch the index even when the one at hand is younger than an hour.
+    #[arg(long)]
+    pub(crate) refresh: bool,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Skills {
     /// List the skills with their state and tools.
@@ -150,6 +161,43 @@ pub(crate) enum Skills {
     Revoke {
         /// The skill's id.
         skill: String,
+    },
+    /// List the skills of the registry, or those that match.
+    Search {
+        /// Words that the id, name, description or author holds.
+        words: Vec<String>,
+        #[command(flatten)]
+        from: FromRegistry,
+    },
+    /// Install a skill from the registry, or a package from a file or folder.
+    Install {
+        /// The skill's id, or the path of a package.
+        skill: String,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        from: FromRegistry,
+    },
+    /// Update an installed skill, or all of them.
+    Update {
+        /// The skill's id.
+        skill: Option<String>,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        from: FromRegistry,
+    },
+    /// Remove an installed skill.
+    Remove {
+        /// The skill's id.
+        skill: String,
+    },
+    /// Show the state of the registry.
+    Registry {
+        #[command(flatten)]
+        from: FromRegistry,
     },
     /// Set a skill up: answer what its wizard asks.
     Setup {

@@ -12,6 +12,7 @@ mod exit;
 mod mcp;
 mod memory;
 mod output;
+mod registry;
 mod session;
 mod skills;
 mod style;

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use openhuman::mcp::{CallContext, CallError, Origin};
-use openhuman::skills::{Manifest, SkillId, SkillPackage, SkillSnapshot, SkillStatus};
+use openhuman::skills::{Grant, Manifest, SkillId, SkillPackage, SkillSnapshot, SkillStatus};
 use openhuman::{Core, CoreBuilder, CoreError, SkillProblem};
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::args::{Global, Skills};
 use crate::ask::preview;
 use crate::exit::{Code, Failure};
 use crate::output::{self, clean, clean_line, line};
+use crate::registry;
 use crate::session;
 use crate::style::{BOLD, DIM, ERROR, GOOD, TOOL};
 use crate::upkeep;
@@ -55,6 +56,11 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
                 true => line(format_args!("{skill} has no permission any more.")),
             }
         }
+        Skills::Search { words, from } => registry::search(global, &words, &from).await,
+        Skills::Install { skill, yes, from } => registry::install(global, &skill, yes, &from).await,
+        Skills::Update { skill, yes, from } => registry::update(global, skill.as_deref(), yes, &from).await,
+        Skills::Remove { skill } => registry::remove(global, &skill).await,
+        Skills::Registry { from } => registry::status(global, &from).await,
         Skills::Setup { skill, values } => {
             let answers = Answers::new(values.as_deref())?;
             let core = session::core_quietly(global).await?;
@@ -71,7 +77,7 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
             let core = session::core_quietly(global).await?;
             let outcome = async {
                 running(&core, &skill).await?;
-                let package = package(global, &core, &skill)?;
+                let package = package(&core, &skill)?;
                 wizard::connect(&core, package.manifest(), mode.as_deref(), &answers, global.json).await
             };
             let outcome = outcome.await;
@@ -205,7 +211,7 @@ fn list(core: &Core, global: &Global) -> Result<(), Failure> {
         output::json(&json!({ "skills": snapshots, "problems": failed }))?;
     } else {
         for skill in &snapshots {
-            show(global, core, skill)?;
+            show(core, skill)?;
         }
         // A skill that is in the list has told its error there.
         let unlisted = |problem: &&SkillProblem| !snapshots.iter().any(|skill| is_of(problem, skill));
@@ -231,7 +237,7 @@ fn is_of(problem: &SkillProblem, skill: &SkillSnapshot) -> bool {
     skill.error.is_some() && package.is_ok_and(|package| package.manifest().id.as_str() == skill.skill_id)
 }
 
-fn show(global: &Global, core: &Core, skill: &SkillSnapshot) -> Result<(), Failure> {
+fn show(core: &Core, skill: &SkillSnapshot) -> Result<(), Failure> {
     let style = if skill.error.is_some() { ERROR } else { GOOD };
     let (id, status, name) = (&skill.skill_id, &skill.connection_status, clean_line(&skill.name));
     line(format_args!(
@@ -247,7 +253,7 @@ fn show(global: &Global, core: &Core, skill: &SkillSnapshot) -> Result<(), Failu
             tool.name
         ))?;
     }
-    let package = package(global, core, id)?;
+    let package = package(core, id)?;
     if !asked(package.manifest()).is_empty() && !core.is_allowed(&package)? {
         let wishes = asked(package.manifest()).join("; ");
         line(format_args!(
@@ -309,7 +315,7 @@ fn allow(
     yes: bool,
 ) -> Result<(), Failure> {
     core.skill(skill)?;
-    let package = package(global, core, skill)?;
+    let package = package(core, skill)?;
     let mut private = private.to_vec();
     let kept: Vec<_> = core
         .private_hosts(skill)?
@@ -357,50 +363,18 @@ fn allow(
 
 /// What a manifest asks for, a line each. A package from before permissions existed asks through its set-up.
 fn asked(manifest: &Manifest) -> Vec<String> {
-    let Some(permissions) = &manifest.permissions else {
-        let oauth = manifest
-            .setup
-            .oauth
-            .iter()
-            .filter_map(|oauth| oauth.api_base_url.as_deref());
-        let modes = manifest.setup.auth.iter().flat_map(|auth| &auth.modes);
-        let bases = oauth.chain(modes.filter_map(|mode| mode.api_base_url.as_deref()));
-        return bases.map(|base| format!("the network: {base}")).collect();
-    };
-    let hosts = permissions.net.iter().map(|net| {
-        let methods = if net.methods.is_empty() {
-            "any method".to_owned()
-        } else {
-            net.methods.join(", ")
-        };
-        let scheme = if net.http { " (also without TLS)" } else { "" };
-        format!("the network: {}{scheme}, {methods}", net.host)
-    });
-    let env = permissions
-        .env
+    let wishes = Grant::none().difference(&Grant::from_manifest(manifest));
+    wishes
+        .widened
         .iter()
-        .map(|name| format!("the environment value {name}"));
-    let events = permissions
-        .events
-        .iter()
-        .map(|name| format!("server events {name}"));
-    let notify = permissions.notify.then(|| "notifications".to_owned());
-    hosts.chain(env).chain(events).chain(notify).collect()
+        .map(|wish| clean_line(&wish.to_string()).to_string())
+        .collect()
 }
 
 /// The package that a loaded skill came from.
-fn package(global: &Global, core: &Core, skill: &str) -> Result<SkillPackage, Failure> {
-    let installed = core.home().skills_dir();
-    for dir in global.skills_dir.iter().chain(std::iter::once(&installed)) {
-        let Ok(entries) = std::fs::read_dir(dir) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            match SkillPackage::load(&entry.path()) {
-                Ok(package) if package.manifest().id.as_str() == skill => return Ok(package),
-                _ => {}
-            }
-        }
+fn package(core: &Core, skill: &str) -> Result<SkillPackage, Failure> {
+    if let Some(package) = skill.parse().ok().and_then(|id| core.skills().package(&id)) {
+        return Ok(package);
     }
     Err(Failure::new(
         Code::NotFound,
@@ -408,7 +382,7 @@ fn package(global: &Global, core: &Core, skill: &str) -> Result<SkillPackage, Fa
     ))
 }
 
-fn confirmed(question: &str) -> Result<bool, Failure> {
+pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             Code::Denied,

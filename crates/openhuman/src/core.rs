@@ -239,6 +239,10 @@ impl Core {
         }
     }
 
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.inner.vault
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }
@@ -477,7 +481,16 @@ impl Core {
             .chain(std::iter::once(&installed))
             .flat_map(|dir| package_dirs(dir))
         {
-            match self.load_skill(&path, &stored, overrides).await {
+            let package = SkillPackage::load(&path).map_err(CoreError::from);
+            match self.load_skill(package, &stored, overrides).await {
+                Ok(Some(id)) if start && self.is_enabled(&id) => starts.push((path, id)),
+                Ok(_) => {}
+                Err(error) => self.report(path, error),
+            }
+        }
+        let home = self.inner.home.clone();
+        for (path, package) in tokio::task::spawn_blocking(move || from_store(&home)).await? {
+            match self.load_skill(package, &stored, overrides).await {
                 Ok(Some(id)) if start && self.is_enabled(&id) => starts.push((path, id)),
                 Ok(_) => {}
                 Err(error) => self.report(path, error),
@@ -503,11 +516,11 @@ impl Core {
     /// Installs one package; `None` when an earlier directory had the same skill.
     async fn load_skill(
         &self,
-        path: &Path,
+        package: Result<SkillPackage, CoreError>,
         stored: &Grants,
         overrides: &BTreeMap<String, Grant>,
     ) -> Result<Option<SkillId>, CoreError> {
-        let package = SkillPackage::load(path)?;
+        let package = package?;
         let id = package.manifest().id.to_string();
         if self.skill_snapshots().iter().any(|known| known.skill_id == id) {
             return Ok(None);
@@ -548,6 +561,23 @@ async fn open_memory(home: &Home, mut vault: Vault) -> Result<(Vault, Memory), C
 
 /// The directories inside `dir` that hold a manifest, in the order of their names. A directory that does not exist
 /// holds none.
+/// The packages installed from a registry, each checked against its hashes, with the place its problems are told at.
+fn from_store(home: &Home) -> Vec<(PathBuf, Result<SkillPackage, CoreError>)> {
+    let place = |skill: &SkillId| home.skills_dir().join(".packages").join(skill.as_str());
+    let store = match home.package_store() {
+        Ok(store) => store,
+        Err(error) => return vec![(home.skills_dir(), Err(error))],
+    };
+    let lockfile = match store.lockfile() {
+        Ok(lockfile) => lockfile,
+        Err(error) => return vec![(home.skills_dir(), Err(error.into()))],
+    };
+    let skills = lockfile.installed().map(|(skill, _)| skill);
+    skills
+        .map(|skill| (place(skill), store.load(skill).map_err(CoreError::from)))
+        .collect()
+}
+
 fn package_dirs(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();

@@ -50,6 +50,12 @@ pub enum CoreError {
     /// A call on a skill failed.
     #[error("{0}")]
     SkillCall(#[from] openhuman_skills::RpcError),
+    /// An installed package could not be read, or a new one not be installed.
+    #[error("{0}")]
+    Store(#[from] openhuman_skills::registry::StoreError),
+    /// A registry could not be reached or used.
+    #[error("{0}")]
+    Registry(#[from] openhuman_skills::registry::RegistryError),
     /// The model adapter could not be made.
     #[error("{0}")]
     Model(#[from] openhuman_agent::ModelError),
@@ -153,6 +159,7 @@ impl CoreError {
     /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
+        use openhuman_skills::registry::{FetchError, RegistryError, StoreError};
         use openhuman_vault::VaultError;
         match self {
             Self::Vault(VaultError::WrongPassword | VaultError::KeyStore(_)) => ErrorKind::Locked,
@@ -163,6 +170,14 @@ impl CoreError {
             Self::Io { source, .. } if is_about_access(source) => ErrorKind::Unavailable,
             Self::Busy { .. } | Self::Backend { .. } | Self::NotConnected(_) => ErrorKind::Unavailable,
             Self::Login { .. } => ErrorKind::Locked,
+            Self::Store(StoreError::NotInstalled { .. } | StoreError::NoPrevious { .. }) => {
+                ErrorKind::NotFound
+            }
+            Self::Store(StoreError::NeedsConsent { .. } | StoreError::Refused { .. }) => ErrorKind::Denied,
+            Self::Store(StoreError::Busy { .. }) => ErrorKind::Unavailable,
+            Self::Registry(RegistryError::Fetch(FetchError::Failed { .. } | FetchError::Status { .. })) => {
+                ErrorKind::Unavailable
+            }
             _ => ErrorKind::Failed,
         }
     }

@@ -58,6 +58,11 @@ impl Grants {
         consent.is_some_and(|consent| consent.digest == package.digest())
     }
 
+    /// Whether the consent to a skill is bound to this digest.
+    pub(crate) fn is_bound_to(&self, skill: &str, digest: &str) -> bool {
+        self.0.get(skill).is_some_and(|consent| consent.digest == digest)
+    }
+
     /// The private hosts granted to a skill.
     pub(crate) fn private_hosts(&self, skill: &str) -> Vec<(String, u16)> {
         self.0

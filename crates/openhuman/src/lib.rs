@@ -11,6 +11,7 @@ mod http;
 mod import;
 mod link;
 mod model;
+mod packages;
 pub mod rpc;
 
 pub use crate::chat::{ChatEvent, Route, Source};

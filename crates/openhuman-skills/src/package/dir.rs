@@ -82,6 +82,12 @@ fn resolve(root: &Path, link: &Path) -> Result<PathBuf, PackageError> {
 }
 
 fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, PackageError> {
+    // One byte more than allowed shows that there is more.
+    read_at_most(path, limit_of(name) + 1)
+}
+
+/// The first bytes of a file.
+pub(super) fn read_at_most(path: &Path, limit: usize) -> Result<Vec<u8>, PackageError> {
     let failed = |source: io::Error| PackageError::Read {
         path: path.to_owned(),
         source,
@@ -92,10 +98,9 @@ fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, PackageError> {
             path: path.to_owned(),
         });
     }
-    let limit = limit_of(name);
     let mut content = Vec::new();
     let file = fs::File::open(path).map_err(failed)?;
-    file.take(limit as u64 + 1)
+    file.take(limit as u64)
         .read_to_end(&mut content)
         .map_err(failed)?;
     Ok(content)

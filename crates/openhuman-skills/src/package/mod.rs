@@ -182,6 +182,14 @@ impl SkillPackage {
         Self::assemble(archive::read(bytes)?)
     }
 
+    /// Reads a package from an archive in a file.
+    ///
+    /// # Errors
+    /// As [`SkillPackage::from_archive`], and [`PackageError::Read`] when the file cannot be read.
+    pub fn read_archive(path: &Path) -> Result<Self, PackageError> {
+        Self::from_archive(&dir::read_at_most(path, archive::MAX_ARCHIVE + 1)?)
+    }
+
     /// The package as one file: a gzip-compressed tar archive. The same files give the same bytes.
     ///
     /// # Errors

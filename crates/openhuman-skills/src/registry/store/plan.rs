@@ -94,6 +94,18 @@ impl Plan {
         self
     }
 
+    /// Whether the package must not be installed, approved or not.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.decision, Decision::Refuse { .. })
+    }
+
+    /// Whether it was approved.
+    #[must_use]
+    pub fn is_approved(&self) -> bool {
+        self.approved
+    }
+
     pub(super) fn into_parts(self) -> (SkillPackage, Offer, Option<Installed>) {
         (self.package, self.offer, self.installed)
     }
