@@ -123,6 +123,8 @@ struct Active {
     fiber: Option<Fiber<Activation, Finished>>,
     call: Option<u64>,
     pump: bool,
+    /// The last step of a start, after which the skill may be idle for long.
+    last_of_start: bool,
     /// It waits for the host.
     waiting: bool,
     /// It was suspended inside a built-in function.
@@ -619,6 +621,13 @@ impl Worker {
                 None => return,
             };
             let pump = matches!(work, Some(Work::Pump));
+            let last_of_start = matches!(
+                work,
+                Some(Work::Call {
+                    kind: CallKind::Describe,
+                    ..
+                })
+            );
             let Some(js) = slot.js.clone() else {
                 return;
             };
@@ -636,6 +645,7 @@ impl Worker {
                 fiber: None,
                 call,
                 pump,
+                last_of_start,
                 waiting: false,
                 stalled: false,
                 cpu: Duration::ZERO,
@@ -769,6 +779,11 @@ impl Worker {
         if slot.js.is_none() {
             // A boot that failed has told its caller, who removes the slot.
             return;
+        }
+        if active.last_of_start
+            && let Some(js) = &slot.js
+        {
+            js.trim();
         }
         let idle = !slot.jobs_left && slot.items.is_empty() && !slot.host.has_sources();
         if idle {

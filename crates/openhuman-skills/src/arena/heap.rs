@@ -27,7 +27,7 @@ const SMALLEST_REST: u32 = 4;
 /// Memory is committed in steps of at least this.
 const STEP: usize = 256 * 1024;
 /// Freed memory at the end goes back to the system when it is this much.
-const SLACK_AT_TOP: usize = 256 * 1024;
+const SLACK_AT_TOP: usize = 64 * 1024;
 /// A free block of this size counts as worth giving back...
 const LARGE: usize = 64 * 1024;
 /// ...and this much of it makes a sweep.

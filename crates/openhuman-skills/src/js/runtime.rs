@@ -166,6 +166,13 @@ impl JsInstance {
         raw::load(ctx, &bytecode).map(drop)
     }
 
+    /// Gives memory that is free but was used back to the system.
+    pub(crate) fn trim(&self) {
+        if let Some(arena) = self.arena.get() {
+            arena.trim();
+        }
+    }
+
     /// How often these bytes occur in the memory of the runtime, free memory included.
     pub(crate) fn occurrences(&self, needle: &[u8]) -> usize {
         self.arena.get().map_or(0, |arena| arena.count(needle))

@@ -305,6 +305,21 @@ const SUPPORTED: bool = cfg!(all(
     any(target_arch = "x86_64", target_arch = "aarch64")
 ));
 
+/// The word at the stack pointer of what was interrupted. Read in assembly, because it may be any part of a frame
+/// that is not ours, which a sanitizer would object to.
+///
+/// # Safety
+/// `stack` is the stack pointer of this thread's interrupted code.
+#[cfg(target_arch = "x86_64")]
+unsafe fn peek(stack: usize) -> usize {
+    let word;
+    // SAFETY: the stack is in use there, so it is readable.
+    unsafe {
+        std::arch::asm!("mov {}, [{}]", out(reg) word, in(reg) stack, options(nostack, readonly, preserves_flags));
+    }
+    word
+}
+
 /// # Safety
 /// `context` is what a handler installed with SA_SIGINFO was given.
 unsafe fn interrupted(context: *mut libc::c_void) -> Place {
@@ -317,7 +332,7 @@ unsafe fn interrupted(context: *mut libc::c_void) -> Place {
             Place {
                 counter: registers[libc::REG_RIP as usize] as usize,
                 stack,
-                caller: *(stack as *const usize),
+                caller: peek(stack),
             }
         }
         #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
@@ -336,7 +351,7 @@ unsafe fn interrupted(context: *mut libc::c_void) -> Place {
             Place {
                 counter: registers.__rip as usize,
                 stack,
-                caller: *(stack as *const usize),
+                caller: peek(stack),
             }
         }
         #[cfg(all(target_os = "macos", target_arch = "aarch64"))]
