@@ -9,7 +9,15 @@ use std::sync::Arc;
 
 use crate::SkillId;
 
+#[cfg(feature = "runtime")]
 pub use self::pool::let_others_run;
+
+/// Without the engine there are no other statements to run.
+#[cfg(not(feature = "runtime"))]
+#[must_use]
+pub fn let_others_run() -> std::time::Duration {
+    std::time::Duration::ZERO
+}
 
 /// What a skill may have of its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,7 @@ mod wire;
 
 #[cfg(feature = "runtime")]
 pub(crate) use client::{Answer, Client, Egress, late};
+#[cfg(feature = "runtime")]
 pub(crate) use error::{NetError, NetErrorKind};
 pub use fuzz::fuzz_egress;
 #[cfg(feature = "runtime")]
