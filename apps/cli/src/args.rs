@@ -267,6 +267,8 @@ pub(crate) enum Skills {
         /// The skill's id.
         skill: String,
     },
+    #[command(flatten)]
+    Author(crate::author::Author),
 }
 
 #[derive(Subcommand)]

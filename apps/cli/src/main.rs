@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod author;
 mod backend;
 mod chat;
 mod demo;

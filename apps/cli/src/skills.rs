@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Global, Skills};
 use crate::ask::preview;
+use crate::author;
 use crate::exit::{Code, Failure};
 use crate::output::{self, clean, clean_line, line};
 use crate::registry;
@@ -43,6 +44,7 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
             core.close().await;
             outcome
         }
+        Skills::Author(command) => author::run(global, command).await,
         Skills::Revoke { skill } => {
             let core = loaded(global).await?;
             let revoked = core.revoke_skill(&skill);

@@ -2,6 +2,7 @@
 
 mod check;
 mod diff;
+mod directory;
 mod net;
 mod prelude;
 mod scan;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use self::check::{CheckReport, Finding, Level, check, is_test};
 pub use self::diff::DiffLine;
+pub use self::directory::DirectoryDbOpener;
 pub use self::net::SeenRequest;
 pub use self::simulator::{LogLine, Notice, Simulator, SimulatorError};
 pub use self::tests::{Failure, FileReport, Outcome, TestFile, TestReport, run_tests};

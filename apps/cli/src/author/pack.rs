@@ -1,0 +1,163 @@
+//! `openhuman skills pack`, `sign` and `keygen`.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use openhuman::skills::kit::{self, Level, template};
+use openhuman::skills::{SigningKey, SkillPackage};
+use serde_json::json;
+
+use super::check::print_finding;
+use super::{Keygen, Pack, Sign, failed, io_failed};
+use crate::args::Global;
+use crate::exit::{Code, Failure};
+use crate::output::{self, line};
+use crate::style::{BOLD, DIM, GOOD};
+
+const SIGNATURE: &str = "signature.json";
+
+pub(super) async fn pack(global: &Global, pack: &Pack) -> Result<(), Failure> {
+    let whole = super::load(&pack.dir)?;
+    let report = kit::check(&whole)
+        .await
+        .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    if !report.passed() {
+        let wrong = || {
+            report
+                .findings
+                .iter()
+                .filter(|finding| finding.level == Level::Error)
+        };
+        if global.json {
+            let first = wrong().next().map(|finding| finding.message.clone());
+            return Err(Failure::new(Code::Failed, first.unwrap_or_default()));
+        }
+        wrong().try_for_each(print_finding)?;
+        return Err(Failure::new(
+            Code::Failed,
+            "nothing was packed: the skill does not pass its checks",
+        ));
+    }
+    let kept = whole.files().filter(|(path, _)| !template::is_authors_own(path));
+    let package = SkillPackage::from_files(kept.map(|(path, bytes)| (path.to_owned(), bytes.to_vec())));
+    let mut package = package.map_err(|error| failed(&error))?;
+    if let Some(key) = &pack.key {
+        package = package.signed(&read_key(key)?);
+    }
+    let manifest = package.manifest();
+    let version = manifest.version.as_deref().unwrap_or("0");
+    let usual = format!("{}-{}.tar.gz", manifest.id, safe(version));
+    let path = pack.output.clone().unwrap_or_else(|| PathBuf::from(usual));
+    let bytes = package.to_archive().map_err(|error| failed(&error))?;
+    fs::write(&path, &bytes).map_err(|error| io_failed("write", &path, &error))?;
+    told(global, "Packed", &path, &package, Some(bytes.len()))
+}
+
+/// A version as a part of a file's name.
+fn safe(version: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
+    version.chars().filter(|c| plain(*c)).take(64).collect()
+}
+
+pub(super) fn sign(global: &Global, sign: &Sign) -> Result<(), Failure> {
+    let key = read_key(&sign.key)?;
+    if sign.target.is_dir() {
+        let package = super::load(&sign.target)?.signed(&key);
+        let path = sign.target.join(SIGNATURE);
+        let text = package
+            .signature()
+            .map(openhuman::skills::Signature::to_json)
+            .unwrap_or_default();
+        fs::write(&path, text).map_err(|error| io_failed("write", &path, &error))?;
+        return told(global, "Signed", &sign.target, &package, None);
+    }
+    let bytes = fs::read(&sign.target).map_err(|error| io_failed("read", &sign.target, &error))?;
+    let package = SkillPackage::from_archive(&bytes).map_err(|error| failed(&error))?;
+    let package = package.signed(&key);
+    let bytes = package.to_archive().map_err(|error| failed(&error))?;
+    replace(&sign.target, &bytes).map_err(|error| io_failed("write", &sign.target, &error))?;
+    told(global, "Signed", &sign.target, &package, Some(bytes.len()))
+}
+
+/// Replaces a file at once: a full disk leaves the old one.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn read_key(path: &Path) -> Result<SigningKey, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| io_failed("read", path, &error))?;
+    SigningKey::from_text(&text).map_err(|_| {
+        let shown = path.display();
+        Failure::new(
+            Code::Failed,
+            format!("{shown} is no key; `openhuman skills keygen FILE` makes one"),
+        )
+    })
+}
+
+fn told(
+    global: &Global,
+    verb: &str,
+    path: &Path,
+    package: &SkillPackage,
+    size: Option<usize>,
+) -> Result<(), Failure> {
+    let signer = package.signature().map(openhuman::skills::Signature::key);
+    let files = package.files().count();
+    if global.json {
+        return output::json(&json!({
+            "path": path,
+            "id": package.manifest().id.as_str(),
+            "version": package.manifest().version,
+            "digest": package.digest(),
+            "files": files,
+            "bytes": size,
+            "key": signer.map(|key| key.to_string()),
+        }));
+    }
+    let size = size.map_or_else(String::new, |size| format!(", {} KB", size.div_ceil(1024)));
+    line(format_args!(
+        "{GOOD}{verb}{GOOD:#} {BOLD}{}{BOLD:#}  {DIM}{files} files{size}{DIM:#}",
+        path.display()
+    ))?;
+    line(format_args!("  digest  {}", package.digest()))?;
+    match signer {
+        Some(key) => line(format_args!("  key     {key}  {DIM}{}{DIM:#}", key.fingerprint())),
+        None => line(format_args!(
+            "  {DIM}not signed: `openhuman skills sign FILE --key KEY`{DIM:#}"
+        )),
+    }
+}
+
+pub(super) fn keygen(global: &Global, keygen: &Keygen) -> Result<(), Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Failure::new(Code::Failed, format!("no randomness for a key: {error}")))?;
+    let key = SigningKey::from_seed(&seed);
+    let path = &keygen.file;
+    let failed = |error| io_failed("write", path, &error);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(key.to_text().as_bytes()).map_err(failed)?;
+    let public = key.public();
+    if global.json {
+        let key = public.to_string();
+        return output::json(&json!({ "path": path, "key": key, "fingerprint": public.fingerprint() }));
+    }
+    line(format_args!(
+        "{GOOD}Wrote{GOOD:#} {BOLD}{}{BOLD:#}  {DIM}keep it to yourself, and keep a copy{DIM:#}",
+        path.display()
+    ))?;
+    line(format_args!(
+        "  key     {public}  {DIM}{}{DIM:#}",
+        public.fingerprint()
+    ))
+}
