@@ -1,5 +1,6 @@
 //! The `openhuman` command as its users run it: real processes, real exit codes, real messages.
 
+mod authors;
 mod bad_input;
 mod demo;
 mod harness;

@@ -402,7 +402,8 @@ fn permissions(manifest: &Manifest, found: &Scan, findings: &mut Vec<Finding>) {
     for (pattern, rule) in rules.iter().chain(&sockets) {
         let used = found.hosts.iter().any(|host| rule.allows("GET", true, host, 443));
         // An address put together at run time cannot be seen.
-        if !used && !(found.dynamic_net && pattern.contains('*')) {
+        let unseen = found.dynamic_net && pattern.contains('*');
+        if !used && !unseen {
             warn(
                 "permission-unused",
                 format!("the manifest asks for the host {pattern}, which the script never names"),

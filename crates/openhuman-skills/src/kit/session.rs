@@ -160,7 +160,8 @@ impl State {
     }
 }
 
-fn done(value: Value) -> Value {
+fn done(value: impl Into<Value>) -> Value {
+    let value: Value = value.into();
     json!({ "value": value })
 }
 
