@@ -10,3 +10,4 @@ mod own_files;
 #[cfg(unix)]
 mod sessions;
 mod skill_accounts;
+mod skill_registry;
