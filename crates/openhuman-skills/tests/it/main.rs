@@ -17,6 +17,7 @@ mod mixed_load;
 mod network;
 mod packages;
 mod schedules;
+mod secret_heaps;
 mod stall;
 mod streaming;
 mod support;
