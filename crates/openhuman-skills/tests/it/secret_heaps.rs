@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use openhuman_skills::{
-    Engine, Grant, MemorySecrets, MemoryTransport, SkillId, TransportError, TransportRequest, TransportResponse,
+    Engine, Grant, MemorySecrets, MemoryTransport, SkillId, TransportError, TransportRequest,
+    TransportResponse,
 };
 use serde_json::json;
 
@@ -20,9 +21,10 @@ const TOKEN: [&str; 3] = ["tok", "3nQ7-zebra/Violin", "+0452="];
 /// A server that gives everything back in every form it knows.
 fn echo(seen: &Mutex<Vec<String>>, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
     let token = TOKEN.concat();
-    let headers = request.headers.iter().map(|(name, value)| {
-        format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
-    });
+    let headers = request
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
     let all = format!(
         "{} {}\n{}\n\n{}",
         request.method,
@@ -30,7 +32,9 @@ fn echo(seen: &Mutex<Vec<String>>, request: &TransportRequest) -> Result<Transpo
         headers.collect::<Vec<_>>().join("\n"),
         String::from_utf8_lossy(&request.body)
     );
-    seen.lock().unwrap_or_else(PoisonError::into_inner).push(all.clone());
+    seen.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(all.clone());
     if request.target.starts_with("/fails") {
         return Err(TransportError::Connect {
             authority: format!("api.example.com with {token}"),
@@ -41,7 +45,10 @@ fn echo(seen: &Mutex<Vec<String>>, request: &TransportRequest) -> Result<Transpo
     let body = if request.target.starts_with("/json") {
         json!({ "echo": all, "token": token, "list": [token, { "deep": token }] }).to_string()
     } else {
-        format!("{all}\n{token}\nBearer {token}\n{}\n{escaped}\n", STANDARD.encode(&token))
+        format!(
+            "{all}\n{token}\nBearer {token}\n{}\n{escaped}\n",
+            STANDARD.encode(&token)
+        )
     };
     Ok(TransportResponse::new(StatusCode::OK)
         .header("x-echo", &token)
@@ -89,22 +96,43 @@ async fn no_heap_holds_a_token_after_calls_that_used_it() {
     let engine = Engine::builder()
         .workers(2)
         .resolver(Arc::new(Always(std::net::IpAddr::from([1, 1, 1, 1]))))
-        .transport(Arc::new(MemoryTransport::new(move |request| echo(&requests, request))))
-        .secrets(Arc::new(MemorySecrets::default().with(&user, "token", "api.example.com", &token)))
+        .transport(Arc::new(MemoryTransport::new(move |request| {
+            echo(&requests, request)
+        })))
+        .secrets(Arc::new(MemorySecrets::default().with(
+            &user,
+            "token",
+            "api.example.com",
+            &token,
+        )))
         .build()
         .unwrap();
     let mut grant = Grant::none();
     grant.allow_host(openhuman_skills::HostRule::new("api.example.com").secret("token"));
     grant.allow_host("other.example.com");
     let id = run_with(&engine, "user", &tool(ATTEMPTS), grant).await;
-    let bystander = run(&engine, "bystander", &tool("globalThis.kept = args.text ?? null; return 'kept';")).await;
-    assert_eq!(call(&engine, &id, json!({})).await.as_deref(), Ok("48"));
+    let bystander = run(
+        &engine,
+        "bystander",
+        &tool("globalThis.kept = args.text ?? null; return 'kept';"),
+    )
+    .await;
+    assert_eq!(call(&engine, &id, json!({})).await.as_deref(), Ok("50"));
     {
         let seen = seen.lock().unwrap();
         let carried = seen.iter().filter(|request| request.contains(&token)).count();
-        assert!(carried >= 28, "the token was sent {carried} times in {} requests", seen.len());
+        assert!(
+            carried >= 28,
+            "the token was sent {carried} times in {} requests",
+            seen.len()
+        );
     }
-    for form in [token.clone(), STANDARD.encode(&token), token.to_uppercase(), TOKEN[1].to_owned()] {
+    for form in [
+        token.clone(),
+        STANDARD.encode(&token),
+        token.to_uppercase(),
+        TOKEN[1].to_owned(),
+    ] {
         assert_eq!(engine.occurrences_in_heaps(form.as_bytes()).await, 0, "{form}");
     }
     // The scan can find things: what a skill was given is in its memory, and so is the handle.
