@@ -1,6 +1,6 @@
 //! A skill's database, open only while it is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub(crate) struct SharedDb(Arc<Inner>);
 
 struct Inner {
     skill: SkillId,
-    options: DbOptions,
+    options: Mutex<DbOptions>,
     opener: Arc<dyn DbOpener>,
     open: Arc<OpenDbs>,
     slot: Mutex<Option<Box<dyn Database>>>,
@@ -35,15 +35,28 @@ struct Inner {
 }
 
 impl SharedDb {
-    pub(crate) fn new(
-        skill: SkillId,
+    /// The database of a skill. While an earlier run of the skill still holds it, it is the same one, so that two
+    /// runs never have it open at once; other options apply when it is opened next.
+    pub(crate) fn of(
+        skill: &SkillId,
         options: DbOptions,
         opener: Arc<dyn DbOpener>,
-        open: Arc<OpenDbs>,
+        open: &Arc<OpenDbs>,
     ) -> Self {
+        let mut by_skill = lock(&open.by_skill);
+        if let Some(known) = by_skill.get(skill).and_then(Weak::upgrade) {
+            *lock(&known.options) = options;
+            return Self(known);
+        }
+        let made = Self::new(skill.clone(), options, opener, Arc::clone(open));
+        by_skill.insert(skill.clone(), Arc::downgrade(&made.0));
+        made
+    }
+
+    fn new(skill: SkillId, options: DbOptions, opener: Arc<dyn DbOpener>, open: Arc<OpenDbs>) -> Self {
         Self(Arc::new(Inner {
             skill,
-            options,
+            options: Mutex::new(options),
             opener,
             open,
             slot: Mutex::default(),
@@ -70,16 +83,13 @@ impl SharedDb {
     /// Uses the database. Only database threads call this, and one at a time.
     pub(super) fn with<T>(&self, work: impl FnOnce(Result<&mut dyn Database, DbError>) -> T) -> T {
         let mut slot = lock(&self.0.slot);
+        let options = *lock(&self.0.options);
         let opened = match slot.as_deref_mut() {
             Some(_) => Ok(()),
-            None => self
-                .0
-                .opener
-                .open(&self.0.skill, &self.0.options)
-                .map(|database| {
-                    *lock(&self.0.interrupt) = database.interrupter();
-                    *slot = Some(database);
-                }),
+            None => self.0.opener.open(&self.0.skill, &options).map(|database| {
+                *lock(&self.0.interrupt) = database.interrupter();
+                *slot = Some(database);
+            }),
         };
         let result = match (opened, slot.as_deref_mut()) {
             (Ok(()), Some(database)) => work(Ok(database)),
@@ -115,6 +125,7 @@ pub(crate) struct OpenDbs {
     most: usize,
     last: AtomicU64,
     by_stamp: Mutex<BTreeMap<u64, Weak<Inner>>>,
+    by_skill: Mutex<HashMap<SkillId, Weak<Inner>>>,
 }
 
 impl OpenDbs {
@@ -124,6 +135,7 @@ impl OpenDbs {
             most,
             last: AtomicU64::new(0),
             by_stamp: Mutex::default(),
+            by_skill: Mutex::default(),
         })
     }
 

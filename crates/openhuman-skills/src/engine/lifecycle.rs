@@ -128,7 +128,7 @@ impl Engine {
         if let Some(opener) = shared.db.clone() {
             let (id, now, seed) = (skill.id.clone(), shared.clock.now_ms(), shared.jitter_seed);
             let options = DbOptions::new(skill.grant().db_mb() * 1024 * 1024);
-            let database = SharedDb::new(id.clone(), options, opener, Arc::clone(&shared.open_dbs));
+            let database = SharedDb::of(&id, options, opener, &shared.open_dbs);
             let (state, cron) = self
                 .stored(&database, move |db| {
                     Ok((store::load_state(db)?, store::load_cron(db, &id, seed, now)?))

@@ -1,11 +1,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use ::rusqlite::Connection;
 
 use super::{DbQuota, SqliteDatabase};
 use crate::{Database, DbError, DbOpener, DbOptions, DbRows, DbValue, SkillId};
+
+/// How long a database is waited for that is still open elsewhere.
+const PATIENCE_MS: u32 = 1_000;
 
 /// Databases that live in memory as long as the opener does, also across restarts of a skill. For tests and
 /// for hosts without storage. One that is not in use is kept as a few pages, without a connection.
@@ -61,6 +66,15 @@ impl DbOpener for MemoryDbOpener {
             Arc::clone(databases.entry(skill.clone()).or_default())
         };
         let mut place = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever gave it up may be putting it away.
+        for _ in 0..PATIENCE_MS {
+            if !matches!(*place, Kept::InUse) {
+                break;
+            }
+            drop(place);
+            thread::sleep(Duration::from_millis(1));
+            place = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        }
         let failed = |error: ::rusqlite::Error| DbError::Open(error.to_string());
         let connect = |pages: Option<&[u8]>| {
             let mut connection = Connection::open_in_memory().map_err(failed)?;
