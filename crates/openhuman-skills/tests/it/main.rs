@@ -3,6 +3,7 @@
 mod accounts;
 mod bridges;
 mod concurrency;
+mod contract_rows;
 mod egress;
 mod examples;
 mod fixtures;
