@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::SkillId;
 
@@ -64,6 +66,18 @@ pub struct WebhookResponse {
     pub headers: BTreeMap<String, String>,
     /// The body in base64.
     pub body: String,
+}
+
+impl WebhookResponse {
+    /// An answer that reports an error: its body is `{"error": text}` in base64.
+    #[must_use]
+    pub fn error(status_code: u16, text: &str) -> Self {
+        Self {
+            status_code,
+            headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
+            body: STANDARD.encode(json!({ "error": text }).to_string()),
+        }
+    }
 }
 
 /// The registrations of all skills, by tunnel.

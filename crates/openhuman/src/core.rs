@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::CoreError;
 use crate::bridge::{
     BackendSession, EgressLog, HubTools, MemoryTools, SealedDataFiles, SealedDatabases, SkillMemory,
-    SkillTools, VaultCredentials,
+    SkillTools, SnapshotKeeper, VaultCredentials,
 };
 use crate::grants::Grants;
 use crate::home::Home;
@@ -123,6 +123,7 @@ impl CoreBuilder {
         let engine = engine.build()?;
 
         let egress = EgressLog::start(databases, engine.events());
+        let snapshots = SnapshotKeeper::start(memory.clone(), engine.events());
         let hub = Hub::new(HubOptions::default());
         hub.add_provider(Arc::new(SkillTools::new(engine.clone())));
         hub.add_provider(Arc::new(MemoryTools::new(memory.clone())));
@@ -153,6 +154,7 @@ impl CoreBuilder {
                 socket: watch::Sender::new(SocketStatus::default()),
                 session,
                 egress,
+                _snapshots: snapshots,
                 problems: Mutex::new(Vec::new()),
                 _lock: lock,
             }),
@@ -190,6 +192,7 @@ pub(crate) struct Inner {
     /// What managed connections of skills use, while the link is open.
     session: BackendSession,
     egress: EgressLog,
+    _snapshots: SnapshotKeeper,
     problems: Mutex<Vec<SkillProblem>>,
     _lock: File,
 }

@@ -2,6 +2,8 @@
 //!
 //! Methods are in one table. Nothing they return is a secret: passwords and tokens go in, never out.
 
+mod skills;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +39,20 @@ pub const METHODS: &[&str] = &[
     "openhuman.socket_connect",
     "openhuman.socket_disconnect",
     "openhuman.skills_call_tool",
+    "openhuman.skills_list",
+    "openhuman.skills_get_all_snapshots",
+    "openhuman.skills_start",
+    "openhuman.skills_stop",
+    "openhuman.skills_status",
+    "openhuman.skills_setup_start",
+    "openhuman.skills_list_tools",
+    "openhuman.skills_sync",
+    "openhuman.skills_rpc",
+    "openhuman.skills_enable",
+    "openhuman.skills_disable",
+    "openhuman.skills_is_enabled",
+    "openhuman.skills_set_setup_complete",
+    "openhuman.skills_disconnect",
     "openhuman.memory_search",
     "openhuman.memory_add",
     "openhuman.chat_cancel",
@@ -204,6 +220,9 @@ impl Dispatcher {
             "openhuman.memory_search" => self.memory_search(parse(params)?).await,
             "openhuman.memory_add" => self.memory_add(parse(params)?).await,
             "openhuman.chat_cancel" => self.chat_cancel(&parse(params)?),
+            other if skills::METHODS.contains(&other) => {
+                skills::call(&self.core().await?, other, params).await
+            }
             other => Err(RpcError::unknown_method(other)),
         }
     }

@@ -26,7 +26,7 @@ impl Engine {
     /// says within 25 s (status 200 unless it says another), 404 when nobody registered the tunnel, 503 when the
     /// skill does not run or is busy, 500 when it fails. The body of an error is `{"error": ".."}` in base64.
     pub async fn webhook_request(&self, request: WebhookRequest) -> WebhookResponse {
-        let nobody = || failure(404, "no skill answers this webhook");
+        let nobody = || WebhookResponse::error(404, "no skill answers this webhook");
         let Some(skill) = self.0.shared.webhooks.owner(&request.tunnel_uuid) else {
             return nobody();
         };
@@ -34,7 +34,7 @@ impl Engine {
             return nobody();
         };
         if found.view().status != SkillStatus::Running {
-            return failure(503, &format!("Skill '{skill}' is not running"));
+            return WebhookResponse::error(503, &format!("Skill '{skill}' is not running"));
         }
         if !self.has_hook(&found, "onWebhookRequest") {
             return nobody();
@@ -47,12 +47,12 @@ impl Engine {
         match self.call_hook(&skill, "onWebhookRequest", argument, LIMIT).await {
             Ok(answer) => response(&answer),
             Err(error @ (HookError::NotRunning { .. } | HookError::Busy { .. })) => {
-                failure(503, &error.to_string())
+                WebhookResponse::error(503, &error.to_string())
             }
             // The text of an exception is the skill's, and the answer is public.
             Err(error) => {
                 tracing::warn!(%skill, %error, "a webhook failed");
-                failure(500, "the skill failed to answer")
+                WebhookResponse::error(500, "the skill failed to answer")
             }
         }
     }
@@ -68,7 +68,7 @@ fn response(answer: &Value) -> WebhookResponse {
             .and_then(|status| u16::try_from(status).ok()),
     };
     let Some(status_code) = status else {
-        return failure(500, "the skill answered with a status that is none");
+        return WebhookResponse::error(500, "the skill answered with a status that is none");
     };
     let mut headers = BTreeMap::new();
     if let Some(Value::Object(fields)) = answer.get("headers") {
@@ -83,20 +83,12 @@ fn response(answer: &Value) -> WebhookResponse {
         Some(other) => STANDARD.encode(other.to_string()),
     };
     if body.len() > MAX_BODY {
-        return failure(500, "the skill answered with more than 1 MB");
+        return WebhookResponse::error(500, "the skill answered with more than 1 MB");
     }
     WebhookResponse {
         status_code,
         headers,
         body,
-    }
-}
-
-fn failure(status_code: u16, text: &str) -> WebhookResponse {
-    WebhookResponse {
-        status_code,
-        headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
-        body: STANDARD.encode(json!({ "error": text }).to_string()),
     }
 }
 
@@ -121,7 +113,7 @@ mod tests {
         );
         assert_eq!(response(&json!({"statusCode": 42})).status_code, 500);
         assert_eq!(
-            STANDARD.decode(failure(404, "x").body).unwrap(),
+            STANDARD.decode(WebhookResponse::error(404, "x").body).unwrap(),
             br#"{"error":"x"}"#
         );
     }

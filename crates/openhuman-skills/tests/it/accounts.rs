@@ -402,3 +402,46 @@ async fn old_credential_files_move_into_the_store() {
     assert!(!dir.join("auth_credential.json").exists());
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_answered_by_the_skill_that_registered_them() {
+    let engine = crate::support::engine();
+    let code = "
+        globalThis.__skill = { default: {
+            start() { webhook.register('uuid-1', 'Orders', 'b1'); },
+            async onWebhookRequest(request) {
+                if (request.path === '/fail') throw new Error('private detail');
+                if (request.path === '/bare') return;
+                return { statusCode: 201, headers: { 'x-from': request.tunnelName }, body: btoa(request.method + atob(request.body)) };
+            },
+            tools: [{ name: 'run', execute: () => JSON.stringify([webhook.list(), webhook.unregister('uuid-1'), webhook.unregister('uuid-1')]) }],
+        } };";
+    let mut grant = Grant::none();
+    grant.allow_webhooks();
+    let id = crate::support::run_with(&engine, "hooked", code, grant).await;
+    let ask = |path: &str, tunnel: &str| {
+        let request = json!({"correlationId": "7", "tunnelUuid": tunnel, "tunnelName": "Orders", "method": "POST", "path": path,
+            "headers": {"a": 1}, "query": {}, "body": "aGk="});
+        let (engine, request) = (engine.clone(), serde_json::from_value(request).unwrap());
+        async move {
+            let answer = engine.webhook_request(request).await;
+            (answer.status_code, serde_json::to_value(answer).unwrap())
+        }
+    };
+    assert_eq!(
+        ask("/", "uuid-1").await.1,
+        json!({"statusCode": 201, "headers": {"x-from": "Orders"}, "body": "UE9TVGhp"})
+    );
+    assert_eq!(ask("/bare", "uuid-1").await.0, 200);
+    let failed = ask("/fail", "uuid-1").await;
+    assert!(failed.0 == 500 && !failed.1.to_string().contains("private"));
+    assert_eq!(ask("/", "uuid-2").await.0, 404);
+    assert_eq!(engine.webhooks()[0].tunnel_uuid, "uuid-1");
+    let text = call(&engine, &id, json!({})).await.unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(&text).unwrap(),
+        json!([[{"tunnelUuid": "uuid-1", "skillId": "hooked", "tunnelName": "Orders", "backendTunnelId": "b1"}], true, false])
+    );
+    assert_eq!(ask("/", "uuid-1").await.0, 404);
+    engine.shutdown().await;
+}

@@ -183,15 +183,13 @@ impl MemorySink for Documents {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_notion_bundle_syncs_through_the_backend() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let (counted, expired) = (Arc::clone(&calls), Arc::new(AtomicUsize::new(0)));
+    let (searched, expired) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     let fails = Arc::clone(&expired);
     let server = serve(Arc::new(move |method, path, headers, body| {
         assert_eq!(
             headers["authorization"], "Bearer jwt-of-the-session",
             "{path}"
         );
-        let call = counted.fetch_add(1, Ordering::SeqCst);
         let none = Vec::new();
         if fails.load(Ordering::SeqCst) > 0 {
             return (StatusCode::UNAUTHORIZED, none, json!({}));
@@ -199,7 +197,7 @@ async fn the_notion_bundle_syncs_through_the_backend() {
         match (method.as_str(), path.trim_start_matches("/proxy/by-id/abc123/")) {
             ("GET", "v1/users/me") => (StatusCode::OK, none, json!({"id": "u"})),
             // The first search is refused once: the skill waits in a loop and asks again.
-            ("POST", "v1/search") if call == 2 => (
+            ("POST", "v1/search") if searched.fetch_add(1, Ordering::SeqCst) == 0 => (
                 StatusCode::TOO_MANY_REQUESTS,
                 vec![("retry-after", "1".to_owned())],
                 json!({}),

@@ -6,6 +6,7 @@ mod databases;
 mod egress;
 mod memory;
 mod skills;
+mod snapshots;
 mod socket;
 mod tools;
 
@@ -15,5 +16,6 @@ pub(crate) use databases::SealedDatabases;
 pub(crate) use egress::EgressLog;
 pub(crate) use memory::{MemoryTools, SkillMemory, recall};
 pub(crate) use skills::SkillTools;
+pub(crate) use snapshots::SnapshotKeeper;
 pub(crate) use socket::{SocketLink, StatusReporter};
 pub(crate) use tools::HubTools;

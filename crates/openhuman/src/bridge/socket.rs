@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use openhuman_mcp::{AckSender, EventLink, LinkError, LinkEvent};
-use openhuman_skills::Engine;
+use openhuman_skills::{Engine, WebhookRequest, WebhookResponse};
 use openhuman_socketio::{Client, Event, State, Subscription};
 use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
@@ -176,11 +176,38 @@ impl Pump {
                 });
                 true
             }
+            "webhook:request" => {
+                self.webhook(event.data());
+                true
+            }
             _ => {
                 self.engine.server_event(&name, event.data()).await;
                 true
             }
         }
+    }
+
+    /// Lets the skill that registered the tunnel answer, while other events go on.
+    fn webhook(&self, data: Value) {
+        let (client, engine) = (self.client.clone(), self.engine.clone());
+        // Ends at the engine's limit for webhooks.
+        tokio::spawn(async move {
+            let correlation = data.get("correlationId").cloned().unwrap_or(Value::Null);
+            let answer = match serde_json::from_value::<WebhookRequest>(data) {
+                Ok(request) => engine.webhook_request(request).await,
+                Err(error) => {
+                    tracing::warn!(%error, "a webhook request that cannot be read");
+                    WebhookResponse::error(400, "bad request")
+                }
+            };
+            let Ok(mut answer) = serde_json::to_value(answer) else {
+                return;
+            };
+            answer["correlationId"] = correlation;
+            if let Err(error) = client.emit("webhook:response", &answer).await {
+                tracing::warn!(%error, "the answer to a webhook was not sent");
+            }
+        });
     }
 
     async fn ready(&mut self) -> bool {

@@ -218,3 +218,60 @@ async fn the_state_can_be_asked_for_while_the_vault_is_being_made() {
     assert!(again.message.contains("already"), "{again}");
     rpc.close().await;
 }
+
+#[tokio::test]
+async fn a_front_end_sets_skills_up_and_switches_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let rpc = dispatcher(dir.path());
+    rpc.call("openhuman.vault_create", json!({ "password": "long enough" }))
+        .await
+        .unwrap();
+    let skill = json!({ "skill_id": "sums" });
+    let call = |method: &'static str, params: Value| rpc.call(method, params);
+    let all = call("openhuman.skills_get_all_snapshots", json!({}))
+        .await
+        .unwrap();
+    assert_eq!(all[0]["skill_id"], "sums");
+    let tools = call("openhuman.skills_list_tools", skill.clone()).await.unwrap();
+    assert!(
+        tools["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|tool| tool["name"] == "add")
+    );
+    let sync = call("openhuman.skills_sync", skill.clone()).await.unwrap();
+    assert_eq!(sync["status"], "no_handler");
+    let called = json!({ "skill_id": "sums", "method": "tools/call", "params": { "name": "add", "arguments": { "a": 1, "b": 2 } } });
+    assert_eq!(
+        call("openhuman.skills_rpc", called).await.unwrap()["content"][0]["text"],
+        "3"
+    );
+    let stopped = call("openhuman.skills_stop", skill.clone()).await.unwrap();
+    assert_eq!(stopped["status"], "stopped");
+    let refused = call("openhuman.skills_sync", skill.clone()).await.unwrap_err();
+    assert_eq!(refused.message, "Skill 'sums' is not running (status: stopped)");
+    assert_eq!(
+        call("openhuman.skills_start", skill.clone()).await.unwrap()["status"],
+        "running"
+    );
+    for (method, enabled) in [
+        ("openhuman.skills_enable", true),
+        ("openhuman.skills_disable", false),
+    ] {
+        call(method, skill.clone()).await.unwrap();
+        let is = call("openhuman.skills_is_enabled", skill.clone()).await.unwrap();
+        assert_eq!(is, json!({ "enabled": enabled }));
+    }
+    let done = json!({ "skill_id": "sums", "complete": true });
+    call("openhuman.skills_set_setup_complete", done).await.unwrap();
+    let missing = call("openhuman.skills_status", json!({ "skill_id": "nobody" }))
+        .await
+        .unwrap_err();
+    assert!(
+        missing.message.contains("'nobody' was not found"),
+        "{}",
+        missing.message
+    );
+    rpc.close().await;
+}
