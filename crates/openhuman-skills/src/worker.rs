@@ -107,6 +107,21 @@ struct Slot {
     deadline: Option<Instant>,
 }
 
+impl Slot {
+    /// A skill whose call waits for the host is alive: its pings do not wait for the call.
+    fn answer_pings(&mut self) {
+        let is_ping = |item: &Item| matches!(item, Item::Call(call) if call.kind == CallKind::Ping);
+        while let Some(at) = self.items.iter().position(is_ping) {
+            if let Some(Item::Call(call)) = self.items.remove(at) {
+                if call.counted {
+                    self.host.waiting.fetch_sub(1, Ordering::Relaxed);
+                }
+                let _ = call.reply.send(Ok("null".to_owned()));
+            }
+        }
+    }
+}
+
 /// An armed timer.
 #[derive(Clone, Copy)]
 struct Timer {
@@ -372,15 +387,11 @@ impl Worker {
             let _ = call.reply.send(Err(CallError::Stopped));
             return;
         };
-        if call.kind == CallKind::Ping && slot.active.as_ref().is_some_and(|active| active.waiting) {
-            if call.counted {
-                slot.host.waiting.fetch_sub(1, Ordering::Relaxed);
-            }
-            let _ = call.reply.send(Ok("null".to_owned()));
-            return;
-        }
         let deadline = call.deadline;
         slot.items.push_back(Item::Call(call));
+        if slot.active.as_ref().is_some_and(|active| active.waiting) {
+            slot.answer_pings();
+        }
         self.arm(key, deadline);
         self.start_next(key);
     }
@@ -697,7 +708,10 @@ impl Worker {
             Step::Paused(Pause::Slice) => {
                 self.queues.push(key, greedy);
             }
-            Step::Paused(Pause::Wait) => active.waiting = true,
+            Step::Paused(Pause::Wait) => {
+                active.waiting = true;
+                slot.answer_pings();
+            }
             Step::Paused(Pause::Stall) => {
                 if slot.host.control.killed().is_some() {
                     let (since, used) = active.ending.get_or_insert((started, Duration::ZERO));
