@@ -25,6 +25,11 @@
 //! sometimes (`JSON.stringify` with a `toJSON` of the skill): it must bear a suspension there anyway, because the
 //! interrupt handler suspends there too, so it holds no lock and no borrow.
 //!
+//! Under AddressSanitizer: `RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
+//! ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 cargo test --target x86_64-unknown-linux-gnu
+//! -p openhuman-skills --features corosensei/sanitizer --lib -- arena fiber stall`, and the same with `--test it --
+//! stall:: --skip leave_nothing_behind` (the sanitizer keeps freed memory, so footprints mean nothing there).
+//!
 //! Platforms: Linux and macOS on x86-64 and aarch64. Elsewhere, Windows included, and where QuickJS' code cannot be
 //! told from other code, [`Watchdog::available`] is false: a stuck built-in function then holds its worker; calls
 //! to it end at their limit with an error, and the other workers go on.

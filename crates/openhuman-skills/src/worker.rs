@@ -297,11 +297,11 @@ impl Worker {
                 operation,
                 result,
             } => {
-                if let Some(slot) = self.slots.get_mut(&key) {
-                    if slot.host.operation_over(operation) {
-                        slot.items.push_back(Item::Settle { operation, result });
-                        self.start_next(key);
-                    }
+                if let Some(slot) = self.slots.get_mut(&key)
+                    && slot.host.operation_over(operation)
+                {
+                    slot.items.push_back(Item::Settle { operation, result });
+                    self.start_next(key);
                 }
             }
             ToWorker::Interrupt { key } => self.interrupt(key),

@@ -107,6 +107,6 @@ mod tests {
     #[test]
     fn the_counter_is_found_in_the_engine_that_is_built_in() {
         let offset = PLACE.get_or_init(find).expect("found");
-        assert!(offset % size_of::<i32>() == 0 && offset < SEARCHED);
+        assert!(offset.is_multiple_of(size_of::<i32>()) && offset < SEARCHED);
     }
 }
