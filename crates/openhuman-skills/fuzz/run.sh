@@ -12,7 +12,7 @@ export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-co
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 \
 -Cdebug-assertions -Ccodegen-units=1 -Zsanitizer=address"
-cargo build --release --locked --target "$triple" --target-dir "$out"
+cargo build --release --target "$triple" --target-dir "$out"
 [ "$target" = all ] && target="manifest index archive signature egress cron hooks"
 for name in $target; do
     echo "== $name, $seconds s"
