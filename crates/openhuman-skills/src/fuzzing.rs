@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn the_corpora_hold() {
-        let targets: [(&str, fn(&[u8])); 7] = [
+        type Target = (&'static str, fn(&[u8]));
+        let targets: [Target; 7] = [
             ("manifest", manifest),
             ("index", index),
             ("archive", archive),

@@ -206,7 +206,7 @@ fn rows(
     max_rows: usize,
     quota: DbQuota,
 ) -> Result<DbRows, DbError> {
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     bind(statement, params)?;
     let mut found = DbRows {
         columns,

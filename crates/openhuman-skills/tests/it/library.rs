@@ -116,7 +116,7 @@ async fn every_host_call_can_be_inspected() {
         .inspect(move |call| {
             seen.lock()
                 .unwrap()
-                .push((call.op, call.args.clone(), call.result.clone()))
+                .push((call.op, call.args.clone(), call.result.clone()));
         })
         .build()
         .unwrap();
@@ -130,7 +130,7 @@ async fn every_host_call_can_be_inspected() {
     engine.shutdown().await;
     let calls = calls.lock().unwrap();
     let set = calls.iter().find(|(op, ..)| *op == "state.set").unwrap();
-    assert_eq!(set.1, ["a", r#"{"b":1}"#]);
+    assert_eq!(set.1, [r#"{"a":{"b":1}}"#]);
     let fetch = calls.iter().find(|(op, ..)| *op == "net.fetch").unwrap();
     assert!(fetch.2.as_ref().unwrap_err().contains("example.com"), "{fetch:?}");
 }

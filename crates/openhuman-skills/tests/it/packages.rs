@@ -114,7 +114,7 @@ async fn serve(
     }
 }
 
-fn index(entries: Vec<Value>) -> String {
+fn index(entries: &[Value]) -> String {
     json!({"version": 1, "generated_at": "2026-01-01T00:00:00Z", "skills": {"core": entries, "third_party": []}})
         .to_string()
 }
@@ -182,7 +182,7 @@ async fn an_index_is_fetched_once_an_hour_and_confirmed_by_its_tag() {
     let setup = Setup::new().await;
     setup
         .server
-        .content("index.json", index(vec![entry("one", "1.0.0", "x")]));
+        .content("index.json", index(&[entry("one", "1.0.0", "x")]));
     let registry = setup.registry();
     let listing = registry.index(false).await.unwrap();
     assert_eq!((ids(&listing), listing.notice.clone()), (vec!["one"], None));
@@ -203,11 +203,11 @@ async fn an_index_is_fetched_once_an_hour_and_confirmed_by_its_tag() {
     // Changed, and asked for at once.
     setup
         .server
-        .content("index.json", index(vec![entry("two", "1.0.0", "x")]));
+        .content("index.json", index(&[entry("two", "1.0.0", "x")]));
     assert_eq!(ids(&registry.index(false).await.unwrap()), ["one"]);
     assert_eq!(ids(&registry.index(true).await.unwrap()), ["two"]);
     // Another registry does not use this one's file.
-    setup.server.content("other.json", index(vec![]));
+    setup.server.content("other.json", index(&[]));
     assert!(ids(&setup.registry_at("other.json").index(false).await.unwrap()).is_empty());
 }
 
@@ -234,7 +234,7 @@ async fn a_registry_that_fails_leaves_the_last_good_index() {
     }
     setup
         .server
-        .content("index.json", index(vec![entry("one", "1.0.0", "x")]));
+        .content("index.json", index(&[entry("one", "1.0.0", "x")]));
     registry.index(false).await.unwrap();
     setup.clock.advance(Duration::from_secs(7200));
     for failure in failures {
@@ -247,7 +247,7 @@ async fn a_registry_that_fails_leaves_the_last_good_index() {
     // A redirect that stays on this machine is followed.
     setup
         .server
-        .content("moved.json", index(vec![entry("moved", "1.0.0", "x")]));
+        .content("moved.json", index(&[entry("moved", "1.0.0", "x")]));
     setup
         .server
         .set("index.json", Answer::Redirect("moved.json".to_owned()));
@@ -261,7 +261,7 @@ async fn a_registry_that_fails_leaves_the_last_good_index() {
 async fn a_registry_in_a_file_is_read_each_time_and_names_files_beside_it() {
     let setup = Setup::new().await;
     let place = setup.dir.path().join("registry.json");
-    let write = |download: &str| fs::write(&place, index(vec![entry("one", "1.0.0", download)])).unwrap();
+    let write = |download: &str| fs::write(&place, index(&[entry("one", "1.0.0", download)])).unwrap();
     fs::write(
         setup.dir.path().join("one.tgz"),
         package("one", "1.0.0").to_archive().unwrap(),
@@ -312,7 +312,7 @@ async fn a_download_is_a_manifest_with_a_script_or_an_archive() {
         entry("huge", "1.0.0", "huge.js"),
         entry("local", "1.0.0", "file:///etc/passwd"),
     ];
-    setup.server.content("index.json", index(entries));
+    setup.server.content("index.json", index(&entries));
     let registry = setup.registry();
     let listing = registry.index(false).await.unwrap();
     let entries = &listing.index.entries;
@@ -344,7 +344,7 @@ async fn row_25_an_install_is_verified_atomic_and_keeps_the_old_version_on_failu
         setup.server.content("notes.tgz", package.to_archive().unwrap());
         setup
             .server
-            .content("index.json", index(vec![entry("notes", version, "notes.tgz")]));
+            .content("index.json", index(&[entry("notes", version, "notes.tgz")]));
     };
     let fetch = async || {
         let listing = registry.index(true).await.unwrap();
@@ -524,7 +524,7 @@ fn row_02_paths_of_manifests_and_packages_stay_inside_their_root() {
         ];
         assert!(SkillPackage::from_files(files).is_err(), "{path:?}");
         assert!(SkillId::new(path).is_err(), "{path:?}");
-        let from_registry = index(vec![entry(path, "1", "https://example.com/x")]);
+        let from_registry = index(&[entry(path, "1", "https://example.com/x")]);
         let index = openhuman_skills::registry::Index::parse(from_registry.as_bytes()).unwrap();
         assert!(index.entries.is_empty() && index.problems.len() == 1, "{path:?}");
         let lockfile = json!({"version": 1, "revision": 1, "skills": {"a": {"current": {

@@ -119,7 +119,7 @@ async fn the_globals_do_what_they_do_in_node() {
         match (known.remove(code), expected == ours) {
             (None, true) | (Some(_), false) => {}
             (None, false) => {
-                report.push_str(&format!("[{global}] {code}\n  node {expected}\n  ours {ours}\n"))
+                report.push_str(&format!("[{global}] {code}\n  node {expected}\n  ours {ours}\n"));
             }
             (Some(reason), true) => {
                 report.push_str(&format!(

@@ -62,15 +62,15 @@ fn register<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     let registration = WebhookRegistration {
         tunnel_uuid,
         skill_id: host.skill.id.clone(),
-        tunnel_name: args.opt_text(1)?.map(short),
-        backend_tunnel_id: args.opt_text(2)?.map(short),
+        tunnel_name: args.opt_text(1)?.as_deref().map(short),
+        backend_tunnel_id: args.opt_text(2)?.as_deref().map(short),
     };
     let added = host.shared.webhooks.register(registration);
     added.map_err(|text| HostError::Failed(format!("webhook.register: {text}")))?;
     give(args, true)
 }
 
-fn short(text: String) -> String {
+fn short(text: &str) -> String {
     text.chars().take(256).collect()
 }
 
