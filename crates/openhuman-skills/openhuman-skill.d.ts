@@ -313,7 +313,6 @@ interface AuthCredential {
 /** The user's long-term memory. Needs `permissions.memory`. */
 declare const memory: {
   insert(document: MemoryDocument): boolean;
-  recall(query: string, options?: { limit?: number }): any[];
 };
 interface MemoryDocument {
   title: string;
