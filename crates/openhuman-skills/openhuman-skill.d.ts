@@ -313,7 +313,6 @@ interface AuthCredential {
 /** The user's long-term memory. Needs `permissions.memory`. */
 declare const memory: {
   insert(document: MemoryDocument): boolean;
-  recall(query: string, options?: { limit?: number }): any[];
 };
 interface MemoryDocument {
   title: string;
@@ -432,6 +431,8 @@ declare function setTimeout(callback: (...args: any[]) => any, ms?: number, ...a
 declare function setInterval(callback: (...args: any[]) => any, ms?: number, ...args: any[]): number;
 declare function clearTimeout(id: number | undefined): void;
 declare function clearInterval(id: number | undefined): void;
+/** Logs an error nobody caught. */
+declare function reportError(error: any): void;
 declare function queueMicrotask(callback: () => void): void;
 /** Suspends this call for so many milliseconds; other skills go on. */
 declare function sleep(ms: number): void;
@@ -459,7 +460,8 @@ interface SubtleCrypto {
   encrypt(algorithm: any, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
   decrypt(algorithm: any, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
 }
-interface CryptoKey {
+declare class CryptoKey {
+  private constructor();
   readonly type: string;
   readonly extractable: boolean;
   readonly algorithm: any;
@@ -676,8 +678,7 @@ declare class ReadableStream<T = any> {
   tee(): [ReadableStream<T>, ReadableStream<T>];
   [Symbol.asyncIterator](): AsyncIterableIterator<T>;
 }
-declare class ReadableStreamDefaultReader<T = any> {
-  constructor(stream: ReadableStream<T>);
+interface ReadableStreamDefaultReader<T = any> {
   readonly closed: Promise<void>;
   read(): Promise<{ done: false; value: T } | { done: true; value: undefined }>;
   releaseLock(): void;
@@ -690,8 +691,7 @@ declare class WritableStream<T = any> {
   close(): Promise<void>;
   getWriter(): WritableStreamDefaultWriter<T>;
 }
-declare class WritableStreamDefaultWriter<T = any> {
-  constructor(stream: WritableStream<T>);
+interface WritableStreamDefaultWriter<T = any> {
   readonly closed: Promise<void>;
   readonly ready: Promise<void>;
   readonly desiredSize: number | null;
@@ -704,6 +704,28 @@ declare class TransformStream<I = any, O = any> {
   constructor(transformer?: any, writableStrategy?: any, readableStrategy?: any);
   readonly readable: ReadableStream<O>;
   readonly writable: WritableStream<I>;
+}
+
+declare class TextEncoderStream {
+  readonly encoding: 'utf-8';
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<string>;
+}
+declare class TextDecoderStream {
+  constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
+  readonly encoding: string;
+  readonly readable: ReadableStream<string>;
+  readonly writable: WritableStream<BufferSource>;
+}
+declare class CountQueuingStrategy {
+  constructor(init: { highWaterMark: number });
+  readonly highWaterMark: number;
+  readonly size: (chunk?: any) => number;
+}
+declare class ByteLengthQueuingStrategy {
+  constructor(init: { highWaterMark: number });
+  readonly highWaterMark: number;
+  readonly size: (chunk: ArrayBufferView) => number;
 }
 
 /** Needs `permissions.websocket`. */

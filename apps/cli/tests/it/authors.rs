@@ -97,3 +97,48 @@ fn failures_show_the_line_and_what_differs() {
     );
     kit(&sandbox, &["check", "nowhere"], "").fails(3, &["there is no directory"]);
 }
+
+/// The fenced blocks of a Markdown text: what follows the fence, and the text.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(kind), None) => open = Some((kind.to_owned(), String::new())),
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (None, Some((_, block))) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn the_tutorial_does_what_it_says() {
+    let sandbox = Sandbox::new();
+    for (kind, text) in blocks(include_str!("../../../../docs/writing-skills.md")) {
+        let file = match kind.as_str() {
+            "console" => {
+                for command in text.lines() {
+                    let words = command.strip_prefix("openhuman skills ").unwrap();
+                    // The only quotes there are stand around JSON without spaces.
+                    let args: Vec<&str> = words.split(' ').map(|word| word.trim_matches('\'')).collect();
+                    kit(&sandbox, &args, "").ok();
+                }
+                continue;
+            }
+            "js skill" => "weather/index.js",
+            "json manifest" => "weather/manifest.json",
+            "js test" => "weather/index.test.js",
+            other => panic!("nobody runs a block of the kind '{other}'"),
+        };
+        sandbox.file(file, &text);
+        if kind == "js test" {
+            kit(&sandbox, &["check", "weather", "--strict"], "").ok();
+            kit(&sandbox, &["test", "weather"], "").ok();
+        }
+    }
+}

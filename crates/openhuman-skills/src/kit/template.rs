@@ -106,6 +106,8 @@ fn title(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -118,5 +120,57 @@ mod tests {
                 assert!(marker.iter().all(|mark| !text.contains(mark)), "{path}");
             }
         }
+    }
+
+    /// What the language or the engine's core brings, or the script itself.
+    const ELSEWHERE: [&str; 10] = [
+        "__skillId",
+        "__skill",
+        "tools",
+        "window",
+        "self",
+        "global",
+        "queueMicrotask",
+        "atob",
+        "btoa",
+        "DOMException",
+    ];
+
+    #[test]
+    fn the_types_name_every_global_of_the_library_and_no_other() {
+        let library = include_str!("../js/library.rs");
+        let list = library
+            .split("static GLOBALS")
+            .nth(1)
+            .and_then(|rest| rest.split("];").next())
+            .unwrap();
+        let first = |line: &str| line.split('"').nth(1).map(str::to_owned);
+        let calls = ["global(", "alias(", "only("];
+        let globals: BTreeSet<String> = list
+            .lines()
+            .filter(|line| calls.iter().any(|call| line.trim().starts_with(call)))
+            .filter_map(first)
+            .collect();
+        assert!(globals.len() > 40, "{globals:?}");
+        let name = |rest: &str| -> String {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        };
+        let declared: BTreeSet<String> = SKILL_TYPES
+            .lines()
+            .filter_map(|line| line.strip_prefix("declare "))
+            .filter_map(|line| line.split_once(' '))
+            .map(|(_, rest)| name(rest))
+            .collect();
+        let missing: Vec<_> = globals.difference(&declared).collect();
+        let absent: Vec<_> = declared
+            .difference(&globals)
+            .filter(|name| !ELSEWHERE.contains(&name.as_str()))
+            .collect();
+        assert!(
+            missing.is_empty() && absent.is_empty(),
+            "not in the types: {missing:?}; only there: {absent:?}"
+        );
     }
 }
