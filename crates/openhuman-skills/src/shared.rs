@@ -514,16 +514,6 @@ pub(crate) enum CallKind {
     Describe,
 }
 
-impl CallKind {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Tool => "tool",
-            Self::Hook | Self::Ping => "hook",
-            Self::Describe => "describe",
-        }
-    }
-}
-
 pub(crate) type Reply = oneshot::Sender<Result<String, CallError>>;
 
 /// A message in a skill's mailbox.

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use rquickjs::{Ctx, Error, Function, Object, Persistent, Value};
+use rquickjs::{Ctx, Error, Function, IntoJs as _, Object, Persistent, TypedArray, Value};
 
-use super::host::Host;
+use super::host::{Host, Settled};
 use super::ops::{self, HostError};
 use super::raw::{self, Args};
 use crate::inspect::{BridgeCall, preview};
@@ -205,8 +205,9 @@ impl Realm {
         })
     }
 
-    /// Attaches the realm to a new context, defines the globals, and returns the function that dispatches calls.
-    pub(super) fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Function<'js>, HostError> {
+    /// Attaches the realm to a new context, defines the globals, and returns the functions that
+    /// calls from the host go through.
+    pub(super) fn install<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Object<'js>, HostError> {
         let host = &self.host;
         raw::attach(ctx, self);
         let globals = ctx.globals();
@@ -226,7 +227,7 @@ impl Realm {
         for (index, module) in host.shared.modules.iter().enumerate() {
             raw::define_lazy(ctx, module.name(), GLOBALS.len() + index)?;
         }
-        Ok(self.module(ctx, "dispatch")?.get("dispatch")?)
+        self.module(ctx, "dispatch")
     }
 
     pub(super) fn host(&self) -> &Rc<Host> {
@@ -342,8 +343,24 @@ impl Realm {
         Ok(make.call((message, name))?)
     }
 
+    /// An answer of the host as the script gets it, and how it is to be read.
+    pub(super) fn answer<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        result: Result<Settled, HostError>,
+    ) -> Result<(&'static str, Value<'js>), Error> {
+        Ok(match result {
+            Ok(Settled::Nothing) => ("value", Value::new_undefined(ctx.clone())),
+            Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
+            Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
+            // A copy in the skill's heap: bytes beside it would not count against its limit.
+            Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new_copy(ctx.clone(), bytes)?.into_value()),
+            Err(error) => ("error", self.error_value(ctx, error)),
+        })
+    }
+
     /// The exception an error becomes, as a value.
-    pub(super) fn error_value<'js>(&self, ctx: &Ctx<'js>, error: HostError) -> Value<'js> {
+    fn error_value<'js>(&self, ctx: &Ctx<'js>, error: HostError) -> Value<'js> {
         raw::throw(ctx, self, error);
         ctx.catch()
     }

@@ -1,5 +1,6 @@
 //! The JavaScript side: runtimes, host functions, and the library behind the globals.
 
+mod dispatch;
 pub(crate) mod host;
 pub(crate) mod library;
 mod modules;

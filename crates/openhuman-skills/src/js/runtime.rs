@@ -5,11 +5,9 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rquickjs::{
-    ArrayBuffer, CaughtError, Context, Ctx, Error, Function, IntoJs as _, Persistent, Runtime, TypedArray,
-    Value,
-};
+use rquickjs::{ArrayBuffer, CaughtError, Context, Ctx, Error, Persistent, Runtime, Value};
 
+use super::dispatch::Dispatch;
 use super::host::{Host, Settled};
 use super::library::Realm;
 use super::modules::Modules;
@@ -31,7 +29,7 @@ const MAX_REJECTIONS: usize = 16;
 /// but buried with its arena, in whatever state it is: see [`bury`].
 #[derive(Default)]
 pub(crate) struct JsInstance {
-    dispatch: OnceCell<Persistent<Function<'static>>>,
+    dispatch: OnceCell<Dispatch>,
     rejections: Rc<Rejections>,
     realm: OnceCell<Rc<Realm>>,
     context: OnceCell<Context>,
@@ -148,8 +146,8 @@ impl JsInstance {
     /// Attaches the library and runs the bundle.
     fn load(&self, ctx: &Ctx<'_>, host: &Rc<Host>) -> rquickjs::Result<()> {
         let realm = self.realm.get_or_init(|| Realm::new(host));
-        let dispatch = realm.install(ctx).map_err(|error| raise(ctx, &error))?;
-        let _ = self.dispatch.set(Persistent::save(ctx, dispatch));
+        let exports = realm.install(ctx).map_err(|error| raise(ctx, &error))?;
+        let _ = self.dispatch.set(Dispatch::new(ctx, &exports)?);
         #[cfg(feature = "kit")]
         host.shared.kit.prepare(ctx)?;
         let package = &host.skill.package;
@@ -192,23 +190,20 @@ impl JsInstance {
             } else {
                 None
             };
-            let outcome = dispatch.clone().restore(&ctx).and_then(|dispatch| match work {
+            let outcome = match work {
                 Work::Call {
                     id,
                     kind,
                     name,
                     payload,
-                } => dispatch.call((kind.as_str(), id as f64, name, payload)),
-                Work::Timer(id) => dispatch.call(("timer", id, "", "")),
-                Work::Settle { operation, result } => {
-                    let (how, value) = settled(realm, &ctx, result)?;
-                    dispatch.call(("settle", operation, how, value))
-                }
+                } => dispatch.call(&ctx, host, id, kind, &name, &payload),
+                Work::Timer(id) => dispatch.timer(&ctx, id),
+                Work::Settle { operation, result } => dispatch.answer(&ctx, realm, operation, result),
                 Work::Pump => Ok(()),
-            });
+            };
             if let Err(error) = outcome {
                 // The script was ended, or memory ran out before the bootstrap could report.
-                let message = describe(&ctx, error);
+                let message = describe(&ctx, raise(&ctx, &error));
                 match call {
                     Some(call) if host.control.killed().is_none() => {
                         host.fail(call, CallError::Threw(message));
@@ -230,22 +225,6 @@ impl JsInstance {
             jobs_left
         })
     }
-}
-
-/// An answer of the host as the script gets it.
-fn settled<'js>(
-    realm: &Realm,
-    ctx: &Ctx<'js>,
-    result: Result<Settled, HostError>,
-) -> rquickjs::Result<(&'static str, Value<'js>)> {
-    Ok(match result {
-        Ok(Settled::Nothing) => ("value", Value::new_undefined(ctx.clone())),
-        Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
-        Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
-        // A copy in the skill's heap: bytes beside it would not count against its limit.
-        Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new_copy(ctx.clone(), bytes)?.into_value()),
-        Err(error) => ("error", realm.error_value(ctx, error)),
-    })
 }
 
 /// Collects cycles when memory is nearly used up. QuickJS waits until the heap has grown by half again, which

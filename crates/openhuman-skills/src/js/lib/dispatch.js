@@ -26,17 +26,33 @@
     try { value = format(await promise); } catch (error) { settled(id, 'rejected', use('console').failure(error)); return; }
     settled(id, 'ok', value);
   };
-  const run = (id, format, produce) => {
-    let value;
+  // The text of a value that is there; a promise settles its call later.
+  const finish = (id, value, format) => {
+    if (value !== null && (typeof value === 'object' || typeof value === 'function') && typeof value.then === 'function') {
+      settle(id, value, format);
+      return undefined;
+    }
+    return format(value);
+  };
+  const threw = (id, error) => { settled(id, 'threw', use('console').failure(error)); };
+
+  // Each of these returns the result as text, or nothing when the call is or will be settled otherwise.
+  const tool = (id, name, args) => {
     try {
-      value = produce();
-      if (value !== null && (typeof value === 'object' || typeof value === 'function') && typeof value.then === 'function') {
-        settle(id, value, format);
-        return;
+      const tools = toolsOf();
+      for (let index = 0; index < tools.length; index++) {
+        const candidate = tools[index];
+        if (isTool(candidate) && candidate.name === name) return finish(id, candidate.execute(args), asText);
       }
-      value = format(value);
-    } catch (error) { settled(id, 'threw', use('console').failure(error)); return; }
-    settled(id, 'ok', value);
+    } catch (error) { return threw(id, error); }
+    return settled(id, 'missing', name);
+  };
+  const hook = (id, name, args) => {
+    try {
+      const skill = bundle();
+      const found = hookOf(skill, name);
+      return found ? finish(id, found.apply(skill, args), asJson) : 'null';
+    } catch (error) { return threw(id, error); }
   };
   const HOOKS = [
     'init', 'start', 'stop', 'onLoad', 'onTick', 'onSync', 'onPing', 'onError', 'onRpc', 'onDisconnect', 'publishState',
@@ -44,36 +60,20 @@
     'onSetupStart', 'onSetupSubmit', 'onSetupCancel', 'onListOptions', 'onSetOption',
     'onOAuthComplete', 'onOAuthRevoked', 'onAuthComplete', 'onAuthRevoked',
   ];
-  const dispatch = (kind, id, name, payload) => {
-    switch (kind) {
-      case 'tool': {
-        const tool = toolsOf().find((candidate) => isTool(candidate) && candidate.name === name);
-        if (tool) run(id, asText, () => tool.execute(parse(payload)));
-        else settled(id, 'missing', name);
-        return;
-      }
-      case 'hook': {
-        const skill = bundle();
-        const hook = hookOf(skill, name);
-        if (hook) run(id, asJson, () => hook.apply(skill, parse(payload)));
-        else settled(id, 'ok', 'null');
-        return;
-      }
-      case 'describe': {
-        run(id, asJson, () => ({
-          defined: Boolean(g.__skill) || g.tools !== undefined || HOOKS.some((hook) => typeof g[hook] === 'function'),
-          hooks: HOOKS.filter((hook) => hookOf(bundle(), hook)),
-          tools: toolsOf().filter(isTool).map((tool) => ({
-            name: text(tool.name), description: text(tool.description ?? ''),
-            inputSchema: tool.inputSchema ?? tool.input_schema ?? {},
-          })),
-        }));
-        return;
-      }
-      case 'timer': use('timers').fire(id); return;
-      case 'settle': use('async').settle(id, name, payload); return;
-    }
+  const describe = (id) => {
+    try {
+      return asJson({
+        defined: Boolean(g.__skill) || g.tools !== undefined || HOOKS.some((name) => typeof g[name] === 'function'),
+        hooks: HOOKS.filter((name) => hookOf(bundle(), name)),
+        tools: toolsOf().filter(isTool).map((candidate) => ({
+          name: text(candidate.name), description: text(candidate.description ?? ''),
+          inputSchema: candidate.inputSchema ?? candidate.input_schema ?? {},
+        })),
+      });
+    } catch (error) { return threw(id, error); }
   };
+  const timer = (id) => { use('timers').fire(id); };
+  const answer = (id, how, value) => { use('async').settle(id, how, value); };
   const domException = (message, name) => new DOMException(message, name);
-  return { dispatch, domException };
+  return { tool, hook, describe, timer, answer, domException };
 })

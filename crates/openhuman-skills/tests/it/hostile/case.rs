@@ -2,7 +2,7 @@
 //!
 //! `// expect:` alternatives, separated by ` | `: `timeout`, `too-large`, `never-settles`, `unknown-tool`,
 //! `ok /pattern/`, `throws /pattern/`, `load-fails /pattern/`.
-//! Options, one on a line: `limit` (milliseconds; default 150 for what may time out, else 10,000), `memory` (MB), `entry`, `as: script` (the file is the whole bundle, not
+//! Options, one on a line: `limit` (milliseconds; default 150 for what may time out, else 60,000), `memory` (MB), `entry`, `as: script` (the file is the whole bundle, not
 //! the body of a tool), `after: any` (the skill broke itself: a typed error is as good as an answer).
 
 use std::path::Path;
@@ -100,7 +100,7 @@ impl Case {
         assert!(!case.expect.is_empty(), "{class}/{name} expects nothing");
         if case.limit.is_zero() {
             let ends = |expect: &Expect| matches!(expect, Expect::Timeout);
-            case.limit = Duration::from_millis(if case.expect.iter().any(ends) { 150 } else { 10_000 });
+            case.limit = Duration::from_millis(if case.expect.iter().any(ends) { 150 } else { 60_000 });
         }
         case.code = if script {
             rest.to_owned()
