@@ -59,6 +59,7 @@ async fn play(
     scene.connect(timeline).await?;
     *answer = scene.ask(global.json, timeline).await?;
     scene.fire_schedule(timeline).await?;
+    scene.contain(timeline).await?;
     scene.search_home_while_open(timeline)?;
     scene.export(timeline).await?;
     scene.close(timeline).await?;

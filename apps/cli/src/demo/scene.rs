@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use openhuman::agent::mock::{MockServer, Script};
 use openhuman::agent::openai::OpenAiModel;
 use openhuman::mcp::Origin;
 use openhuman::memory::Document;
-use openhuman::skills::{Clock, Grant, SkillPackage};
+use openhuman::skills::{CallOptions, Clock, Grant, SkillPackage, ToolError};
 use openhuman::vault::{Password, Vault, VaultOptions};
 use openhuman::{
     CancellationToken, ChatEvent, Core, Credential, Home, ModelConfig, Route, SocketState, model_from_env,
@@ -30,6 +30,13 @@ use crate::style::{BOLD, DIM, TOOL};
 
 /// How far the demo advances the clock of schedules: the example fires every minute.
 const ONE_SCHEDULE: Duration = Duration::from_secs(61);
+
+/// A skill that hurts its neighbours if it can. Nothing inside this one call ever asks whether it may go on.
+const STUCK_MANIFEST: &str = r#"{ "id": "stuck", "name": "A hostile skill" }"#;
+const STUCK_CODE: &str = "globalThis.tools = [{ name: 'spin', description: 'Never ends.', \
+     execute: () => Array.prototype.reverse.call({ length: 2 ** 53 - 1 }) }];";
+/// How long it may.
+const STUCK_FOR: Duration = Duration::from_millis(200);
 
 /// How long the demo waits for what must happen by itself.
 const SOON: Duration = Duration::from_secs(10);
@@ -397,6 +404,52 @@ impl Scene {
             "the schedule fired once and its row is in that skill's database",
             written == 1,
             format!("{written} row"),
+        )?;
+        Ok(())
+    }
+
+    /// A hostile skill beside the others: stuck in one built-in function of the language, which never ends by itself.
+    pub(crate) async fn contain(&self, timeline: &mut Timeline) -> Result<(), Failure> {
+        let core = self.core()?;
+        let engine = core.skills();
+        let package = SkillPackage::from_parts(STUCK_MANIFEST, STUCK_CODE.to_owned());
+        let package = package.map_err(openhuman::CoreError::from)?;
+        let stuck = engine.install(package, Grant::none()).await;
+        let stuck = stuck.map_err(openhuman::CoreError::from)?;
+        engine.start(&stuck).await.map_err(openhuman::CoreError::from)?;
+        let options = CallOptions { timeout: STUCK_FOR };
+        let hang = engine.call_tool(&stuck, "spin", json!({}), options);
+        let neighbours = async {
+            let mut slowest = Duration::ZERO;
+            for _ in 0..20 {
+                let started = Instant::now();
+                alerts(core).await?;
+                slowest = slowest.max(started.elapsed());
+            }
+            Ok::<_, Failure>(slowest)
+        };
+        let (ended, slowest) = tokio::join!(hang, neighbours);
+        let slowest = slowest?;
+        engine.remove(&stuck).await.map_err(openhuman::CoreError::from)?;
+        timeline.step(
+            "contain",
+            format!(
+                "a skill hung in a built-in function; the slowest of 20 calls beside it took {slowest:.1?}"
+            ),
+        )?;
+        timeline.check(
+            "the stuck skill was ended at its limit and the others answered",
+            matches!(ended, Err(ToolError::TimedOut)) && slowest < STUCK_FOR,
+            format!("{slowest:.1?}"),
+        )?;
+        let sent = core.egress(None, false, 1000).await?;
+        let elsewhere = sent
+            .iter()
+            .filter(|record| record.host != "127.0.0.1" || record.port != self.skilled.prices.port());
+        timeline.check(
+            "skills reached the price service and no other host",
+            elsewhere.count() == 0,
+            format!("{} requests", sent.len()),
         )?;
         Ok(())
     }
