@@ -32,7 +32,7 @@ Usage: cargo xtask COMMAND
   desktop test         the same, then drive the real window (Linux)
   bench demo [--json]  build in release mode and measure the demo, the core and the command line
   bench skills [--json]  the same for the skills engine, beside node's worker threads
-  torture skills       the long versions of the skills engine's proofs: about an hour";
+  torture skills       the long versions of the skills engine's proofs: hours";
 
 /// What went wrong, with what, and what to do next, as one text for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]

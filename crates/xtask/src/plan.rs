@@ -63,6 +63,8 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
             70,
             vec![thorough(workspace, cargo(workspace, &tests))],
         ),
+        // Builds without the engine, with AddressSanitizer, in a folder of its own: a minute.
+        Step::programs("fuzz smoke", 20, vec![fuzz(workspace, "2")]).on_linux(),
         Step::programs(
             "documentation",
             30,
@@ -73,6 +75,15 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Invocation {
     Invocation::new(workspace.root(), "cargo", arguments.iter().copied())
+}
+
+/// All fuzz targets of the skills engine, one after the other, each for so many seconds.
+pub(crate) fn fuzz(workspace: &Workspace, seconds: &str) -> Invocation {
+    Invocation::new(
+        workspace.root(),
+        "sh",
+        ["crates/openhuman-skills/fuzz/run.sh", "all", seconds],
+    )
 }
 
 fn fixtures(workspace: &Workspace) -> Vec<Invocation> {

@@ -1,5 +1,6 @@
 //! `cargo xtask torture skills`: the skills engine's proofs at full length, in release mode.
 
+use crate::plan::fuzz;
 use crate::process::Invocation;
 use crate::step::Step;
 use crate::workspace::Workspace;
@@ -56,12 +57,46 @@ pub(crate) fn skills(workspace: &Workspace) -> Vec<Step> {
             60,
             vec![test("leak::").with_environment("OPENHUMAN_LEAK_CYCLES", LEAK_CYCLES)],
         ),
+        Step::programs("fuzz targets", 120, vec![fuzz(workspace, "600")]).on_linux(),
+        Step::programs(
+            "address sanitizer",
+            60,
+            vec![
+                sanitized(workspace, &["--lib", "--", "arena", "fiber", "stall"]),
+                sanitized(
+                    workspace,
+                    &["--test", "it", "--", "stall::", "--skip", "leave_nothing_behind"],
+                ),
+            ],
+        )
+        .on_linux(),
         Step::programs(
             "mixed load",
             30,
             vec![Invocation::new(workspace.root(), "cargo", bench)],
         ),
     ]
+}
+
+/// Tests of the fibers, the arenas and the suspension of built-in functions under AddressSanitizer, on the stable
+/// compiler. Stacks that are switched and given up are no leaks; freed memory is kept, so footprints mean nothing.
+fn sanitized(workspace: &Workspace, tests: &[&str]) -> Invocation {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let folder = workspace.output("asan").display().to_string();
+    let package = ["test", "--locked", "-p", "openhuman-skills"];
+    let build = [
+        "--features",
+        "corosensei/sanitizer",
+        "--target",
+        &target,
+        "--target-dir",
+        &folder,
+    ];
+    let all: Vec<&str> = package.iter().chain(&build).chain(tests).copied().collect();
+    Invocation::new(workspace.root(), "cargo", all)
+        .with_environment("RUSTC_BOOTSTRAP", "1")
+        .with_environment("RUSTFLAGS", "-Zsanitizer=address")
+        .with_environment("ASAN_OPTIONS", "detect_leaks=0:detect_stack_use_after_return=0")
 }
 
 #[cfg(test)]
@@ -72,12 +107,13 @@ mod tests {
     use crate::step::listing;
 
     #[test]
-    fn every_step_runs_in_release_mode() {
+    fn what_runs_long_runs_in_release_mode() {
         let steps = skills(&Workspace::at(Path::new("somewhere")));
         let text = listing(&steps);
+        // All programs but the sanitizer's two.
         assert_eq!(
-            text.matches("--release").count(),
-            text.matches("cargo ").count(),
+            text.matches(" --release ").count() + 2,
+            text.matches(" cargo ").count(),
             "{text}"
         );
         assert!(text.contains("OPENHUMAN_LEAK_CYCLES=10000"), "{text}");

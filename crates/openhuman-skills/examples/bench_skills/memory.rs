@@ -102,36 +102,44 @@ async fn install_small(
     install(engine, &format!("small-{index}"), SMALL, Grant::none()).await
 }
 
-/// Skills with a bundle of 360 KB.
+/// Skills with large bundles: a generated one of 360 KB, and the largest of the fixtures.
 pub(crate) async fn bundle() -> Outcome {
-    const COUNT: usize = 40;
-    let code = large_bundle()?;
-    let engine = engine(Arc::default()).build()?;
-    start(&engine, "warm-up", &code).await?;
-    let before = resident_kb();
-    let mut starts = Vec::new();
-    for index in 0..COUNT {
-        let id = install(&engine, &format!("large-{index}"), &code, Grant::none()).await?;
-        let started = Instant::now();
-        engine.start(&id).await?;
-        starts.push(millis(started.elapsed()));
-    }
-    let grown = resident_kb() - before;
     let mut figures = Figures::new();
-    figures.insert("bundle_360k_rss_kb".into(), number(grown / COUNT as f64));
-    figures.insert("bundle_360k_start_ms".into(), number(median(&mut starts)));
-    figures.insert("bundle_360k_bytes".into(), code.len().into());
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/skills/gmail/index.js");
+    for (name, code) in [
+        ("bundle_360k", large_bundle(360 * 1024)),
+        ("bundle_fixture", std::fs::read_to_string(&fixture)?),
+    ] {
+        let engine = engine(Arc::default()).build()?;
+        let mut ids = Vec::new();
+        for index in 0..=40 {
+            ids.push(install(&engine, &format!("large-{index}"), &code, Grant::none()).await?);
+        }
+        engine.start(&ids[0]).await?;
+        let before = resident_kb();
+        let mut starts = Vec::new();
+        for id in &ids[1..] {
+            let started = Instant::now();
+            engine.start(id).await?;
+            starts.push(millis(started.elapsed()));
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let grown = resident_kb() - before;
+        figures.insert(format!("{name}_rss_kb"), number(grown / starts.len() as f64));
+        figures.insert(format!("{name}_start_ms"), number(median(&mut starts)));
+        figures.insert(format!("{name}_bytes"), code.len().into());
+        engine.shutdown().await;
+    }
     Ok(figures)
 }
 
-/// The bundle of the fixtures where it is checked out, else a generated one of the same size.
-fn large_bundle() -> Outcome<String> {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/skills/notion/index.js");
-    if fixture.is_file() {
-        return Ok(std::fs::read_to_string(fixture)?);
-    }
+/// Many small objects with a function each, as bundled libraries are.
+fn large_bundle(bytes: usize) -> String {
     let mut code = String::from("var __skill_bundle = (() => {\n");
-    for n in 0..1300 {
+    for n in 0.. {
+        if code.len() > bytes - 250 {
+            break;
+        }
         code.push_str(&format!(
             "  var part{n} = {{ name: 'part{n}', defaults: {{ size: {n}, label: 'Part {n}', flags: [true, false, null] }},\n    \
              run: function (input, options) {{ var total = {n}; for (var i = 0; i < input.length; i++) {{ \
@@ -140,7 +148,7 @@ fn large_bundle() -> Outcome<String> {
     }
     code.push_str("  return { default: { tools: [{ name: 'add', description: 'd', execute: (a) => part7.run([String(a.n)]) }] } };\n})();\n");
     code.push_str("globalThis.__skill = { default: __skill_bundle.default };\n");
-    Ok(code)
+    code
 }
 
 /// Collects the times the engine logs when a runtime is ready: new runtime, context, bridges and bundle.
