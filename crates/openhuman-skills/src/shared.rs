@@ -146,7 +146,7 @@ pub(crate) struct Shared {
     pub(crate) engine: OnceLock<Weak<Inner>>,
     hooks: Mutex<HookTable>,
     /// Which skill's activation waits for which other skill.
-    pub(crate) waits: Mutex<BTreeMap<SkillId, SkillId>>,
+    pub(crate) waits: Mutex<BTreeMap<SkillId, (SkillId, u64)>>,
     pub(crate) agenda: Mutex<Agenda>,
     /// Spreads schedules with jitter over installations.
     pub(crate) jitter_seed: u64,
@@ -352,12 +352,10 @@ impl Skill {
         self.api.contains(&authority)
             || is_token_service(&self.api, host, port)
             || self.grant().hosts.iter().any(|rule| {
-                let any = |secure| {
-                    ["GET", "POST"]
-                        .iter()
-                        .any(|method| rule.allows(method, secure, host, port))
-                };
-                rule.secret_handle().is_some_and(bound) && (any(true) || any(false))
+                let reaches = ["GET", "POST"]
+                    .iter()
+                    .any(|method| rule.allows(method, true, host, port));
+                rule.secret_handle().is_some_and(bound) && reaches
             })
     }
 

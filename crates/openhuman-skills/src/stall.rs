@@ -155,6 +155,7 @@ impl Watchdog {
             limit,
         });
         if Self::available() {
+            counter::prepare();
             let watch = Arc::clone(&shared);
             let thread = thread::Builder::new()
                 .name("skill-watchdog".to_owned())

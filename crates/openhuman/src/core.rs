@@ -123,7 +123,7 @@ impl CoreBuilder {
         let engine = engine.build()?;
 
         let egress = EgressLog::start(databases, engine.events());
-        let snapshots = SnapshotKeeper::start(memory.clone(), engine.events());
+        let snapshots = SnapshotKeeper::start(memory.clone(), engine.clone());
         let hub = Hub::new(HubOptions::default());
         hub.add_provider(Arc::new(SkillTools::new(engine.clone())));
         hub.add_provider(Arc::new(MemoryTools::new(memory.clone())));
@@ -562,8 +562,6 @@ async fn open_memory(home: &Home, mut vault: Vault) -> Result<(Vault, Memory), C
     .await?
 }
 
-/// The directories inside `dir` that hold a manifest, in the order of their names. A directory that does not exist
-/// holds none.
 /// The packages installed from a registry, each checked against its hashes, with the place its problems are told at.
 fn from_store(home: &Home) -> Vec<(PathBuf, Result<SkillPackage, CoreError>)> {
     let place = |skill: &SkillId| home.skills_dir().join(".packages").join(skill.as_str());
@@ -581,6 +579,8 @@ fn from_store(home: &Home) -> Vec<(PathBuf, Result<SkillPackage, CoreError>)> {
         .collect()
 }
 
+/// The directories inside `dir` that hold a manifest, in the order of their names. A directory that does not exist
+/// holds none.
 fn package_dirs(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();

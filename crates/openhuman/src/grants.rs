@@ -47,6 +47,14 @@ impl Grants {
         self.0.insert(package.manifest().id.to_string(), consent);
     }
 
+    /// Takes over what `other` says about one skill.
+    pub(crate) fn adopt(&mut self, skill: &str, other: &Self) {
+        match other.0.get(skill) {
+            Some(consent) => drop(self.0.insert(skill.to_owned(), consent.clone())),
+            None => drop(self.0.remove(skill)),
+        }
+    }
+
     /// Takes the consent back; whether there was one.
     pub(crate) fn revoke(&mut self, skill: &str) -> bool {
         self.0.remove(skill).is_some()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use openhuman_skills::registry::{HttpFetch, Offer, PackageStore, Plan, Registry, Source};
 use openhuman_skills::{Clock as _, SkillError, SkillId, SkillPackage, SystemClock};
 
+use crate::bridge::forget_credentials;
 use crate::grants::Grants;
 use crate::home::Home;
 use crate::{Core, CoreError};
@@ -75,7 +76,10 @@ impl Core {
         }
         let now = SystemClock.now_ms();
         tokio::task::spawn_blocking(move || staged.commit(now)).await??;
-        grants.store(self.vault())?;
+        // Read again: another consent may have been given or taken back meanwhile.
+        let mut stored = Grants::load(self.vault())?;
+        stored.adopt(id.as_str(), &grants);
+        stored.store(self.vault())?;
         if start && !loaded {
             self.skills().start(&id).await?;
         }
@@ -96,6 +100,8 @@ impl Core {
                 Err(error) => return Err(error.into()),
             }
             self.revoke_skill(skill.as_str())?;
+            // Another publisher's skill of this name must not find them.
+            forget_credentials(self.vault(), skill)?;
         }
         Ok(removed)
     }

@@ -106,7 +106,10 @@ mod os {
         #[cfg(target_os = "linux")]
         // SAFETY: the caller's range is its own mapping and holds nothing that is needed. Linux zeroes it.
         unsafe {
-            libc::madvise(at.cast(), len, libc::MADV_DONTNEED);
+            if libc::madvise(at.cast(), len, libc::MADV_DONTNEED) != 0 {
+                // Locked memory stays; it must read as zero all the same.
+                at.write_bytes(0, len);
+            }
         }
         // Other systems may keep the old contents after an advice, so the pages are replaced.
         #[cfg(not(target_os = "linux"))]

@@ -265,8 +265,14 @@ impl Grant {
         self.events.contains(event) || self.events.contains("*")
     }
 
+    /// Whether the skill may write to the user's memory.
+    #[must_use]
+    pub fn allows_memory(&self) -> bool {
+        self.memory.insert
+    }
+
     pub(crate) fn may_read_env(&self, name: &str) -> bool {
-        self.env.contains(name) && !NEVER_ENV.contains(&name)
+        self.env.contains(name) && !NEVER_ENV.iter().any(|never| never.eq_ignore_ascii_case(name))
     }
 
     /// Whether `skill.tool` (or, as a wish, `skill.*`) may be called.

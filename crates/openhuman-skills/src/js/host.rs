@@ -26,6 +26,7 @@ use crate::{Database, DbError, SkillEvent};
 const MAX_TIMERS: usize = 128;
 const MAX_RESULT: usize = 1024 * 1024;
 const LOG_BYTES_PER_SECOND: usize = 64 * 1024;
+const LOG_LINE: usize = 64;
 const MAX_LOG_LINE: usize = 16 * 1024;
 const NOTIFICATIONS_PER_MINUTE: usize = 10;
 
@@ -364,7 +365,8 @@ impl Host {
         let message = clip(text, MAX_LOG_LINE);
         match Budget::take(
             &self.log,
-            message.len(),
+            // A line costs something even when it is empty.
+            message.len() + LOG_LINE,
             LOG_BYTES_PER_SECOND,
             Duration::from_secs(1),
         ) {

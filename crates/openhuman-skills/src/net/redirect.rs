@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
 use super::error::NetError;
+use super::placeholder::holds_placeholder;
 use super::request::{Redirect, Request};
 use super::scan::Scanner;
 use super::seal::carries_secret;
@@ -33,6 +34,12 @@ pub(crate) fn destination(
                 NetError::failed(format!("the server redirects to what is not a URL: {error}"))
             })?;
             next.set_fragment(None);
+            // Placeholders are the skill's to write: a server must not choose where a secret goes.
+            if holds_placeholder(next.as_str().as_bytes()) {
+                return Err(NetError::refused(
+                    "the server redirects to an address with the placeholder of a secret",
+                ));
+            }
             Ok(Some(next))
         }
     }

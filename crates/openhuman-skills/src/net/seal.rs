@@ -62,10 +62,23 @@ impl Sealer<'_> {
             };
             headers.append(name.clone(), value);
         }
+        if !secure && matches!(route, Route::Public { .. }) && !request.host_headers.is_empty() {
+            return Err(NetError::refused(format!(
+                "a credential would go to {to} without encryption; use https"
+            )));
+        }
         for (name, value) in &request.host_headers {
             let reference = Reference::Value(format!("host/{name}"));
             self.revealed
                 .remember(&reference, bearer(value.expose()).as_bytes());
+            // An echo of `Basic` may be the pair behind it, or its second half.
+            if let Some(pair) = inside_pair(value.expose()) {
+                self.revealed.remember(&reference, &pair);
+                if let Some(colon) = pair.iter().position(|&byte| byte == b':') {
+                    self.revealed
+                        .remember(&reference, pair.get(colon + 1..).unwrap_or_default());
+                }
+            }
             headers.insert(
                 name.clone(),
                 secret_header(value.expose().as_bytes(), name.as_str())?,
@@ -264,9 +277,18 @@ fn in_basic(pair: &[u8]) -> Wiped {
     header
 }
 
-/// The token of `Bearer TOKEN`: that is what may be echoed.
+/// The token of `Bearer TOKEN` or `Basic TOKEN`: that is what may be echoed.
 fn bearer(value: &str) -> &str {
-    value.strip_prefix("Bearer ").unwrap_or(value)
+    let token = value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("Basic "));
+    token.unwrap_or(value)
+}
+
+/// The user and password of `Basic TOKEN`.
+fn inside_pair(value: &str) -> Option<Zeroizing<Vec<u8>>> {
+    use base64::Engine as _;
+    let token = value.strip_prefix("Basic ")?;
+    let pair = base64::engine::general_purpose::STANDARD.decode(token).ok()?;
+    Some(Zeroizing::new(pair))
 }
 
 /// Whether a header or body would carry a secret, as placeholder or value, to wherever the request goes.

@@ -214,7 +214,7 @@ impl SkillPackage {
 
     /// Whether the script is an ES module: the manifest says so, or its name ends in `.mjs`.
     pub(crate) fn is_module(&self) -> bool {
-        self.manifest().module || self.manifest().module || self.manifest().entry.ends_with(".mjs")
+        self.manifest().module || self.manifest().entry.ends_with(".mjs")
     }
 
     /// The compiled script, kept for the next start.

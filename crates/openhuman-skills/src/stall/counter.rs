@@ -23,6 +23,11 @@ pub(crate) const TURNS: i32 = 10_000;
 /// More than the size of a context.
 const SEARCHED: usize = 1024;
 
+/// Looks for the place. Done on the thread that starts the watchdog: what runs here must not be suspended.
+pub(crate) fn prepare() {
+    PLACE.get_or_init(find);
+}
+
 /// The counter of a context; null when its place is not known.
 pub(crate) fn of(ctx: &Ctx<'_>) -> *mut i32 {
     match *PLACE.get_or_init(find) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openhuman_skills::{
     Credential, CredentialError, CredentialKind, Credentials, SecretValue, Session, SkillId,
 };
-use openhuman_vault::Vault;
+use openhuman_vault::{Vault, VaultError};
 
 /// Credentials as named secrets of the vault.
 pub(crate) struct VaultCredentials(Arc<Vault>);
@@ -18,6 +18,14 @@ impl VaultCredentials {
 
 fn name(skill: &SkillId, kind: CredentialKind) -> String {
     format!("skill-credential/{skill}/{}", kind.as_str())
+}
+
+/// Deletes every credential of a skill.
+pub(crate) fn forget_credentials(vault: &Vault, skill: &SkillId) -> Result<(), VaultError> {
+    for kind in [CredentialKind::OAuth, CredentialKind::Auth] {
+        vault.remove_secret(&name(skill, kind))?;
+    }
+    Ok(())
 }
 
 fn failed(error: impl std::fmt::Display) -> CredentialError {

@@ -95,13 +95,21 @@ struct Log {
 impl Log {
     fn with<T>(&self, act: impl FnOnce(&mut dyn Database) -> Result<T, DbError>) -> Result<T, DbError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(database) = open.as_mut() {
-            return act(database.as_mut());
+        let database = match open.take() {
+            Some(database) => open.insert(database),
+            None => {
+                let mut database = self.databases.open_egress()?;
+                database.execute(SCHEMA, &[])?;
+                database.execute(INDEX, &[])?;
+                open.insert(database)
+            }
+        };
+        let outcome = act(database.as_mut());
+        if outcome.is_err() {
+            // Closing it ends a transaction that may still be open.
+            *open = None;
         }
-        let mut database = self.databases.open_egress()?;
-        database.execute(SCHEMA, &[])?;
-        database.execute(INDEX, &[])?;
-        act(open.insert(database).as_mut())
+        outcome
     }
 
     fn write(&self, batch: &[Arc<EgressRecord>]) -> Result<(), DbError> {

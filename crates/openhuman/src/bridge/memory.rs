@@ -60,7 +60,12 @@ impl MemorySink for SkillMemory {
             namespace: format!("skill-{skill}"),
             source: format!("{} of the skill {skill}", document.source_type),
             created_ms: document.created_at.as_i64(),
-            ..Document::new(document.title.clone(), document.title, document.content)
+            // The skill's own name for it, if it has one: two mails may have one title.
+            ..Document::new(
+                document.document_id.unwrap_or_else(|| document.title.clone()),
+                document.title,
+                document.content,
+            )
         };
         Box::pin(async move {
             // Sealed on disk and searchable when this returns: nothing is queued that a crash could lose.

@@ -10,7 +10,7 @@ mod snapshots;
 mod socket;
 mod tools;
 
-pub(crate) use accounts::{BackendSession, VaultCredentials};
+pub(crate) use accounts::{BackendSession, VaultCredentials, forget_credentials};
 pub(crate) use data::SealedDataFiles;
 pub(crate) use databases::SealedDatabases;
 pub(crate) use egress::EgressLog;

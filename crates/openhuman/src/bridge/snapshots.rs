@@ -1,7 +1,7 @@
 //! What skills publish becomes a document of the memory, and goes when their account goes.
 
 use openhuman_memory::{Document, Memory, MemoryError};
-use openhuman_skills::{SkillEvent, SkillId};
+use openhuman_skills::{Engine, SkillEvent, SkillId};
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -33,20 +33,27 @@ pub(crate) struct SnapshotKeeper {
 }
 
 impl SnapshotKeeper {
-    pub(crate) fn start(memory: Memory, events: Receiver<SkillEvent>) -> Self {
+    pub(crate) fn start(memory: Memory, engine: Engine) -> Self {
+        let events = engine.events();
         Self {
-            _task: AbortOnDropHandle::new(tokio::spawn(keep(memory, events))),
+            _task: AbortOnDropHandle::new(tokio::spawn(keep(memory, engine, events))),
         }
     }
 }
 
-async fn keep(memory: Memory, mut events: Receiver<SkillEvent>) {
+async fn keep(memory: Memory, engine: Engine, mut events: Receiver<SkillEvent>) {
     loop {
         let event = match events.recv().await {
             Ok(event) => event,
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
+        if let SkillEvent::Snapshot { skill_id, .. } = &event
+            && !engine.grant(skill_id).is_ok_and(|grant| grant.allows_memory())
+        {
+            // What a skill publishes is recalled by the assistant: that takes the permission to write to the memory.
+            continue;
+        }
         let memory = memory.clone();
         let work = tokio::task::spawn_blocking(move || match event {
             SkillEvent::Snapshot { skill_id, state, .. } => remember(&memory, &skill_id, &state),
@@ -60,6 +67,9 @@ async fn keep(memory: Memory, mut events: Receiver<SkillEvent>) {
         }
     }
 }
+
+/// The document's key in the namespace of its skill.
+const KEY: &str = "published state";
 
 fn namespace(skill: &SkillId) -> String {
     format!("skill-{skill}")
@@ -75,7 +85,7 @@ fn remember(memory: &Memory, skill: &SkillId, state: &Value) -> Result<(), Memor
         namespace: namespace(skill),
         source: format!("published by the skill {skill}"),
         ..Document::new(
-            "published state",
+            KEY,
             format!("{skill}: published state"),
             lines.join("\n"),
         )
@@ -85,7 +95,10 @@ fn remember(memory: &Memory, skill: &SkillId, state: &Value) -> Result<(), Memor
 
 fn forget(memory: &Memory, skill: &SkillId) -> Result<(), MemoryError> {
     for document in memory.documents(Some(&namespace(skill)))? {
-        memory.forget(&document.id)?;
+        // What the skill inserted itself is the user's to forget.
+        if document.key == KEY {
+            memory.forget(&document.id)?;
+        }
     }
     Ok(())
 }

@@ -65,6 +65,8 @@ fn call<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
 struct Waiting {
     shared: Arc<Shared>,
     skill: SkillId,
+    /// Tells this mark from a later one of the same skill.
+    serial: u64,
 }
 
 impl Waiting {
@@ -76,11 +78,13 @@ impl Waiting {
                 through: target.clone(),
             });
         }
-        waits.insert(skill.clone(), target.clone());
+        let serial = shared.next_id();
+        waits.insert(skill.clone(), (target.clone(), serial));
         drop(waits);
         Ok(Self {
             shared: Arc::clone(shared),
             skill: skill.clone(),
+            serial,
         })
     }
 }
@@ -88,12 +92,14 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut waits = self.shared.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.remove(&self.skill);
+        if waits.get(&self.skill).is_some_and(|(_, serial)| *serial == self.serial) {
+            waits.remove(&self.skill);
+        }
     }
 }
 
 /// Whether `from` is `to`, or waits for it, directly or through others.
-fn leads_to(waits: &BTreeMap<SkillId, SkillId>, from: &SkillId, to: &SkillId) -> bool {
+fn leads_to(waits: &BTreeMap<SkillId, (SkillId, u64)>, from: &SkillId, to: &SkillId) -> bool {
     let mut at = from;
     // There is no circle yet, so the walk ends.
     loop {
@@ -101,7 +107,7 @@ fn leads_to(waits: &BTreeMap<SkillId, SkillId>, from: &SkillId, to: &SkillId) ->
             return true;
         }
         match waits.get(at) {
-            Some(next) => at = next,
+            Some((next, _)) => at = next,
             None => return false,
         }
     }
