@@ -279,7 +279,9 @@ fn in_basic(pair: &[u8]) -> Wiped {
 
 /// The token of `Bearer TOKEN` or `Basic TOKEN`: that is what may be echoed.
 fn bearer(value: &str) -> &str {
-    let token = value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("Basic "));
+    let token = value
+        .strip_prefix("Bearer ")
+        .or_else(|| value.strip_prefix("Basic "));
     token.unwrap_or(value)
 }
 

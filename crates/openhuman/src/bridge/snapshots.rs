@@ -84,11 +84,7 @@ fn remember(memory: &Memory, skill: &SkillId, state: &Value) -> Result<(), Memor
     let document = Document {
         namespace: namespace(skill),
         source: format!("published by the skill {skill}"),
-        ..Document::new(
-            KEY,
-            format!("{skill}: published state"),
-            lines.join("\n"),
-        )
+        ..Document::new(KEY, format!("{skill}: published state"), lines.join("\n"))
     };
     memory.ingest(&document).map(drop)
 }

@@ -92,7 +92,10 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut waits = self.shared.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        if waits.get(&self.skill).is_some_and(|(_, serial)| *serial == self.serial) {
+        if waits
+            .get(&self.skill)
+            .is_some_and(|(_, serial)| *serial == self.serial)
+        {
             waits.remove(&self.skill);
         }
     }
