@@ -171,7 +171,7 @@ pub(crate) enum Skills {
     },
     /// Install a skill from the registry, or a package from a file or folder.
     Install {
-        /// The skill's id, or the path of a package.
+        /// The skill's id, or the path of a package: with a slash (`./NAME`), or the name of an archive.
         skill: String,
         /// Do not ask.
         #[arg(short, long)]

@@ -32,7 +32,7 @@ pub(crate) fn piece(text: &str) -> Result<(), Failure> {
 pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() && !matches!(c, '\n' | '\t') {
+            if (c.is_control() && !matches!(c, '\n' | '\t')) || turns_text(c) {
                 '\u{fffd}'
             } else {
                 c
@@ -44,8 +44,14 @@ pub(crate) fn clean(text: &str) -> String {
 /// As [`clean`], on one line.
 pub(crate) fn clean_line(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if c.is_control() || turns_text(c) { ' ' } else { c })
         .collect()
+}
+
+/// Marks that turn the direction of text or end a line without a control character: they make a terminal show other
+/// words than there are.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -56,5 +62,6 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\n\tc\u{7}"), "a\u{fffd}[2Jb\n\tc\u{fffd}");
         assert_eq!(clean_line("a\u{9b}b\nc"), "a b c");
+        assert_eq!(clean("a\u{202e}b"), "a\u{fffd}b");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use openhuman::skills::registry::{Available, Listing, Offer, Plan, update_available};
+use openhuman::skills::registry::{Available, Decision, Listing, Offer, Plan, update_available};
 use openhuman::skills::{SkillId, SkillPackage};
 use openhuman::{Core, CoreBuilder, CoreError, Home};
 use serde_json::json;
@@ -199,6 +199,14 @@ fn agreed(plan: Plan, yes: bool) -> Result<Plan, Failure> {
     if !plan.needs_consent() || plan.is_refused() {
         return Ok(plan);
     }
+    // Another publisher's key is never a matter of course.
+    let other_key = matches!(plan.decision(), Decision::AskKeyChange { .. });
+    if yes && other_key {
+        return Err(Failure::new(
+            Code::Denied,
+            "another key has signed this package than the installed one; --yes does not cover that. Run it at a terminal and answer, if the publisher announced the new key",
+        ));
+    }
     if yes || confirmed("Install this? [y/N] ")? {
         return Ok(plan.approve());
     }
@@ -208,9 +216,11 @@ fn agreed(plan: Plan, yes: bool) -> Result<Plan, Failure> {
 /// A package in a file or directory of this machine; `None` for the name of a skill.
 fn local(what: &str) -> Result<Option<(SkillPackage, Offer)>, Failure> {
     let path = Path::new(what);
-    let package = if path.is_dir() && (what.contains(['/', '\\']) || path.join("manifest.json").exists()) {
+    // A bare name is a skill of the registry, whatever lies in the current directory.
+    let is_path = what.contains(['/', '\\']) || what == ".";
+    let package = if is_path && path.is_dir() {
         SkillPackage::load(path).map_err(CoreError::from)?
-    } else if path.is_file() {
+    } else if (is_path || what.ends_with(".tar.gz")) && path.is_file() {
         SkillPackage::read_archive(path).map_err(CoreError::from)?
     } else if what.contains(['/', '\\']) {
         let message = format!("there is no package at '{what}'");

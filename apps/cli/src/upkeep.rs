@@ -24,10 +24,17 @@ pub(crate) async fn disconnect(core: &Core, skill: &str, as_json: bool) -> Resul
 /// Lets a skill fetch what is new, and says how it went.
 pub(crate) async fn sync(core: &Core, skill: &SkillId, as_json: bool) -> Result<(), Failure> {
     let answer = core.skills().rpc(skill, "skill/sync", Value::Null).await?;
+    let text = |key: &str| answer.get(key).and_then(Value::as_str).map(clean);
+    if answer.get("ok") == Some(&Value::Bool(false)) && text("status").as_deref() != Some("no_handler") {
+        let reason = text("message").unwrap_or_else(|| "it gave no reason".to_owned());
+        return Err(Failure::new(
+            Code::Failed,
+            format!("{skill} could not fetch what is new: {reason}"),
+        ));
+    }
     if as_json {
         return output::json(&json!({ "skill": skill.as_str(), "result": answer }));
     }
-    let text = |key: &str| answer.get(key).and_then(Value::as_str).map(clean);
     match text("status").as_deref() {
         Some("no_handler") => line(format_args!("{skill} has nothing to fetch.")),
         Some("started") => line(format_args!(

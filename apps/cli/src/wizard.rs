@@ -211,6 +211,8 @@ fn parse(field: &Field, text: &str) -> Result<Value, String> {
             "n" | "no" | "false" | "off" | "0" => Ok(Value::Bool(false)),
             _ => Err("answer y or n".to_owned()),
         },
+        // Options may list no choices; the skill knows what it takes.
+        "select" if field.options.is_empty() => Ok(Value::String(text.to_owned())),
         "select" => {
             choice(text).ok_or_else(|| format!("'{text}' is not one of the {} choices", field.options.len()))
         }

@@ -16,6 +16,11 @@ use crate::output::{self, line};
 use crate::style::{BOLD, DIM, GOOD};
 
 const SIGNATURE: &str = "signature.json";
+/// How a signing key starts, whatever its file is called: it never goes into a package.
+const KEY_START: &[u8] = b"openhuman-skill-key-";
+/// The largest key file and the largest archive that are read, in bytes.
+const MAX_KEY: u64 = 4096;
+const MAX_ARCHIVE: u64 = 16 * 1024 * 1024;
 
 pub(super) async fn pack(global: &Global, pack: &Pack) -> Result<(), Failure> {
     let whole = super::load(&pack.dir)?;
@@ -39,7 +44,8 @@ pub(super) async fn pack(global: &Global, pack: &Pack) -> Result<(), Failure> {
             "nothing was packed: the skill does not pass its checks",
         ));
     }
-    let kept = whole.files().filter(|(path, _)| !template::is_authors_own(path));
+    let own = |path: &str, bytes: &[u8]| template::is_authors_own(path) || bytes.starts_with(KEY_START);
+    let kept = whole.files().filter(|(path, bytes)| !own(path, bytes));
     let package = SkillPackage::from_files(kept.map(|(path, bytes)| (path.to_owned(), bytes.to_vec())));
     let mut package = package.map_err(|error| failed(&error))?;
     if let Some(key) = &pack.key {
@@ -72,7 +78,7 @@ pub(super) fn sign(global: &Global, sign: &Sign) -> Result<(), Failure> {
         fs::write(&path, text).map_err(|error| io_failed("write", &path, &error))?;
         return told(global, "Signed", &sign.target, &package, None);
     }
-    let bytes = fs::read(&sign.target).map_err(|error| io_failed("read", &sign.target, &error))?;
+    let bytes = read_file(&sign.target, MAX_ARCHIVE)?;
     let package = SkillPackage::from_archive(&bytes).map_err(|error| failed(&error))?;
     let package = package.signed(&key);
     let bytes = package.to_archive().map_err(|error| failed(&error))?;
@@ -89,8 +95,19 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Reads a plain file of at most `limit` bytes: no device and no pipe.
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let metadata = fs::metadata(path).map_err(|error| io_failed("read", path, &error))?;
+    if !metadata.is_file() || metadata.len() > limit {
+        let shown = path.display();
+        let message = format!("{shown} is not a file of at most {limit} bytes");
+        return Err(Failure::new(Code::Failed, message));
+    }
+    fs::read(path).map_err(|error| io_failed("read", path, &error))
+}
+
 fn read_key(path: &Path) -> Result<SigningKey, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| io_failed("read", path, &error))?;
+    let text = String::from_utf8(read_file(path, MAX_KEY)?).unwrap_or_default();
     SigningKey::from_text(&text).map_err(|_| {
         let shown = path.display();
         Failure::new(

@@ -80,12 +80,15 @@ pub fn files(id: &SkillId, template: Template) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// Whether a file of a skill's directory is for its author alone, and left out of a package that is handed on.
+/// Whether a file of a skill's directory is for its author alone, and left out of a package that is handed on: tests,
+/// types, settings of tools, earlier archives and, above all, signing keys.
 #[must_use]
 pub fn is_authors_own(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     super::is_test(path)
         || name.ends_with(".d.ts")
+        || name.ends_with(".key")
+        || name.ends_with(".tar.gz")
         || matches!(
             name,
             "jsconfig.json" | "tsconfig.json" | "package.json" | "package-lock.json"
