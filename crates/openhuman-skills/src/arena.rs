@@ -79,8 +79,7 @@ impl Arena {
     }
 
     /// Bytes in use, as the allocator counts them.
-    #[cfg(test)]
-    fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         // SAFETY: as in `trim`.
         unsafe { (*self.heap).used() }
     }

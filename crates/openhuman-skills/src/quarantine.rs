@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// When skills that have to be ended by force are started again, and when they are kept from running.
 ///
-/// A skill counts as ended by force when a built-in function did not end, its jobs never end, it did not finish loading or
-/// `init` in time, or it ran out of memory call after call. Below [`kills`](Self::kills) it is started again, each
+/// A skill counts as ended by force when a built-in function did not end, its jobs never end, or it did not finish loading
+/// or `init` in time. Below [`kills`](Self::kills) it is started again, each
 /// time a little later. Then it is in quarantine: it is not started, and calls to it fail with an error that says until
 /// when. Each further quarantine is twice as long. A good hour halves what is held against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

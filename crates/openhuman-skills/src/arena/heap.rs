@@ -121,7 +121,6 @@ impl Heap {
         self.base.wrapping_add(FIRST + HEADER)
     }
 
-    #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         self.used
     }

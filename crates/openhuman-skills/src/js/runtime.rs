@@ -5,7 +5,7 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rquickjs::{ArrayBuffer, CaughtError, Context, Ctx, Error, Persistent, Runtime, Value};
+use rquickjs::{CaughtError, Context, Ctx, Error, Persistent, Runtime, Value};
 
 use super::dispatch::Dispatch;
 use super::host::{Host, Settled};
@@ -111,8 +111,7 @@ impl JsInstance {
     /// Creates the runtime and evaluates the bundle. Runs once, inside a fiber.
     pub(crate) fn boot(&self, host: &Rc<Host>) -> Result<(), CallError> {
         let failed = |error: Error| CallError::Threw(format!("cannot create a JavaScript runtime: {error}"));
-        let limit = host.skill.package.manifest().memory_limit_mb * 1024 * 1024;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = memory_limit(host);
         let arena = Arena::new(limit)
             .map_err(|error| CallError::Threw(format!("no address space for a skill's memory: {error}")))?;
         let arena = self.arena.get_or_init(|| arena);
@@ -220,21 +219,28 @@ impl JsInstance {
                 self.rejections.report(&ctx, host);
             }
             if host.control.slices() > 0 && host.control.killed().is_none() {
-                make_room(&ctx);
+                self.make_room(&ctx, host);
             }
             jobs_left
         })
     }
+
+    /// Collects cycles when memory is nearly used up. QuickJS waits until the heap has grown by half again, which
+    /// the limit may not allow, so that every later call would run out of memory. Only worth it after long
+    /// activations.
+    fn make_room(&self, ctx: &Ctx<'_>, host: &Host) {
+        const ROOM: usize = 512 * 1024;
+        let used = self.arena.get().map_or(0, Arena::used);
+        if used.saturating_add(ROOM) > memory_limit(host) {
+            ctx.run_gc();
+        }
+    }
 }
 
-/// Collects cycles when memory is nearly used up. QuickJS waits until the heap has grown by half again, which
-/// the limit may not allow, so that every later call would run out of memory. Only worth it after long activations.
-fn make_room(ctx: &Ctx<'_>) {
-    const PROBE: &[u8] = &[0; 512 * 1024];
-    if ArrayBuffer::new_copy(ctx.clone(), PROBE).is_err() {
-        ctx.catch();
-        ctx.run_gc();
-    }
+/// The most bytes a skill's heap may hold.
+fn memory_limit(host: &Host) -> usize {
+    let limit = host.skill.package.manifest().memory_limit_mb * 1024 * 1024;
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Makes a host error the pending exception.
