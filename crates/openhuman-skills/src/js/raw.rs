@@ -3,8 +3,9 @@
 //!
 //! Why not rquickjs' own closures: every one is a boxed object in every context, and runs rquickjs' code around
 //! ours. Here one C function serves all host functions, told apart by a number, so an idle skill pays nothing for a
-//! function it never looked up, and the engine knows exactly when host code runs ([`Control::enter_host`]): outside
-//! of that, a fiber runs only QuickJS' C code and the skill's allocator.
+//! function it never looked up, and nothing in a skill's heap owns anything of the host's, so that a heap can be
+//! dropped as it is. [`Control::enter_host`] is a sign of life for the watchdog; where a fiber may be suspended is decided
+//! by the program counter alone (see `stall`).
 //!
 //! Invariants:
 //! - The opaque pointer of a context is its [`Realm`], which [`attach`] was given and which outlives the context.
