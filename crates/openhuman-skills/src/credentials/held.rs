@@ -1,15 +1,13 @@
 //! The credentials of a skill that runs: in memory, beside the view that the skill gets.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use url::Url;
 
 use super::placeholders::{SecretTexts, auth_view, oauth_view};
 use super::{Credential, CredentialKind};
 use crate::shared::Skill;
-use crate::{Destination, Manifest, SecretValue, Secrets, SkillId};
+use crate::{Destination, SecretValue, Secrets, SkillId};
 
 /// One credential with what the skill sees of it.
 #[derive(Default)]
@@ -80,25 +78,6 @@ impl Held {
             CredentialKind::Auth => &self.auth,
         }
     }
-}
-
-/// Hosts and ports of the manifest's `apiBaseUrl` entries: where the credentials of the skill belong.
-pub(crate) fn api_authorities(manifest: &Manifest) -> BTreeSet<(String, u16)> {
-    let setup = &manifest.setup;
-    let oauth = setup
-        .oauth
-        .iter()
-        .filter_map(|oauth| oauth.api_base_url.as_deref());
-    let modes = setup
-        .auth
-        .iter()
-        .flat_map(|auth| &auth.modes)
-        .filter_map(|mode| mode.api_base_url.as_deref());
-    let authority = |base: &str| {
-        let url = Url::parse(base).ok()?;
-        Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
-    };
-    oauth.chain(modes).filter_map(authority).collect()
 }
 
 /// The secrets of one skill: its credentials, toward the hosts they belong to, before the host's own secrets.

@@ -12,10 +12,12 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 #[cfg(feature = "runtime")]
-pub(crate) use self::held::{Held, SkillSecrets, api_authorities};
+pub(crate) use self::held::{Held, SkillSecrets};
 #[cfg(feature = "runtime")]
 pub(crate) use self::import::import_old_files;
 use crate::SkillId;
+#[cfg(feature = "runtime")]
+pub(crate) use crate::grant::api_authorities;
 
 /// Which credential of a skill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -17,6 +17,8 @@ pub enum PermissionKind {
     PrivateHost,
     /// Hold WebSocket connections to a host.
     Websocket,
+    /// Send the account it is connected with, or a secret, to a host.
+    Credentials,
     /// Call a tool of another skill.
     Tool,
     /// Read an environment value.
@@ -63,6 +65,7 @@ impl fmt::Display for Permission {
             PermissionKind::Host => write!(f, "reach {what}"),
             PermissionKind::PrivateHost => write!(f, "reach {what} on this machine or network"),
             PermissionKind::Websocket => write!(f, "stay connected to {what}"),
+            PermissionKind::Credentials => write!(f, "send its credentials to {what}"),
             PermissionKind::Tool => write!(f, "call the tool {what}"),
             PermissionKind::Env => write!(f, "read the setting {what}"),
             PermissionKind::Event if what == "*" => f.write_str("receive every server event"),

@@ -1,5 +1,6 @@
 //! What the user allows a skill to do.
 
+mod credentials;
 mod diff;
 mod rule;
 mod sealed;
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+pub(crate) use credentials::{api_authorities, new_destinations};
 pub use diff::{GrantDiff, Permission, PermissionKind};
 pub(crate) use rule::METHODS;
 pub use rule::{HostRule, SocketRule};

@@ -6,6 +6,7 @@ use std::fs::File;
 use super::super::lockfile::Entry;
 use super::super::{Decision, Installed, Lockfile, Offer, VersionChange, decide};
 use super::{PackageStore, StoreError};
+use crate::grant::new_destinations;
 use crate::{Grant, GrantDiff, SkillPackage};
 
 /// What installing a package means: who made it, how its version and its permissions relate to what is installed.
@@ -29,7 +30,12 @@ impl Plan {
     ) -> Self {
         let decision = decide(installed.as_ref(), &package, &offer);
         let before = old.map_or_else(Grant::none, |old| Grant::from_manifest(old.manifest()));
-        let permissions = before.difference(&Grant::from_manifest(package.manifest()));
+        let mut permissions = before.difference(&Grant::from_manifest(package.manifest()));
+        // What is stored already follows the manifest, so a host that may be reached is not yet one it may go to.
+        permissions.widened.extend(new_destinations(
+            old.map(SkillPackage::manifest),
+            package.manifest(),
+        ));
         let version = match &installed {
             None => VersionChange::New,
             Some(installed) => VersionChange::of(
@@ -79,7 +85,7 @@ impl Plan {
     }
 
     /// Whether the user must be asked: the publisher is new, changed or unknown, the package asks for more than
-    /// before, or it is older than what is installed.
+    /// before or sends credentials elsewhere, or it is older than what is installed.
     #[must_use]
     pub fn needs_consent(&self) -> bool {
         self.decision != Decision::Install

@@ -130,6 +130,32 @@ fn wider_permissions_ask_and_the_key_is_pinned() {
 }
 
 #[test]
+fn an_update_that_takes_credentials_to_another_host_asks_even_when_the_host_is_granted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = PackageStore::open(dir.path()).unwrap();
+    let key = SigningKey::from_seed(&[1; 32]);
+    let make = |version: &str, base: &str| {
+        let manifest = format!(
+            r#"{{"id":"a","name":"A","version":"{version}","permissions":{{"net":[{{"host":"a.org"}},{{"host":"b.org"}}]}},
+                "setup":{{"auth":{{"modes":[{{"type":"text","apiBaseUrl":"{base}"}}]}}}}}}"#
+        );
+        SkillPackage::from_parts(&manifest, "1".into())
+            .unwrap()
+            .signed(&key)
+    };
+    install(&store, &make("1.0.0", "https://a.org/api")).unwrap();
+    let plan = |package| store.plan(package, &Offer::default()).unwrap();
+    assert!(!plan(make("1.0.1", "https://a.org/v2")).needs_consent());
+    let moved = plan(make("1.0.1", "https://b.org/api"));
+    assert!(moved.needs_consent());
+    assert_eq!(moved.permissions().to_string(), "+ send its credentials to b.org");
+    assert!(matches!(
+        store.install(moved, 0),
+        Err(StoreError::NeedsConsent { .. })
+    ));
+}
+
+#[test]
 fn one_change_at_a_time_and_a_dropped_one_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = PackageStore::open(dir.path()).unwrap();
