@@ -2,12 +2,15 @@ use std::fmt;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
+
+use crate::memory::Guarded;
 
 /// A 256-bit secret key.
 ///
-/// The bytes live in one heap allocation and are overwritten when the key is dropped. A key does not print,
-/// does not compare with `==`, cannot be serialized and is copied only by [`Key::duplicate`].
+/// The bytes are overwritten when the key is dropped. Until then they lie, where the operating system allows it, on
+/// a page that is not swapped out and not written into core dumps ([`memory_protection`](crate::memory_protection)).
+/// A key does not print, does not compare with `==`, cannot be serialized and is copied only by [`Key::duplicate`].
 ///
 /// ```
 /// use openhuman_vault::Key;
@@ -19,12 +22,15 @@ use zeroize::Zeroizing;
 /// assert_eq!(format!("{key:?}"), "Key(..)");
 /// # Ok::<(), openhuman_vault::RandomError>(())
 /// ```
-pub struct Key(Box<Zeroizing<[u8; 32]>>);
+pub struct Key(Guarded);
 
 impl Key {
     /// Takes over the given bytes. The caller's copy is the caller's to wipe.
-    pub fn from_bytes(bytes: [u8; 32]) -> Key {
-        Key(Box::new(Zeroizing::new(bytes)))
+    pub fn from_bytes(mut bytes: [u8; 32]) -> Key {
+        let mut key = Key::zeroed();
+        key.bytes_mut().copy_from_slice(&bytes);
+        bytes.zeroize();
+        key
     }
 
     /// Draws a new key from the operating system's random generator.
@@ -32,35 +38,46 @@ impl Key {
     /// # Errors
     /// [`RandomError`] when the operating system has no randomness to give.
     pub fn generate() -> Result<Key, RandomError> {
-        let mut key = Key::from_bytes([0; 32]);
-        fill_random(key.0.as_mut_slice())?;
+        let mut key = Key::zeroed();
+        fill_random(key.bytes_mut())?;
         Ok(key)
     }
 
     /// Derives an independent key: HKDF-SHA256 (RFC 5869) with this key as input keying material, `salt` as
     /// salt and `label` as info. The same three inputs always give the same key.
     pub fn derive(&self, salt: &[u8], label: &str) -> Key {
-        let mut out = Key::from_bytes([0; 32]);
-        Hkdf::<Sha256>::new(Some(salt), self.expose())
-            .expand(label.as_bytes(), out.0.as_mut_slice())
-            .expect("32 bytes is a valid HKDF-SHA256 output length");
-        out
+        derive(self.expose(), salt, label)
     }
 
     /// The raw bytes, for handing to a cipher. Do not copy them into memory that is not wiped.
     pub fn expose(&self) -> &[u8; 32] {
-        &self.0
+        self.0.bytes()
     }
 
     /// A second owner of the same key bytes. Named, so that copies of a key are easy to find in a review.
     pub fn duplicate(&self) -> Key {
-        Key::from_bytes(*self.expose())
+        let mut key = Key::zeroed();
+        key.bytes_mut().copy_from_slice(self.expose());
+        key
     }
 
-    #[cfg(feature = "vault")]
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8; 32] {
-        &mut self.0
+    /// A place for a key; the caller fills it.
+    pub(crate) fn zeroed() -> Key {
+        Key(Guarded::zeroed())
     }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8; 32] {
+        self.0.bytes_mut()
+    }
+}
+
+/// HKDF-SHA256 with 32 bytes of output.
+pub(crate) fn derive(secret: &[u8], salt: &[u8], label: &str) -> Key {
+    let mut out = Key::zeroed();
+    Hkdf::<Sha256>::new(Some(salt), secret)
+        .expand(label.as_bytes(), out.bytes_mut())
+        .expect("32 bytes is a valid HKDF-SHA256 output length");
+    out
 }
 
 impl fmt::Debug for Key {

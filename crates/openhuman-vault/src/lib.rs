@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod files;
 mod key;
+mod memory;
 pub mod records;
 pub mod seal;
 #[cfg(test)]
@@ -13,11 +14,13 @@ pub mod tokens;
 mod vault;
 
 pub use key::{Key, RandomError};
+pub use memory::{Protection, forbid_core_dumps, memory_protection};
 #[cfg(feature = "keychain")]
 pub use vault::KeychainStore;
 #[cfg(feature = "vault")]
 pub use vault::{
-    Argon2Params, KeyStore, KeyStoreError, MemoryKeyStore, Password, Vault, VaultError, VaultOptions,
+    Argon2Params, KeyStore, KeyStoreError, MemoryKeyStore, Password, RecoveryKey, RecoveryKeyError, Vault,
+    VaultError, VaultOptions,
 };
 #[cfg(feature = "vault")]
 pub use zeroize::Zeroizing;

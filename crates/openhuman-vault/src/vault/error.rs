@@ -13,6 +13,18 @@ pub enum VaultError {
     /// No password slot opens with this password.
     #[error("the password is wrong")]
     WrongPassword,
+    /// Wrong passwords came before; this attempt was not made.
+    #[error("too many wrong passwords; try again in {} s", wait_ms.div_ceil(1_000))]
+    TooManyAttempts {
+        /// Milliseconds until the next attempt is made.
+        wait_ms: u64,
+    },
+    /// The recovery key is well-formed, but not the one of this vault.
+    #[error("the recovery key does not open this vault; check that it is the latest one made for it")]
+    WrongRecoveryKey,
+    /// The vault has no slot for a recovery key.
+    #[error("this vault has no recovery key; unlock it with the password")]
+    NoRecoveryKey,
     /// The key is right, but the header is not the one that was written.
     #[error(
         "the vault header vault.ohv was changed since it was written, and vault.ohv.bak beside it cannot replace it; \

@@ -21,14 +21,17 @@ const VERSION: u8 = 1;
 const MAGIC: &[u8; 7] = b"OHVAULT";
 const MAC_LEN: usize = 32;
 const WRAPPED: usize = 32 + OVERHEAD;
+pub(super) const PARAMS: usize = 12;
 
 const FIELD_ID: u8 = 1;
 const FIELD_GENERATION: u8 = 2;
 const FIELD_DATABASE: u8 = 3;
+const FIELD_LEAST: u8 = 4;
 const FIELD_SLOT: u8 = 16;
 
 const SLOT_PASSWORD: u8 = 1;
 const SLOT_KEY_STORE: u8 = 2;
+const SLOT_RECOVERY: u8 = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
@@ -37,6 +40,8 @@ pub(super) struct Header {
     pub(super) generation: u64,
     /// Databases that were created under this vault, by name: they must exist from then on.
     pub(super) databases: Vec<String>,
+    /// The least password parameters, where somebody chose less than [`Argon2Params::DEFAULT`].
+    pub(super) least: Option<Argon2Params>,
     pub(super) slots: Vec<Slot>,
 }
 
@@ -52,7 +57,10 @@ pub(super) enum Slot {
         account: String,
         wrapped: [u8; WRAPPED],
     },
-    /// Of a kind this program does not know (a recovery key, say): kept as it is.
+    Recovery {
+        wrapped: [u8; WRAPPED],
+    },
+    /// Of a kind this program does not know: kept as it is.
     Other {
         kind: u8,
         body: Vec<u8>,
@@ -72,6 +80,9 @@ impl Header {
         field(FIELD_GENERATION, &self.generation.to_be_bytes());
         for name in &self.databases {
             field(FIELD_DATABASE, name.as_bytes());
+        }
+        if let Some(least) = self.least {
+            field(FIELD_LEAST, &encode_params(least));
         }
         for slot in &self.slots {
             field(FIELD_SLOT, &slot.encode());
@@ -99,7 +110,8 @@ impl Header {
         }
         let body = bytes.len().checked_sub(MAC_LEN).and_then(|end| bytes.get(8..end));
         let mut rest = body.ok_or(damaged("it is cut off"))?;
-        let (mut id, mut generation, mut databases, mut slots) = (None, None, Vec::new(), Vec::new());
+        let (mut id, mut generation, mut databases) = (None, None, Vec::new());
+        let (mut least, mut slots) = (None, Vec::new());
         while let Some((&kind, after)) = rest.split_first() {
             let (length, after) = after
                 .split_first_chunk::<2>()
@@ -127,6 +139,10 @@ impl Header {
                     let name = std::str::from_utf8(value).map_err(|_| damaged("a name is not text"))?;
                     databases.push(name.to_owned());
                 }
+                FIELD_LEAST if least.is_none() => {
+                    let params = value.try_into().ok().map(decode_params);
+                    least = Some(params.ok_or(damaged("the least parameters have a wrong length"))?);
+                }
                 FIELD_SLOT => slots.push(Slot::decode(value).ok_or(damaged("a key slot is malformed"))?),
                 _ => return Err(damaged("it has a field that does not belong there")),
             }
@@ -138,15 +154,18 @@ impl Header {
         if slots.len() > MAX_SLOTS || passwords > MAX_PASSWORD_SLOTS {
             return Err(damaged("it has too many key slots"));
         }
-        for slot in &slots {
-            if let Slot::Password { params, .. } = slot {
-                params.check()?;
-            }
+        let of_slots = slots.iter().filter_map(|slot| match slot {
+            Slot::Password { params, .. } => Some(*params),
+            _ => None,
+        });
+        for params in of_slots.chain(least) {
+            params.check()?;
         }
         Ok(Header {
             id: id.ok_or(damaged("the id is missing"))?,
             generation: generation.ok_or(damaged("the generation is missing"))?,
             databases,
+            least,
             slots,
         })
     }
@@ -193,6 +212,12 @@ impl Slot {
         })
     }
 
+    /// A slot that opens with a recovery key, given as what is derived from it for this vault.
+    pub(super) fn recovery(id: &[u8; 16], wrapping: &Key, key: &Key) -> Result<Slot, VaultError> {
+        let wrapped = wrap(wrapping, id, SLOT_RECOVERY, key)?;
+        Ok(Slot::Recovery { wrapped })
+    }
+
     /// The vault key, if `password` opens this slot. Runs Argon2id.
     pub(super) fn open_with_password(
         &self,
@@ -215,12 +240,13 @@ impl Slot {
         ))
     }
 
-    /// The vault key, if `wrapping` opens this slot.
+    /// The vault key, if `wrapping` opens this slot, which is one of a key store or of a recovery key.
     pub(super) fn open_with_key(&self, id: &[u8; 16], wrapping: &Key) -> Option<Key> {
-        let Slot::KeyStore { wrapped, .. } = self else {
-            return None;
-        };
-        unwrap(wrapping, id, SLOT_KEY_STORE, wrapped)
+        match self {
+            Slot::KeyStore { wrapped, .. } => unwrap(wrapping, id, SLOT_KEY_STORE, wrapped),
+            Slot::Recovery { wrapped } => unwrap(wrapping, id, SLOT_RECOVERY, wrapped),
+            Slot::Password { .. } | Slot::Other { .. } => None,
+        }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -232,9 +258,7 @@ impl Slot {
             } => {
                 let mut out = vec![SLOT_PASSWORD];
                 out.extend_from_slice(salt);
-                for number in [params.memory_kib, params.passes, params.lanes] {
-                    out.extend_from_slice(&number.to_be_bytes());
-                }
+                out.extend_from_slice(&encode_params(*params));
                 out.extend_from_slice(wrapped);
                 out
             }
@@ -242,6 +266,11 @@ impl Slot {
                 let mut out = vec![SLOT_KEY_STORE];
                 out.extend_from_slice(wrapped);
                 out.extend_from_slice(account.as_bytes());
+                out
+            }
+            Slot::Recovery { wrapped } => {
+                let mut out = vec![SLOT_RECOVERY];
+                out.extend_from_slice(wrapped);
                 out
             }
             Slot::Other { kind, body } => {
@@ -257,17 +286,10 @@ impl Slot {
         match kind {
             SLOT_PASSWORD => {
                 let (salt, body) = body.split_first_chunk::<16>()?;
-                let (memory_kib, body) = body.split_first_chunk::<4>()?;
-                let (passes, body) = body.split_first_chunk::<4>()?;
-                let (lanes, wrapped) = body.split_first_chunk::<4>()?;
-                let params = Argon2Params {
-                    memory_kib: u32::from_be_bytes(*memory_kib),
-                    passes: u32::from_be_bytes(*passes),
-                    lanes: u32::from_be_bytes(*lanes),
-                };
+                let (params, wrapped) = body.split_first_chunk::<PARAMS>()?;
                 Some(Slot::Password {
                     salt: *salt,
-                    params,
+                    params: decode_params(params),
                     wrapped: wrapped.try_into().ok()?,
                 })
             }
@@ -279,6 +301,9 @@ impl Slot {
                     wrapped: *wrapped,
                 })
             }
+            SLOT_RECOVERY => Some(Slot::Recovery {
+                wrapped: body.try_into().ok()?,
+            }),
             _ => Some(Slot::Other {
                 kind,
                 body: body.to_vec(),
@@ -297,7 +322,31 @@ fn wrap(wrapping: &Key, id: &[u8; 16], kind: u8, key: &Key) -> Result<[u8; WRAPP
 fn unwrap(wrapping: &Key, id: &[u8; 16], kind: u8, wrapped: &[u8; WRAPPED]) -> Option<Key> {
     let sealer = Sealer::with_backend(wrapping, Backend::AesGcm);
     let opened = zeroize::Zeroizing::new(sealer.open(&slot_aad(id, kind), wrapped).ok()?);
-    Some(Key::from_bytes(opened.as_slice().try_into().ok()?))
+    let mut key = Key::zeroed();
+    if opened.len() != key.bytes_mut().len() {
+        return None;
+    }
+    key.bytes_mut().copy_from_slice(&opened);
+    Some(key)
+}
+
+pub(super) fn encode_params(params: Argon2Params) -> [u8; PARAMS] {
+    let mut out = [0; PARAMS];
+    let numbers = [params.memory_kib, params.passes, params.lanes];
+    for (bytes, number) in out.chunks_exact_mut(4).zip(numbers) {
+        bytes.copy_from_slice(&number.to_be_bytes());
+    }
+    out
+}
+
+/// Nothing is checked here.
+pub(super) fn decode_params(bytes: &[u8; PARAMS]) -> Argon2Params {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *bytes;
+    Argon2Params {
+        memory_kib: u32::from_be_bytes([a, b, c, d]),
+        passes: u32::from_be_bytes([e, f, g, h]),
+        lanes: u32::from_be_bytes([i, j, k, l]),
+    }
 }
 
 fn slot_aad(id: &[u8; 16], kind: u8) -> Vec<u8> {

@@ -216,6 +216,8 @@ fn may_be_damage(error: &VaultError) -> bool {
                 | VaultError::OutOfMemory { .. }
                 | VaultError::HeaderTampered
                 | VaultError::WrongPassword
+                | VaultError::WrongRecoveryKey
+                | VaultError::NoRecoveryKey
                 | VaultError::NotRemembered
                 | VaultError::KeyStoreEntryMissing
                 | VaultError::WrongKeyInStore

@@ -1,18 +1,22 @@
+mod backoff;
+mod calibration;
 mod error;
 mod header;
 mod header_file;
 mod key_store;
 #[cfg(feature = "keychain")]
 mod keychain;
+mod named;
 mod password;
+mod recovery;
 mod secrets;
+mod slots;
+mod unlock;
 
 use std::fmt;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
-
-use zeroize::Zeroizing;
 
 pub use self::error::VaultError;
 use self::error::io_at;
@@ -22,9 +26,11 @@ pub use self::key_store::{KeyStore, KeyStoreError, MemoryKeyStore};
 #[cfg(feature = "keychain")]
 pub use self::keychain::KeychainStore;
 pub use self::password::{Argon2Params, Password, VaultOptions};
-use self::secrets::{MAX_NAME, Records, SecretsFile};
+pub use self::recovery::{RecoveryKey, RecoveryKeyError};
+use self::secrets::MAX_NAME;
 use crate::files;
 use crate::key::{Key, random};
+use crate::memory::scrub_stack;
 use crate::seal::{Backend, SealError, Sealer};
 
 const SECRETS_FILE: &str = "secrets.ohv";
@@ -34,8 +40,8 @@ const SEALED_VERSION: u8 = 1;
 /// An unlocked vault: one random 256-bit key, and what is sealed under it.
 ///
 /// The key itself is stored nowhere. The header file `vault.ohv` holds it wrapped, once per key slot: under the
-/// password (Argon2id) and, if the user wants, under a random key in the operating system's keychain. Changing
-/// the password rewrites one slot and nothing else.
+/// password (Argon2id) and, if the user wants, under a recovery key and under a random key in the operating
+/// system's keychain. Changing the password rewrites one slot and nothing else.
 ///
 /// All methods block: unlocking takes about half a second by design, the others read or write small files.
 ///
@@ -47,7 +53,7 @@ const SEALED_VERSION: u8 = 1;
 /// let password = Password::from("correct horse battery staple".to_owned());
 /// # let options = VaultOptions::fast_for_tests();
 /// # #[cfg(any())]
-/// let options = VaultOptions::calibrated();
+/// let options = VaultOptions::default();
 /// let mut vault = Vault::create(dir, &password, &options)?;
 /// vault.set_secret("provider/api-key", b"sk-123")?;
 ///
@@ -90,7 +96,8 @@ impl Vault {
     /// [`VaultError::AlreadyExists`], [`VaultError::EmptyPassword`], [`VaultError::UnsafeParameters`],
     /// [`VaultError::OutOfMemory`], [`VaultError::Random`], [`VaultError::Unreadable`] and [`VaultError::Io`].
     pub fn create(dir: &Path, password: &Password, options: &VaultOptions) -> Result<Vault, VaultError> {
-        options.argon2.check()?;
+        password.check()?;
+        let params = options.params()?;
         create_dir(dir).map_err(io_at(dir))?;
         let lock = lock(dir)?;
         // An error is not an answer: what cannot be looked at now must not be replaced.
@@ -99,11 +106,12 @@ impl Vault {
         }
         let key = Key::generate()?;
         let id = random()?;
-        let slot = Slot::password(&id, password, options.argon2, &key)?;
+        let slot = Slot::password(&id, password, params, &key)?;
         let header = Header {
             id,
             generation: 0,
             databases: Vec::new(),
+            least: least(options, params),
             slots: vec![slot],
         };
         let mut vault = Vault::assemble(dir, key, header);
@@ -115,134 +123,9 @@ impl Vault {
             }
             return Err(error);
         }
+        backoff::forget(dir);
+        scrub_stack();
         Ok(vault)
-    }
-
-    /// Opens the vault with its password. Takes as long as the password parameters say, about half a second.
-    ///
-    /// When `vault.ohv` is damaged and its copy `vault.ohv.bak` opens with the same password, the copy is used and
-    /// put in its place, and the damaged file is kept as `vault.ohv.damaged`; a warning is logged. A copy from
-    /// before the last change of a password is not used. A wrong password changes nothing.
-    ///
-    /// # Errors
-    /// [`VaultError::WrongPassword`], [`VaultError::HeaderTampered`], [`VaultError::NotFound`],
-    /// [`VaultError::Damaged`], [`VaultError::UnknownVersion`], [`VaultError::UnsafeParameters`] (before any
-    /// work is done), [`VaultError::OutOfMemory`] and [`VaultError::Io`].
-    pub fn open(dir: &Path, password: &Password) -> Result<Vault, VaultError> {
-        let found = header_file::unlock(dir, |header, tried| {
-            // The same slot of the same vault would not open the second time either.
-            let fresh = |slot: &&Slot| {
-                !tried.is_some_and(|tried| tried.id == header.id && tried.slots.contains(slot))
-            };
-            let most = if tried.is_some() { 1 } else { usize::MAX };
-            let slots = header
-                .slots
-                .iter()
-                .filter(|slot| matches!(slot, Slot::Password { .. }));
-            for slot in slots.filter(fresh).take(most) {
-                if let Some(key) = slot.open_with_password(&header.id, password)? {
-                    return Ok(key);
-                }
-            }
-            Err(VaultError::WrongPassword)
-        })?;
-        Ok(Vault::assemble(dir, found.key, found.header))
-    }
-
-    /// Opens the vault with the key that [`Vault::remember_in`] left in `store`. Fast: no Argon2id.
-    ///
-    /// # Errors
-    /// [`VaultError::NotRemembered`] when the vault has no slot for a key store,
-    /// [`VaultError::KeyStoreEntryMissing`] when it has one but the store knows no key (or is locked and does
-    /// not say so), [`VaultError::WrongKeyInStore`], [`VaultError::KeyStore`]; otherwise as [`Vault::open`].
-    pub fn open_from_key_store(dir: &Path, store: &dyn KeyStore) -> Result<Vault, VaultError> {
-        let found = header_file::unlock(dir, |header, _| {
-            let mut failure = VaultError::NotRemembered;
-            for slot in &header.slots {
-                let Slot::KeyStore { account, .. } = slot else {
-                    continue;
-                };
-                let Some(wrapping) = store.get(account)? else {
-                    failure = VaultError::KeyStoreEntryMissing;
-                    continue;
-                };
-                match slot.open_with_key(&header.id, &wrapping) {
-                    Some(key) => return Ok(key),
-                    None => failure = VaultError::WrongKeyInStore,
-                }
-            }
-            Err(failure)
-        })?;
-        Ok(Vault::assemble(dir, found.key, found.header))
-    }
-
-    /// Puts a new random wrapping key into `store` and adds the slot it opens; replaces an earlier one.
-    ///
-    /// # Errors
-    /// [`VaultError::KeyStore`] when the store refuses (the vault is unchanged then); otherwise as
-    /// [`Vault::set_secret`].
-    pub fn remember_in(&mut self, store: &dyn KeyStore) -> Result<(), VaultError> {
-        let account = self.account();
-        let wrapping = Key::generate()?;
-        let slot = Slot::key_store(&self.header.id, &account, &wrapping, &self.key)?;
-        let previous = store.get(&account)?;
-        store.set(&account, &wrapping)?;
-        let written = self.update(|header| {
-            header.slots.retain(|slot| !is_account(slot, &account));
-            header.slots.push(slot);
-            Ok(())
-        });
-        if written.is_err() {
-            // Back to the key that fits the slot that is still there; the first error is the one to report.
-            let _ = match previous {
-                Some(key) => store.set(&account, &key),
-                None => store.delete(&account).map(drop),
-            };
-        }
-        written
-    }
-
-    /// Removes the key store's slot, then the key in `store`. The password is the only way in afterwards.
-    ///
-    /// # Errors
-    /// As [`Vault::remember_in`]. The slot goes first: when the store fails, what it still holds opens nothing.
-    pub fn forget_in(&mut self, store: &dyn KeyStore) -> Result<(), VaultError> {
-        let account = self.account();
-        self.update(|header| {
-            header.slots.retain(|slot| !is_account(slot, &account));
-            Ok(())
-        })?;
-        store.delete(&account)?;
-        Ok(())
-    }
-
-    /// Replaces the password. Everything sealed stays as it is: only one key slot is rewritten.
-    ///
-    /// # Errors
-    /// As [`Vault::create`].
-    pub fn change_password(&mut self, password: &Password, options: &VaultOptions) -> Result<(), VaultError> {
-        let slot = Slot::password(&self.header.id, password, options.argon2, &self.key)?;
-        self.update(|header| {
-            header.slots.retain(|slot| !matches!(slot, Slot::Password { .. }));
-            header.slots.insert(0, slot);
-            Ok(())
-        })
-    }
-
-    /// The cost of guessing the password, as stored in the header.
-    pub fn password_params(&self) -> Option<Argon2Params> {
-        self.header.slots.iter().find_map(|slot| match slot {
-            Slot::Password { params, .. } => Some(*params),
-            _ => None,
-        })
-    }
-
-    /// Whether the vault has a slot for a key store.
-    pub fn is_remembered(&self) -> bool {
-        self.header
-            .slots
-            .iter()
-            .any(|slot| matches!(slot, Slot::KeyStore { .. }))
     }
 
     /// The vault's random identity, 32 hexadecimal digits. It never changes.
@@ -278,56 +161,6 @@ impl Vault {
             return Err(SealError::NotAuthentic.into());
         };
         Ok(self.value_sealer().open(&self.value_aad(name), body)?)
-    }
-
-    /// Stores or replaces a secret of at most 1 MiB under a name of 1 to 256 bytes. On disk when it returns.
-    ///
-    /// # Errors
-    /// [`VaultError::BadName`], [`VaultError::TooLarge`], [`VaultError::SecretsTampered`],
-    /// [`VaultError::Damaged`] and [`VaultError::Io`]; nothing has changed then.
-    pub fn set_secret(&self, name: &str, value: &[u8]) -> Result<(), VaultError> {
-        check_name(name)?;
-        self.with_secrets(|file, records| {
-            file.insert(records, name, value)?;
-            file.store(records)
-        })
-    }
-
-    /// The secret of that name, if there is one.
-    ///
-    /// # Errors
-    /// As [`Vault::set_secret`].
-    pub fn secret(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
-        check_name(name)?;
-        self.with_secrets(|file, records| {
-            records
-                .get(name)
-                .map(|sealed| file.value(name, sealed))
-                .transpose()
-        })
-    }
-
-    /// Removes a secret; `false` when there was none.
-    ///
-    /// # Errors
-    /// As [`Vault::set_secret`].
-    pub fn remove_secret(&self, name: &str) -> Result<bool, VaultError> {
-        check_name(name)?;
-        self.with_secrets(|file, records| {
-            let removed = records.remove(name).is_some();
-            if removed {
-                file.store(records)?;
-            }
-            Ok(removed)
-        })
-    }
-
-    /// The names of all secrets, sorted.
-    ///
-    /// # Errors
-    /// As [`Vault::set_secret`].
-    pub fn secret_names(&self) -> Result<Vec<String>, VaultError> {
-        self.with_secrets(|_, records| Ok(records.keys().cloned().collect()))
     }
 
     /// Notes that a database of this name exists from now on. A program that finds it missing later knows that
@@ -385,17 +218,6 @@ impl Vault {
         aad.extend_from_slice(&self.header.id);
         aad.extend_from_slice(name.as_bytes());
         aad
-    }
-
-    fn with_secrets<T>(
-        &self,
-        work: impl FnOnce(&SecretsFile<'_>, &mut Records) -> Result<T, VaultError>,
-    ) -> Result<T, VaultError> {
-        let _lock = lock(&self.dir)?;
-        let path = self.dir.join(SECRETS_FILE);
-        let file = SecretsFile::new(&path, &self.header.id, &self.key);
-        let mut records = file.load()?;
-        work(&file, &mut records)
     }
 
     /// Changes the header as it is on disk now, which another handle may have written since.
@@ -464,8 +286,10 @@ fn check_name(name: &str) -> Result<(), VaultError> {
     Ok(())
 }
 
-fn is_account(slot: &Slot, wanted: &str) -> bool {
-    matches!(slot, Slot::KeyStore { account, .. } if account == wanted)
+/// What the header says about parameters below the default: chosen on purpose, so nothing to raise when it is
+/// opened.
+fn least(options: &VaultOptions, params: Argon2Params) -> Option<Argon2Params> {
+    (options.argon2.is_some() && params.is_weaker_than(Argon2Params::DEFAULT)).then_some(params)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use std::fmt;
-use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::calibration;
 use super::error::VaultError;
 use crate::key::Key;
 
@@ -24,14 +24,20 @@ const MAX_BYTES: usize = 4096;
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// The normalized bytes that go into Argon2id.
-    pub(super) fn normalized(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    /// Whether it can be a password at all. Asked before the machine is measured.
+    pub(super) fn check(&self) -> Result<(), VaultError> {
         if self.0.is_empty() {
             return Err(VaultError::EmptyPassword);
         }
         if self.0.len() > MAX_BYTES {
             return Err(VaultError::PasswordTooLong { limit: MAX_BYTES });
         }
+        Ok(())
+    }
+
+    /// The normalized bytes that go into Argon2id.
+    pub(super) fn normalized(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        self.check()?;
         // Sized first, so that no unwiped copy is left behind by a growing buffer.
         let len = self.0.nfkc().map(char::len_utf8).sum();
         let mut out = Zeroizing::new(Vec::with_capacity(len));
@@ -88,6 +94,20 @@ impl Argon2Params {
         lanes: 16,
     };
 
+    /// Whether guessing costs less than with `least`.
+    pub(super) fn is_weaker_than(self, least: Argon2Params) -> bool {
+        self.memory_kib < least.memory_kib || self.passes < least.passes
+    }
+
+    /// At least as costly as both.
+    pub(super) fn raised_to(self, least: Argon2Params) -> Argon2Params {
+        Argon2Params {
+            memory_kib: self.memory_kib.max(least.memory_kib),
+            passes: self.passes.max(least.passes),
+            lanes: self.lanes,
+        }
+    }
+
     /// Checked before any work is done with the parameters.
     pub(super) fn check(self) -> Result<(), VaultError> {
         let within = |value: u32, floor: u32, ceiling: u32| (floor..=ceiling).contains(&value);
@@ -108,40 +128,39 @@ impl Default for Argon2Params {
     }
 }
 
-/// Choices made when a vault is created or its password changed. The default is [`Argon2Params::DEFAULT`].
+/// Choices made when a vault is created or its password changed. The default measures the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VaultOptions {
-    /// Cost of one password guess.
-    pub argon2: Argon2Params,
+    /// Cost of one password guess. `None`: measured when the vault is created, so that one unlock takes 300 to
+    /// 700 ms here, and never less than [`Argon2Params::DEFAULT`].
+    pub argon2: Option<Argon2Params>,
 }
 
 impl VaultOptions {
-    /// Measures this machine and picks the memory for which one unlock takes 400 to 800 ms, never less than the
-    /// default and never more than the ceiling: a slow machine takes longer, a fast one may take less. Runs
-    /// Argon2id once, with the default's cost.
+    /// Measures this machine now; for programs that want to tell or keep the result. Runs Argon2id two or three
+    /// times with the default's cost.
     pub fn calibrated() -> VaultOptions {
-        const TARGET: Duration = Duration::from_millis(400);
-        let mut params = Argon2Params::DEFAULT;
-        let started = Instant::now();
-        // The result does not matter, the time does; an error here is an error in `create` as well.
-        let _ = derive(b"calibration", &[0; 16], params);
-        let mut expected = started.elapsed();
-        while expected < TARGET && params.memory_kib < Argon2Params::CEILING.memory_kib {
-            params.memory_kib *= 2;
-            expected *= 2;
+        VaultOptions {
+            argon2: Some(calibration::measured()),
         }
-        VaultOptions { argon2: params }
     }
 
     /// The cheapest parameters that are accepted with two passes (19 MiB, 2 passes, 1 lane), for tests.
     pub fn fast_for_tests() -> VaultOptions {
         VaultOptions {
-            argon2: Argon2Params {
+            argon2: Some(Argon2Params {
                 memory_kib: 19 * 1024,
                 passes: 2,
                 lanes: 1,
-            },
+            }),
         }
+    }
+
+    /// The parameters to use, checked.
+    pub(super) fn params(&self) -> Result<Argon2Params, VaultError> {
+        let params = self.argon2.unwrap_or_else(calibration::measured);
+        params.check()?;
+        Ok(params)
     }
 }
 
@@ -161,7 +180,7 @@ thread_local! {
     pub(super) static RUNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-fn derive(password: &[u8], salt: &[u8], params: Argon2Params) -> Result<Key, VaultError> {
+pub(super) fn derive(password: &[u8], salt: &[u8], params: Argon2Params) -> Result<Key, VaultError> {
     #[cfg(test)]
     RUNS.set(RUNS.get() + 1);
     let refused = |_| VaultError::UnsafeParameters { params };
@@ -175,7 +194,7 @@ fn derive(password: &[u8], salt: &[u8], params: Argon2Params) -> Result<Key, Vau
             kib: params.memory_kib,
         })?;
     memory.resize(blocks, Block::new());
-    let mut key = Key::from_bytes([0; 32]);
+    let mut key = Key::zeroed();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, argon2_params)
         .hash_password_into_with_memory(password, salt, key.bytes_mut(), memory.as_mut_slice())
         .map_err(refused)?;
@@ -258,7 +277,7 @@ mod tests {
             ok,
             Argon2Params::FLOOR,
             Argon2Params::CEILING,
-            VaultOptions::fast_for_tests().argon2,
+            VaultOptions::fast_for_tests().argon2.unwrap(),
         ] {
             good.check().unwrap();
         }

@@ -8,13 +8,14 @@ fn sample() -> (Header, Key) {
     let slots = vec![
         Slot::Password {
             salt: [3; 16],
-            params: VaultOptions::fast_for_tests().argon2,
+            params: VaultOptions::fast_for_tests().argon2.unwrap(),
             wrapped: [4; WRAPPED],
         },
         Slot::key_store(&id, "vault-07", &wrapping, &key).unwrap(),
+        Slot::recovery(&id, &Key::from_bytes([5; 32]), &key).unwrap(),
         Slot::Other {
-            kind: 3,
-            body: b"a recovery slot of a later version".to_vec(),
+            kind: 9,
+            body: b"a slot of a later version".to_vec(),
         },
     ];
     (
@@ -22,6 +23,7 @@ fn sample() -> (Header, Key) {
             id,
             generation: 5,
             databases: vec!["memory.db".to_owned()],
+            least: Some(Argon2Params::FLOOR),
             slots,
         },
         key,
@@ -86,6 +88,16 @@ fn hostile_parameters_are_refused_while_reading() {
             "{params:?}"
         );
     }
+    header.slots.clear();
+    header.least = Some(Argon2Params {
+        memory_kib: u32::MAX,
+        ..Argon2Params::DEFAULT
+    });
+    assert!(matches!(
+        decode(&header.encode(&key)),
+        Err(VaultError::UnsafeParameters { .. })
+    ));
+    header.least = None;
     header.slots = vec![sample().0.slots[0].clone(); MAX_PASSWORD_SLOTS + 1];
     assert!(
         matches!(decode(&header.encode(&key)), Err(VaultError::Damaged { .. })),
@@ -104,6 +116,41 @@ fn a_slot_opens_only_in_its_own_vault() {
     );
     assert!(slot.open_with_key(&[8; 16], &wrapping).is_none());
     assert!(slot.open_with_key(&header.id, &key).is_none());
+    let recovery = &header.slots[2];
+    let opened = recovery
+        .open_with_key(&header.id, &Key::from_bytes([5; 32]))
+        .unwrap();
+    assert_eq!(opened.expose(), key.expose());
+    assert!(
+        recovery
+            .open_with_key(&[8; 16], &Key::from_bytes([5; 32]))
+            .is_none()
+    );
+    assert!(recovery.open_with_key(&header.id, &wrapping).is_none());
+}
+
+/// A wrapped key of one kind is not accepted in a slot of another.
+#[test]
+fn a_slot_does_not_change_its_kind() {
+    let (header, _) = sample();
+    let wrapping = Key::from_bytes([2; 32]);
+    let Slot::KeyStore { wrapped, .. } = &header.slots[1] else {
+        panic!("the second slot is one of a key store");
+    };
+    let moved = Slot::Recovery { wrapped: *wrapped };
+    assert!(moved.open_with_key(&header.id, &wrapping).is_none());
+}
+
+/// Version 1 as it was first written: no least parameters, only the first two kinds of slots.
+#[test]
+fn a_header_without_the_later_fields_is_read() {
+    let (mut header, key) = sample();
+    header.least = None;
+    header.slots.truncate(2);
+    let bytes = header.encode(&key);
+    let read = decode(&bytes).unwrap();
+    assert_eq!(read.least, None);
+    read.verify(&key, &bytes).unwrap();
 }
 
 proptest! {
