@@ -108,7 +108,6 @@ impl Acks {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
@@ -206,7 +205,7 @@ impl EmitAck {
             let encoded = encoded?;
             let reply = shared.acks.insert(id)?;
             let _slot = Slot { shared: &shared, id };
-            shared.outbox.send(encoded, Some(id)).await?;
+            shared.send(encoded, Some(id)).await?;
             reply.await.unwrap_or(Err(AckError::Disconnected))
         };
         tokio::select! {

@@ -1,165 +1,139 @@
-//! The task behind a client: attempts, links, and the waits between them.
+//! The task behind a connection: attempts, links, and the waits between them.
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::backoff::Backoff;
-use crate::client::Auth;
-use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
-use crate::lifecycle::{End, Lifecycle, Next};
+use crate::hub::{Crew, Hub, Standing};
+use crate::lifecycle::End;
 use crate::link::Link;
 use crate::session::{Session, SessionConfig};
-use crate::shared::Shared;
-use crate::state::{DisconnectReason, State};
-use crate::transport::{Tls, dial};
+use crate::state::State;
+use crate::transport::Transport;
 
-/// Told once, when the first attempt has succeeded or failed.
-pub(crate) type Ready = oneshot::Sender<Result<(), ConnectError>>;
+use std::sync::Arc;
 
 /// Longest timeout that is taken literally; it keeps clock arithmetic from overflowing.
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Everything that the task needs.
-pub(crate) struct Driver {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) auth: Auth,
-    pub(crate) tls: Tls,
-    pub(crate) backoff: Backoff,
-    pub(crate) reconnect_after_server_disconnect: bool,
-    pub(crate) reconnect_after_rejection: bool,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) heartbeat_slack: Duration,
-}
-
-/// Keeps the client connected until it is closed or there is no point in trying.
-pub(crate) async fn run(driver: Driver, mut ready: Option<Ready>) {
-    let shared = Arc::clone(&driver.shared);
-    // A client must not wait for ever for a task that is gone, whatever ended it.
-    let guard = CloseOnDrop { shared: &shared };
-    let mut lifecycle = Lifecycle::new(
-        driver.backoff.clone(),
-        driver.reconnect_after_server_disconnect,
-        driver.reconnect_after_rejection,
-    );
-    let last = loop {
-        shared.set_state(State::Connecting);
-        let end = driver.attempt(&mut ready).await;
-        let next = lifecycle.next(&end, random());
-        match &end {
-            End::Lost(disconnect) => {
-                tracing::debug!(reason = %disconnect, "connection lost");
-                shared.set_last_disconnect(disconnect.clone());
-            }
-            End::NotConnected(error) => tracing::debug!(%error, "no connection"),
-        }
-        if let (Some(ready), End::NotConnected(error)) = (ready.take(), end) {
-            let failed = State::Failed {
-                error: error.to_string(),
-            };
-            shared.close(failed);
-            // The caller may have stopped waiting.
-            let _ = ready.send(Err(error));
+/// Serves the namespaces of a connection until none is left.
+pub(crate) async fn run(hub: Arc<Hub>) {
+    let mut crew = Crew {
+        hub,
+        members: Vec::new(),
+    };
+    loop {
+        let hub = Arc::clone(&crew.hub);
+        hub.bell.answered();
+        hub.take_arriving(&mut crew.members);
+        crew.drop_unwanted();
+        if !hub.take_arriving(&mut crew.members) {
             return;
         }
-        match next {
-            Next::Stop(state) => break state,
-            Next::Retry {
-                attempt,
-                delay,
-                error,
-            } => {
-                shared.set_state(State::Reconnecting {
-                    attempt,
-                    delay,
-                    error,
-                });
-                tokio::select! {
-                    () = close_requested(&shared) => {
-                        break State::Disconnected { reason: Some(DisconnectReason::ClientDisconnect) };
-                    }
-                    () = tokio::time::sleep(delay) => {}
-                }
-            }
-        }
-    };
-    guard.shared.close(last);
-}
-
-/// Publishes a final state even if the task is cancelled with its runtime, or panics.
-struct CloseOnDrop<'a> {
-    shared: &'a Shared,
-}
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        if !self.shared.watch().borrow().is_final() {
-            self.shared.close(State::Failed {
-                error: "the connection's task ended unexpectedly".to_owned(),
-            });
+        let now = Instant::now().into_std();
+        if crew.members.iter().any(|member| member.is_due(now)) {
+            attempt(&mut crew).await;
+        } else {
+            wait(&crew).await;
         }
     }
 }
 
-async fn close_requested(shared: &Shared) {
-    std::future::poll_fn(|cx| {
-        shared.outbox.register(cx.waker());
-        if shared.outbox.close_requested() {
+/// Waits until a namespace is due, comes or goes.
+async fn wait(crew: &Crew) {
+    let rung = std::future::poll_fn(|cx| {
+        crew.hub.bell.register(cx.waker());
+        if crew.hub.bell.answered() {
             Poll::Ready(())
         } else {
             Poll::Pending
         }
+    });
+    match crew.next_due() {
+        Some(at) => tokio::select! {
+            () = rung => {}
+            () = tokio::time::sleep_until(at.into()) => {}
+        },
+        None => rung.await,
+    }
+}
+
+/// One attempt for all namespaces that are due and, if it succeeds, the whole life of its link.
+async fn attempt(crew: &mut Crew) {
+    let hub = Arc::clone(&crew.hub);
+    let now = Instant::now();
+    for member in crew
+        .members
+        .iter_mut()
+        .filter(|member| member.is_due(now.into_std()))
+    {
+        member.standing = Standing::Waiting(None);
+        member.shared.set_state(State::Connecting);
+    }
+    let deadline = now + hub.connect_timeout.min(LONGEST_TIMEOUT);
+    let transport = match dial(crew, deadline).await {
+        Ok(Some(transport)) => transport,
+        // Nobody wants it any more.
+        Ok(None) => return,
+        Err(error) => {
+            let (now, random) = (Instant::now().into_std(), random());
+            crew.retain(|member| {
+                let concerned = member.standing == Standing::Waiting(None);
+                concerned && member.ended(End::NotConnected(error.copy()), now, random)
+            });
+            return;
+        }
+    };
+    hub.counters.add_link();
+    let mut limits = hub.limits.clone();
+    limits.completion_timeout = limits.completion_timeout.min(LONGEST_TIMEOUT);
+    let config = SessionConfig {
+        limits,
+        heartbeat_slack: hub.heartbeat_slack.min(LONGEST_TIMEOUT),
+        parser: hub.parser,
+    };
+    let session = Session::new(config, Instant::now().into_std());
+    let mut link = Link::new(transport, session, crew, deadline.into_std());
+    std::future::poll_fn(|cx| link.poll(cx)).await;
+    link.finish().await;
+}
+
+/// Opens a transport, as long as some namespace still waits for it.
+async fn dial(crew: &mut Crew, deadline: Instant) -> Result<Option<Transport>, ConnectError> {
+    let hub = Arc::clone(&crew.hub);
+    let mut dialling = pin!(timeout_at(deadline, hub.dialer.open()));
+    std::future::poll_fn(|cx| {
+        hub.bell.register(cx.waker());
+        if hub.bell.answered() {
+            hub.take_arriving(&mut crew.members);
+            crew.drop_unwanted();
+            if !crew
+                .members
+                .iter()
+                .any(|member| member.standing == Standing::Waiting(None))
+            {
+                return Poll::Ready(Ok(None));
+            }
+        }
+        dialling.as_mut().poll(cx).map(|dialled| match dialled {
+            Ok(dialled) => dialled.map(Some),
+            Err(_) => Err(timed_out(&hub)),
+        })
     })
-    .await;
+    .await
+}
+
+pub(crate) fn timed_out(hub: &Hub) -> ConnectError {
+    ConnectError::Timeout {
+        after: hub.connect_timeout,
+    }
 }
 
 /// From 0.0 up to, not including, 1.0. Without randomness there is no jitter, which is no reason to fail.
-fn random() -> f64 {
+pub(crate) fn random() -> f64 {
     const RANGE: f64 = (1u64 << 53) as f64;
     getrandom::u64().map_or(0.0, |bits| (bits >> 11) as f64 / RANGE)
-}
-
-impl Driver {
-    /// One attempt and, if it succeeds, the whole life of its link.
-    async fn attempt(&self, ready: &mut Option<Ready>) -> End {
-        let shared = &self.shared;
-        let started = Instant::now();
-        let deadline = started + self.connect_timeout.min(LONGEST_TIMEOUT);
-        let dialled = tokio::select! {
-            biased;
-            () = close_requested(shared) => Err(ConnectError::Closed),
-            dialled = timeout_at(deadline, dial(&self.endpoint, &self.tls, &shared.outbox.limits)) => {
-                dialled.unwrap_or_else(|_| Err(self.timed_out()))
-            }
-        };
-        let socket = match dialled {
-            Ok(socket) => socket,
-            Err(error) => return End::NotConnected(error),
-        };
-        let mut limits = shared.outbox.limits.clone();
-        limits.completion_timeout = limits.completion_timeout.min(LONGEST_TIMEOUT);
-        let config = SessionConfig {
-            namespace: shared.outbox.namespace.clone(),
-            limits,
-            heartbeat_slack: self.heartbeat_slack.min(LONGEST_TIMEOUT),
-        };
-        let session = Session::new(config, Instant::now().into_std(), deadline.into_std());
-        let mut link = Link::new(socket, session, self, ready);
-        let end = std::future::poll_fn(|cx| link.poll(cx)).await;
-        // Nobody has to wait for the farewell.
-        shared.link_down();
-        link.finish().await;
-        end
-    }
-
-    pub(crate) fn timed_out(&self) -> ConnectError {
-        ConnectError::Timeout {
-            after: self.connect_timeout,
-        }
-    }
 }

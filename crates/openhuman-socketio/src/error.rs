@@ -128,6 +128,40 @@ pub enum ConnectError {
         /// The namespace as given.
         namespace: String,
     },
+    /// The namespace is in use on this connection already.
+    #[error(
+        "the namespace {namespace:?} is in use on this connection: use its client, or disconnect it first"
+    )]
+    NamespaceInUse {
+        /// The namespace.
+        namespace: String,
+    },
+    /// The proxy's address cannot be used.
+    #[error("cannot use the proxy: {problem}")]
+    InvalidProxy {
+        /// What is wrong with it. The address is not repeated, as it can hold a password.
+        problem: &'static str,
+    },
+    /// The TLS settings cannot be used.
+    #[error("cannot use the TLS settings: {problem}")]
+    InvalidTls {
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// The proxy did not open a way to the server.
+    #[error("the proxy {proxy} did not connect to the server: {problem}")]
+    Proxy {
+        /// Its host and port.
+        proxy: String,
+        /// What it answered.
+        problem: String,
+    },
+    /// The first request of long-polling failed.
+    #[error("long-polling could not begin: {message}")]
+    Polling {
+        /// What went wrong.
+        message: String,
+    },
     /// A request header cannot be used.
     #[error("cannot use the request header {name:?}: {problem}")]
     InvalidHeader {
@@ -163,8 +197,8 @@ pub enum ConnectError {
         /// The cause.
         source: std::io::Error,
     },
-    /// The server answered the WebSocket request with something other than an upgrade.
-    #[error("the server answered HTTP {status} instead of opening a WebSocket: {body}")]
+    /// The server answered the first request with an HTTP error, or without opening a WebSocket.
+    #[error("the server answered HTTP {status} instead of opening the connection: {body}")]
     Http {
         /// HTTP status code.
         status: u16,
@@ -206,6 +240,46 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// The same once more, for another namespace whose attempt ended with it.
+    pub(crate) fn copy(&self) -> Self {
+        let copied = |source: &std::io::Error| std::io::Error::new(source.kind(), source.to_string());
+        match self {
+            Self::Timeout { after } => Self::Timeout { after: *after },
+            Self::Unreachable { host, port, source } => Self::Unreachable {
+                host: host.clone(),
+                port: *port,
+                source: copied(source),
+            },
+            Self::Tls { host, source } => Self::Tls {
+                host: host.clone(),
+                source: copied(source),
+            },
+            Self::Http { status, body } => Self::Http {
+                status: *status,
+                body: body.clone(),
+            },
+            Self::Proxy { proxy, problem } => Self::Proxy {
+                proxy: proxy.clone(),
+                problem: problem.clone(),
+            },
+            Self::InvalidTls { problem } => Self::InvalidTls {
+                problem: problem.clone(),
+            },
+            Self::Polling { message } => Self::Polling {
+                message: message.clone(),
+            },
+            Self::UnsupportedServer { what } => Self::UnsupportedServer { what },
+            Self::Lost(disconnect) => Self::Lost(disconnect.clone()),
+            Self::Closed => Self::Closed,
+            Self::WebSocket { message } => Self::WebSocket {
+                message: message.clone(),
+            },
+            other => Self::WebSocket {
+                message: other.to_string(),
+            },
+        }
+    }
+
     /// True when the server answered and refused, so that the same attempt would be refused again.
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected { .. })
@@ -263,6 +337,11 @@ pub enum EmitError {
     /// The send buffer is full and the [`SendPolicy`](crate::SendPolicy) is not to wait.
     #[error("the send buffer is full: send less, wait, or raise its limits")]
     BufferFull,
+    /// The event waited in the send buffer and was dropped for newer ones ([`SendPolicy::DropOldest`]).
+    ///
+    /// [`SendPolicy::DropOldest`]: crate::SendPolicy::DropOldest
+    #[error("the event was dropped from the full send buffer for a newer one")]
+    Dropped,
     /// There is no connection and the [`SendPolicy`](crate::SendPolicy) is not to buffer.
     #[error("there is no connection to the server at the moment")]
     NotConnected,

@@ -1,5 +1,5 @@
-//! One WebSocket, driven by polling: reading, writing, timers and credentials in turn, so that no part can
-//! hold up another.
+//! One link, driven by polling: reading, writing, timers and credentials in turn, so that no part can hold up
+//! another, and no namespace another.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -7,24 +7,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::FutureExt;
 use serde_json::Value;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Sleep;
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::ack::AckReply;
-use crate::client::Auth;
-use crate::driver::{Driver, Ready};
+use crate::builder::Auth;
+use crate::driver::{random, timed_out};
 use crate::error::{AckError, AuthError, ConnectError, ProtocolError};
 use crate::event::{AckSender, Event};
+use crate::hub::{Crew, Hub, Member, Standing};
 use crate::lifecycle::End;
-use crate::packet;
-use crate::session::{Incoming, Output, Session};
-use crate::shared::Shared;
+use crate::packet::{self, Encoded, Parser};
+use crate::session::{Incoming, Output, Session, SpaceId};
 use crate::state::{Disconnect, DisconnectReason, State};
-use crate::transport::{Failure, WebSocket};
+use crate::transport::{Failure, Frame, Received, Transport};
 
 /// Frames read or written before the other direction gets its turn.
 const BATCH: usize = 64;
@@ -40,75 +38,77 @@ const FAREWELL_WAIT: Duration = Duration::from_millis(250);
 /// Progress of an orderly close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Closing {
-    /// Writing what was accepted before.
-    Draining,
-    /// Writing DISCONNECT.
-    Leaving,
-    /// Writing the WebSocket's close frame.
+    /// Writing the transport's good-bye.
     Farewell,
     /// Waiting for the server to close the stream.
     Waiting,
 }
 
 pub(crate) struct Link<'a> {
-    socket: WebSocket,
+    transport: Transport,
     session: Session,
-    driver: &'a Driver,
-    shared: &'a Arc<Shared>,
-    ready: &'a mut Option<Ready>,
-    /// At most one task, which asks the application for credentials; aborted with the link.
+    hub: Arc<Hub>,
+    crew: &'a mut Crew,
+    /// Tasks that ask the application for credentials; aborted with the link.
     asking: JoinSet<Result<Value, AuthError>>,
-    /// Frames that go before everything else: PONG, CONNECT, DISCONNECT.
-    urgent: VecDeque<Message>,
+    askers: Vec<(AbortHandle, SpaceId)>,
+    /// Frames that go before everything else: PONG.
+    urgent: VecDeque<Frame>,
+    /// Packets that go before those of the application: CONNECT, DISCONNECT.
+    control: VecDeque<Frame>,
     /// The attachments of the packet that is being written.
-    rest: VecDeque<Bytes>,
+    rest: VecDeque<Frame>,
+    /// The namespace whose turn it is to write.
+    turn: usize,
+    max_payload: Option<usize>,
     needs_flush: bool,
     timer: Pin<Box<Sleep>>,
     /// When the timer fires; `None` when it is not set.
     armed: Option<Instant>,
     closing: Option<(Closing, Instant)>,
-    /// Number of the connected link.
-    number: Option<u64>,
-    end: Option<End>,
+    over: bool,
 }
 
 impl<'a> Link<'a> {
-    pub(crate) fn new(
-        socket: WebSocket,
-        session: Session,
-        driver: &'a Driver,
-        ready: &'a mut Option<Ready>,
-    ) -> Self {
-        Self {
-            socket,
+    /// `deadline` is that of the attempt that led to this link.
+    pub(crate) fn new(transport: Transport, session: Session, crew: &'a mut Crew, deadline: Instant) -> Self {
+        let mut link = Self {
+            transport,
             session,
-            driver,
-            shared: &driver.shared,
-            ready,
+            hub: Arc::clone(&crew.hub),
+            crew,
             asking: JoinSet::new(),
+            askers: Vec::new(),
             urgent: VecDeque::new(),
+            control: VecDeque::new(),
             rest: VecDeque::new(),
+            turn: 0,
+            max_payload: None,
             needs_flush: false,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             closing: None,
-            number: None,
-            end: None,
-        }
+            over: false,
+        };
+        link.join_due(deadline);
+        link
     }
 
     /// Works until nothing is left to do; ready when the link is over.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        self.shared.outbox.register(cx.waker());
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.hub.bell.register(cx.waker());
         for _ in 0..TURNS {
-            self.check_close_request();
+            if self.hub.bell.answered() {
+                self.look_at_members();
+            }
             self.poll_credentials(cx);
             let read = self.poll_read(cx);
-            let wrote = self.poll_write(cx);
             let fired = self.poll_timer(cx);
+            // Everything that the other parts want to say is known by now.
             self.act();
-            if let Some(end) = self.end.take() {
-                return Poll::Ready(end);
+            let wrote = self.poll_write(cx);
+            if self.over {
+                return Poll::Ready(());
             }
             if !(read || wrote || fired) {
                 return Poll::Pending;
@@ -120,42 +120,124 @@ impl<'a> Link<'a> {
 
     /// Tells the server that the link is over, if that can be done quickly.
     pub(crate) async fn finish(mut self) {
-        let farewell = tokio::time::timeout(FAREWELL_WAIT, self.socket.close(None)).await;
+        let farewell = std::future::poll_fn(|cx| self.transport.poll_close(cx));
         // It may be gone already.
-        drop(farewell);
+        drop(tokio::time::timeout(FAREWELL_WAIT, farewell).await);
     }
 
-    fn over(&mut self, end: End) {
-        if self.end.is_none() {
-            self.end = Some(end);
-        }
-    }
-
-    fn over_by(&mut self, disconnect: Disconnect) {
-        let end = match (self.number, self.closing) {
-            (Some(_), Some(_)) => End::Lost(Disconnect::new(DisconnectReason::ClientDisconnect)),
-            (Some(_), None) => End::Lost(disconnect),
-            (None, Some(_)) => End::NotConnected(ConnectError::Closed),
-            (None, None) => End::NotConnected(ConnectError::Lost(disconnect)),
-        };
-        self.over(end);
-    }
-
-    fn check_close_request(&mut self) {
-        if self.closing.is_some() || !self.shared.outbox.close_requested() {
+    /// Brings the namespaces on the link that have to be connected now.
+    fn join_due(&mut self, deadline: Instant) {
+        let now = now();
+        if self.closing.is_some() || self.over {
             return;
         }
-        if self.session.is_connected() {
-            let now = tokio::time::Instant::now().into_std();
-            self.closing = Some((Closing::Draining, now + CLOSE_WAIT));
-        } else {
-            self.over(End::NotConnected(ConnectError::Closed));
+        for member in self.crew.members.iter_mut().filter(|member| member.is_due(now)) {
+            member.standing = Standing::Joined;
+            member.shared.set_state(State::Connecting);
+            member.shared.outbox.set_max_payload(self.max_payload);
+            let namespace = Arc::clone(&member.shared.outbox.namespace);
+            self.session.join(member.id, namespace, deadline);
         }
+    }
+
+    /// Takes in namespaces that came, and sees to those that want to go.
+    fn look_at_members(&mut self) {
+        self.hub.take_arriving(&mut self.crew.members);
+        self.crew.drop_unwanted();
+        let wait = self.hub.connect_timeout.min(crate::driver::LONGEST_TIMEOUT);
+        self.join_due(now() + wait);
+        let leaving: Vec<SpaceId> = self
+            .crew
+            .members
+            .iter()
+            .filter(|member| member.standing == Standing::Joined && member.shared.outbox.close_requested())
+            .map(|member| member.id)
+            .collect();
+        for id in leaving {
+            if !self.session.is_connected(id) {
+                self.give_up(id, ConnectError::Closed);
+            } else if let Some(member) = self.member(id) {
+                member.standing = Standing::Leaving {
+                    deadline: now() + CLOSE_WAIT,
+                    said: false,
+                };
+            }
+        }
+    }
+
+    fn member(&mut self, id: SpaceId) -> Option<&mut Member> {
+        self.crew.members.iter_mut().find(|member| member.id == id)
+    }
+
+    /// Ends one namespace; the link goes on while another is on it.
+    fn end_member(&mut self, id: SpaceId, end: End) {
+        let (now, random) = (now(), random());
+        self.session.leave(id);
+        self.askers.retain(|(asker, space)| {
+            if *space == id {
+                asker.abort();
+            }
+            *space != id
+        });
+        let mut end = Some(end);
+        self.crew
+            .retain(|member| member.id == id && end.take().is_some_and(|end| member.ended(end, now, random)));
+        if !self.crew.members.iter().any(Member::is_on_link) {
+            self.close();
+        }
+    }
+
+    fn give_up(&mut self, id: SpaceId, error: ConnectError) {
+        self.end_member(id, End::NotConnected(error));
+    }
+
+    fn close(&mut self) {
+        if self.closing.is_none() {
+            // Whoever waits for the end of its connection gets it in order; the next attempt is not held up.
+            let waited_for = self.crew.members.iter().any(Member::is_on_link);
+            let wait = if waited_for { CLOSE_WAIT } else { FAREWELL_WAIT };
+            self.closing = Some((Closing::Farewell, now() + wait));
+        }
+    }
+
+    /// Ends the link for all namespaces on it.
+    fn over(&mut self, unsupported: Option<&'static str>, disconnect: &Disconnect) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        let (now, random) = (now(), random());
+        let closing = self.closing.is_some();
+        self.crew.retain(|member| {
+            let end = match (member.standing, member.link) {
+                (Standing::Waiting(_), _) => return false,
+                (Standing::Leaving { .. }, Some(_)) => {
+                    End::Lost(Disconnect::new(DisconnectReason::ClientDisconnect))
+                }
+                (Standing::Leaving { .. }, None) => End::NotConnected(ConnectError::Closed),
+                (Standing::Joined, Some(_)) => End::Lost(disconnect.clone()),
+                (Standing::Joined, None) if closing => End::NotConnected(ConnectError::Closed),
+                (Standing::Joined, None) => End::NotConnected(match unsupported {
+                    Some(what) => ConnectError::UnsupportedServer { what },
+                    None => ConnectError::Lost(disconnect.clone()),
+                }),
+            };
+            member.ended(end, now, random)
+        });
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let closing = self.closing.map(|(_, deadline)| deadline);
-        let Some(deadline) = [self.session.deadline(), closing].into_iter().flatten().min() else {
+        let leaving = self
+            .crew
+            .members
+            .iter()
+            .filter_map(|member| match member.standing {
+                Standing::Leaving { deadline, .. } => Some(deadline),
+                _ => None,
+            });
+        let due = self.crew.next_due().filter(|_| self.closing.is_none());
+        let deadlines = leaving.chain(closing).chain(due).chain(self.session.deadline());
+        let Some(deadline) = deadlines.min() else {
             return false;
         };
         // A deadline that moves away, as with every frame, needs no new timer before the old one fires.
@@ -167,60 +249,71 @@ impl<'a> Link<'a> {
             return false;
         }
         self.armed = None;
-        let now = tokio::time::Instant::now().into_std();
+        let now = now();
         self.session.handle_timeout(now);
-        if closing.is_some_and(|deadline| now >= deadline) {
-            self.over_by(Disconnect::new(DisconnectReason::ClientDisconnect));
+        self.act();
+        let wait = self.hub.connect_timeout.min(crate::driver::LONGEST_TIMEOUT);
+        self.join_due(now + wait);
+        let late = |member: &Member| matches!(member.standing, Standing::Leaving { deadline, .. } if now >= deadline);
+        if closing.is_some_and(|deadline| now >= deadline) || self.crew.members.iter().any(late) {
+            // A server that does not read does not read for the other namespaces either.
+            self.over(None, &Disconnect::new(DisconnectReason::TransportClose));
         }
         true
     }
 
     fn poll_credentials(&mut self, cx: &mut Context<'_>) {
-        if let Poll::Ready(Some(answer)) = self.asking.poll_join_next(cx) {
+        while let Poll::Ready(Some(answer)) = self.asking.poll_join_next_with_id(cx) {
+            let (task, answer) = match answer {
+                Ok((task, answer)) => (task, Ok(answer)),
+                Err(error) => (error.id(), Err(error)),
+            };
+            let Some(at) = self.askers.iter().position(|(asker, _)| asker.id() == task) else {
+                continue;
+            };
+            let (_, space) = self.askers.swap_remove(at);
             match credentials(answer) {
-                Ok(auth) => self.session.authenticate(Some(&auth)),
-                Err(source) => self.over(End::NotConnected(ConnectError::Auth { source })),
+                Ok(auth) => self.authenticate(space, Some(auth)),
+                Err(source) => self.give_up(space, ConnectError::Auth { source }),
             }
             self.act();
         }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = tokio::time::Instant::now().into_std();
+        let now = now();
         for taken in 0..BATCH {
-            if self.end.is_some() {
+            if self.over {
                 return true;
             }
-            match self.socket.poll_next_unpin(cx) {
+            let polling = matches!(self.transport, Transport::Polling(_));
+            match self.transport.poll_receive(cx) {
                 // What was taken can have given the other parts something to do.
                 Poll::Pending => return taken > 0,
-                Poll::Ready(Some(Ok(message))) => self.take(now, message),
-                Poll::Ready(Some(Err(error))) => self.failed(error.into()),
-                Poll::Ready(None) => self.failed(Failure::Closed),
+                Poll::Ready(Ok(Received::Frame(frame))) => self.take(now, frame),
+                Poll::Ready(Ok(Received::Progress)) => {
+                    if polling && matches!(self.transport, Transport::WebSocket { .. }) {
+                        self.hub.counters.add_upgrade();
+                    }
+                    self.needs_flush = true;
+                }
+                Poll::Ready(Err(failure)) => self.failed(failure),
             }
         }
         true
     }
 
-    fn take(&mut self, now: Instant, message: Message) {
-        match message {
-            Message::Text(frame) => self.session.handle_text(now, &frame),
-            Message::Binary(frame) => self.session.handle_binary(now, frame),
-            // The WebSocket has an answer waiting.
-            Message::Ping(_) => self.needs_flush = true,
-            Message::Close(_) => {
-                let waiting = self.closing.is_some_and(|(stage, _)| stage == Closing::Waiting);
-                if !waiting {
-                    self.failed(Failure::Closed);
-                }
-            }
-            Message::Pong(_) | Message::Frame(_) => {}
+    fn take(&mut self, now: Instant, frame: Frame) {
+        self.hub.counters.received(frame.len());
+        match frame {
+            Frame::Text(frame) => self.session.handle_text(now, &frame),
+            Frame::Binary(frame) => self.session.handle_binary(now, frame),
         }
         self.act();
     }
 
     fn failed(&mut self, failure: Failure) {
-        self.over_by(match failure {
+        let disconnect = match failure {
             Failure::Closed => Disconnect::new(DisconnectReason::TransportClose),
             Failure::TooLarge { size, max } => Disconnect::because(
                 DisconnectReason::TransportError,
@@ -230,7 +323,8 @@ impl<'a> Link<'a> {
                 DisconnectReason::TransportError,
                 ProtocolError::Transport { message },
             ),
-        });
+        };
+        self.over(None, &disconnect);
     }
 
     /// Does what the session asks for.
@@ -238,21 +332,36 @@ impl<'a> Link<'a> {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Send(frame) if self.urgent.len() < MAX_URGENT => {
-                    self.urgent.push_back(Message::Text(frame));
+                    self.urgent.push_back(Frame::Text(frame));
                 }
                 Output::Send(_) => self.failed(Failure::Other(
                     "the server sends pings and does not read the answers".to_owned(),
                 )),
-                Output::Opened { max_payload } => {
-                    self.shared.outbox.set_max_payload(max_payload);
-                    self.ask_for_credentials();
+                Output::Control(frame) => {
+                    let packet = Encoded {
+                        text: frame,
+                        attachments: Vec::new(),
+                    };
+                    let frames = self.frames(packet);
+                    self.control.extend(frames);
                 }
-                Output::Connected { sid } => self.connected(sid),
-                Output::Event(event) => self.deliver(event),
-                Output::Ack { id, payload } => {
-                    if self.shared.acks.expects(id) {
+                Output::Opened(opened) => {
+                    self.max_payload = opened.max_payload;
+                    for member in self.crew.members.iter().filter(|member| member.is_on_link()) {
+                        member.shared.outbox.set_max_payload(self.max_payload);
+                    }
+                    self.transport.opened(&opened);
+                }
+                Output::Authenticate(id) => self.ask_for_credentials(id),
+                Output::Connected { space, sid, pid } => self.connected(space, sid, pid),
+                Output::Event(space, event) => self.deliver(space, event),
+                Output::Ack { space, id, payload } => {
+                    let Some(member) = self.member(space) else {
+                        continue;
+                    };
+                    if member.shared.acks.expects(id) {
                         if payload.is_json() {
-                            self.shared.acks.resolve(id, Ok(AckReply::new(payload)));
+                            member.shared.acks.resolve(id, Ok(AckReply::new(payload)));
                         } else {
                             self.session.violation(ProtocolError::InvalidPacket {
                                 what: "malformed JSON",
@@ -260,53 +369,88 @@ impl<'a> Link<'a> {
                         }
                     }
                 }
-                Output::Rejected(rejection) => {
+                Output::Rejected(id, rejection) => {
                     let packet::Rejection { message, data } = rejection;
-                    self.over(End::NotConnected(ConnectError::Rejected { message, data }));
+                    self.give_up(id, ConnectError::Rejected { message, data });
                 }
+                Output::TimedOut(id) => {
+                    let error = timed_out(&self.hub);
+                    self.give_up(id, error);
+                }
+                Output::Left(id) => self.left(id),
                 Output::Unsupported(what) => {
-                    self.over(End::NotConnected(ConnectError::UnsupportedServer { what }));
+                    self.over(Some(what), &Disconnect::new(DisconnectReason::ParseError));
                 }
-                Output::TimedOut => self.over(End::NotConnected(self.driver.timed_out())),
-                Output::Closed(disconnect) => self.over_by(disconnect),
+                Output::Closed(disconnect) => self.over(None, &disconnect),
             }
         }
     }
 
-    fn ask_for_credentials(&mut self) {
-        match &self.driver.auth {
-            Auth::None => self.session.authenticate(None),
-            Auth::Fixed(auth) => match checked(auth.clone()) {
-                Ok(auth) => self.session.authenticate(Some(&auth)),
-                Err(source) => self.over(End::NotConnected(ConnectError::Auth { source })),
+    /// The server disconnected the namespace.
+    fn left(&mut self, id: SpaceId) {
+        let leaving = |member: &mut Member| matches!(member.standing, Standing::Leaving { .. });
+        let reason = match self.member(id).map(leaving) {
+            Some(true) => DisconnectReason::ClientDisconnect,
+            _ => DisconnectReason::ServerDisconnect,
+        };
+        self.end_member(id, End::Lost(Disconnect::new(reason)));
+    }
+
+    fn ask_for_credentials(&mut self, id: SpaceId) {
+        let Some(member) = self.member(id) else { return };
+        match member.auth.clone() {
+            Auth::None => self.authenticate(id, None),
+            Auth::Fixed(auth) => match checked(auth) {
+                Ok(auth) => self.authenticate(id, Some(auth)),
+                Err(source) => self.give_up(id, ConnectError::Auth { source }),
             },
             Auth::Dynamic(auth) => {
-                let auth = Arc::clone(auth);
-                self.asking.spawn(async move { auth().await });
+                let asker = self.asking.spawn(async move { auth().await });
+                self.askers.push((asker, id));
             }
         }
     }
 
-    fn connected(&mut self, sid: String) {
-        tracing::debug!("connected");
-        if self.number.is_none() {
-            self.number = Some(self.shared.outbox.link_up());
+    fn authenticate(&mut self, id: SpaceId, auth: Option<Value>) {
+        let Some(member) = self.member(id) else { return };
+        let payload = member.recovery.payload(auth);
+        self.session.authenticate(id, payload.as_ref());
+    }
+
+    fn connected(&mut self, id: SpaceId, sid: String, pid: Option<String>) {
+        let transport = self.transport.name();
+        let Some(member) = self.member(id) else { return };
+        tracing::debug!(namespace = %member.shared.outbox.namespace, transport, "connected");
+        let recovered = member.recovery.connected(pid);
+        if member.link.is_none() {
+            member.link = Some(member.shared.outbox.link_up());
         }
-        self.shared.set_state(State::Connected { sid });
-        if let Some(ready) = self.ready.take() {
+        member.shared.set_state(State::Connected { sid, recovered });
+        if let Some(ready) = member.ready.take() {
             // If the caller is gone, so is the last client, and the close request follows.
             let _ = ready.send(Ok(()));
         }
     }
 
-    fn deliver(&mut self, event: Incoming) {
+    fn deliver(&mut self, id: SpaceId, event: Incoming) {
         let Incoming {
             name,
             payload,
             ack_id,
         } = event;
-        let registry = &self.shared.registry;
-        if self.closing.is_some() || !registry.wants(name.as_str(payload.frame.as_str())) {
+        let Some(member) = self.crew.members.iter_mut().find(|member| member.id == id) else {
+            return;
+        };
+        if member.standing != Standing::Joined {
+            return;
+        }
+        if member.recovery.is_offered()
+            && let Some(offset) = payload.last_string()
+        {
+            member.recovery.received(offset);
+        }
+        let registry = &member.shared.registry;
+        if !registry.wants(name.as_str(payload.frame.as_str())) {
             return;
         }
         if !payload.is_json() {
@@ -316,108 +460,190 @@ impl<'a> Link<'a> {
             return;
         }
         let ack = ack_id
-            .zip(self.number)
-            .map(|(id, link)| AckSender::new(Arc::clone(&self.shared.outbox), id, link));
-        registry.deliver(&Event::new(name, payload, ack), &self.shared.outbox.limits);
+            .zip(member.link)
+            .map(|(id, link)| AckSender::new(Arc::clone(&member.shared.outbox), id, link));
+        registry.deliver(&Event::new(name, payload, ack), &member.shared.outbox.limits);
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
         for _ in 0..BATCH {
-            if self.end.is_some() {
-                return true;
+            if self.over || self.closing.is_some_and(|(stage, _)| stage == Closing::Waiting) {
+                return self.over;
             }
-            match self.socket.poll_ready_unpin(cx) {
+            match self.transport.poll_ready(cx) {
                 Poll::Pending => return wrote,
                 Poll::Ready(Err(error)) => {
-                    self.failed(error.into());
+                    self.failed(error);
                     return true;
                 }
                 Poll::Ready(Ok(())) => {}
             }
-            let Some(message) = self.next_message() else { break };
+            let Some(frame) = self.next_frame() else { break };
             wrote = true;
             self.needs_flush = true;
-            if let Err(error) = self.socket.start_send_unpin(message) {
-                self.failed(error.into());
+            self.hub.counters.sent(frame.len());
+            if let Err(error) = self.transport.start_send(frame) {
+                self.failed(error);
                 return true;
             }
         }
         if self.needs_flush {
-            match self.socket.poll_flush_unpin(cx) {
+            match self.transport.poll_flush(cx) {
                 Poll::Pending => return wrote,
                 Poll::Ready(Err(error)) => {
-                    self.failed(error.into());
+                    self.failed(error);
                     return true;
                 }
                 Poll::Ready(Ok(())) => {
                     self.needs_flush = false;
                     if self.rest.is_empty() {
-                        self.shared.outbox.mark_flushed();
+                        for member in self.crew.members.iter().filter(|member| member.link.is_some()) {
+                            member.shared.outbox.mark_flushed();
+                        }
                     }
                 }
             }
         }
-        self.poll_close(cx) || wrote
+        self.poll_leave() || self.poll_close(cx) || wrote
     }
 
     /// The next frame to write. Only a PONG may come between a packet and its attachments.
-    fn next_message(&mut self) -> Option<Message> {
-        if let Some(message) = self.urgent.pop_front() {
-            return Some(message);
+    fn next_frame(&mut self) -> Option<Frame> {
+        if let Some(frame) = self.urgent.pop_front() {
+            return Some(frame);
         }
-        if let Some(bytes) = self.rest.pop_front() {
-            return Some(Message::Binary(bytes));
+        if let Some(frame) = self.rest.pop_front() {
+            return Some(frame);
         }
-        let may_write =
-            self.session.is_connected() && self.closing.is_none_or(|(stage, _)| stage == Closing::Draining);
-        if !may_write {
-            return None;
+        if let Some(frame) = self.control.pop_front() {
+            return Some(frame);
         }
-        loop {
-            match self.shared.outbox.pop()? {
-                Ok(group) => {
-                    if let Some(id) = group.ack {
-                        self.shared.acks.mark_sent(id);
-                    }
-                    self.rest.extend(group.encoded.attachments);
-                    return Some(Message::Text(group.encoded.text));
+        let members = self.crew.members.len();
+        for _ in 0..members {
+            self.turn = (self.turn + 1) % members;
+            if let Some(packet) = self.crew.members.get(self.turn).and_then(next_packet) {
+                if self.hub.parser == Parser::Json {
+                    self.rest
+                        .extend(packet.attachments.into_iter().map(Frame::Binary));
+                    return Some(Frame::Text(packet.text));
                 }
-                Err((group, error)) => {
-                    tracing::warn!(%error, "a buffered packet was dropped");
-                    if let Some(id) = group.ack {
-                        self.shared.acks.resolve(id, Err(AckError::Emit(error)));
-                    }
-                }
+                return self.frames(packet).pop_front();
             }
         }
+        None
+    }
+
+    /// The frames of a packet, as this connection's parser writes them.
+    fn frames(&self, packet: Encoded) -> VecDeque<Frame> {
+        match self.hub.parser {
+            Parser::Json => {
+                let attachments = packet.attachments.into_iter().map(Frame::Binary);
+                std::iter::once(Frame::Text(packet.text))
+                    .chain(attachments)
+                    .collect()
+            }
+            #[cfg(feature = "msgpack")]
+            Parser::MessagePack => VecDeque::from([Frame::Binary(crate::msgpack::encode(&packet))]),
+        }
+    }
+
+    /// Takes the namespaces that leave one step further.
+    fn poll_leave(&mut self) -> bool {
+        let nothing_waits =
+            !self.needs_flush && self.urgent.is_empty() && self.rest.is_empty() && self.control.is_empty();
+        if !nothing_waits || self.closing.is_some() {
+            return false;
+        }
+        let mut progress = false;
+        let leaving = |member: &Member| matches!(member.standing, Standing::Leaving { .. });
+        let ids: Vec<SpaceId> = self
+            .crew
+            .members
+            .iter()
+            .filter(|member| leaving(member) && member.shared.outbox.is_empty())
+            .map(|member| member.id)
+            .collect();
+        for id in ids {
+            let on_link = self
+                .crew
+                .members
+                .iter()
+                .filter(|member| member.is_on_link())
+                .count();
+            let Some(member) = self.member(id) else { continue };
+            match &mut member.standing {
+                Standing::Leaving { said, .. } if !*said => {
+                    *said = true;
+                    self.session.leave(id);
+                    self.act();
+                }
+                _ if on_link > 1 => {
+                    let reason = Disconnect::new(DisconnectReason::ClientDisconnect);
+                    self.end_member(id, End::Lost(reason));
+                }
+                // The last one is gone when the link is.
+                _ => self.close(),
+            }
+            progress = true;
+        }
+        progress
     }
 
     /// Takes an orderly close one step further once everything before is written.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some((stage, deadline)) = self.closing else {
+        let nothing_waits = !self.needs_flush && self.urgent.is_empty() && self.control.is_empty();
+        let Some((Closing::Farewell, deadline)) = self.closing.filter(|_| nothing_waits) else {
             return false;
         };
-        let nothing_waits = !self.needs_flush && self.urgent.is_empty() && self.rest.is_empty();
-        let next = match stage {
-            Closing::Draining if nothing_waits && self.shared.outbox.is_empty() => {
-                let frame = packet::encode_disconnect(&self.shared.outbox.namespace);
-                self.urgent.push_back(Message::Text(frame));
-                Closing::Leaving
-            }
-            Closing::Leaving if nothing_waits => Closing::Farewell,
-            Closing::Farewell => match self.socket.poll_close_unpin(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(())) => Closing::Waiting,
-                Poll::Ready(Err(error)) => {
-                    self.failed(error.into());
-                    return true;
+        match self.transport.poll_close(cx) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => {
+                self.closing = Some((Closing::Waiting, deadline));
+                if matches!(self.transport, Transport::Polling(_)) {
+                    // The server has answered; nothing else will come.
+                    self.failed(Failure::Closed);
                 }
-            },
-            Closing::Draining | Closing::Leaving | Closing::Waiting => return false,
-        };
-        self.closing = Some((next, deadline));
-        true
+                true
+            }
+            Poll::Ready(Err(error)) => {
+                self.failed(error);
+                true
+            }
+        }
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The oldest packet of a namespace that may go out.
+fn next_packet(member: &Member) -> Option<Encoded> {
+    let may_write = match member.standing {
+        Standing::Waiting(_) => false,
+        Standing::Joined => true,
+        Standing::Leaving { said, .. } => !said,
+    };
+    if !may_write || member.link.is_none() {
+        return None;
+    }
+    let shared = &member.shared;
+    loop {
+        match shared.outbox.pop()? {
+            Ok(group) => {
+                if let Some(id) = group.ack {
+                    shared.acks.mark_sent(id);
+                }
+                return Some(group.encoded);
+            }
+            Err((group, error)) => {
+                tracing::warn!(%error, "a buffered packet was dropped");
+                if let Some(id) = group.ack {
+                    shared.acks.resolve(id, Err(AckError::Emit(error)));
+                }
+            }
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
+use crate::bell::Bell;
 use crate::error::EmitError;
 use crate::limits::Limits;
 use crate::packet::Encoded;
@@ -27,6 +26,10 @@ pub enum SendPolicy {
     FailWhenFull,
     /// Without a connection, fail with [`EmitError::NotConnected`]; otherwise as `Wait`.
     FailWhenOffline,
+    /// Keep it, with or without a connection; when the buffer is full, drop the oldest events for it. Those
+    /// that asked for an acknowledgement end with [`EmitError::Dropped`], the others are counted in
+    /// [`Stats::dropped`](crate::Stats::dropped).
+    DropOldest,
 }
 
 /// A packet and its attachments, written with nothing between.
@@ -40,6 +43,29 @@ pub(crate) struct Group {
     seq: u64,
     cost: u32,
 }
+
+impl Group {
+    fn new(encoded: Encoded, ack: Option<u64>, link: Option<u64>, cost: u32) -> Self {
+        Self {
+            encoded,
+            ack,
+            link,
+            seq: 0,
+            cost,
+        }
+    }
+}
+
+/// Events that were dropped for a newer one.
+#[derive(Debug, Default)]
+pub(crate) struct Evicted {
+    pub(crate) events: u64,
+    /// The acknowledgements that they asked for.
+    pub(crate) acks: Vec<u64>,
+}
+
+/// Packets that may wait before a volatile event for it to be written soon.
+const SOON_PACKETS: usize = 64;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -86,7 +112,7 @@ impl Inner {
 /// The send buffer, shared by the clients that fill it and the driver that empties it.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    pub(crate) namespace: String,
+    pub(crate) namespace: Arc<str>,
     pub(crate) limits: Limits,
     policy: SendPolicy,
     inner: Mutex<Inner>,
@@ -96,11 +122,11 @@ pub(crate) struct Outbox {
     /// Longest frame that the server accepts.
     max_payload: AtomicUsize,
     close_requested: AtomicBool,
-    driver: AtomicWaker,
+    bell: Arc<Bell>,
 }
 
 impl Outbox {
-    pub(crate) fn new(namespace: String, limits: Limits, policy: SendPolicy) -> Self {
+    pub(crate) fn new(namespace: Arc<str>, limits: Limits, policy: SendPolicy, bell: Arc<Bell>) -> Self {
         let byte_budget = u32::try_from(limits.max_buffered_bytes)
             .unwrap_or(u32::MAX)
             .max(1);
@@ -114,7 +140,7 @@ impl Outbox {
             byte_budget,
             max_payload: AtomicUsize::new(usize::MAX),
             close_requested: AtomicBool::new(false),
-            driver: AtomicWaker::new(),
+            bell,
             limits,
         }
     }
@@ -144,9 +170,10 @@ impl Outbox {
             .store(max.unwrap_or(usize::MAX), Ordering::Relaxed);
     }
 
-    /// Accepts an event, waiting for space if the policy says so. Nothing is accepted if the future is
+    /// Accepts an event, waiting for space if the policy says so; returns the acknowledgements that were asked
+    /// for by events dropped for it, and how many events that were. Nothing is accepted if the future is
     /// dropped before it is ready.
-    pub(crate) async fn send(&self, encoded: Encoded, ack: Option<u64>) -> Result<(), EmitError> {
+    pub(crate) async fn send(&self, encoded: Encoded, ack: Option<u64>) -> Result<Evicted, EmitError> {
         self.check_payload(&encoded)?;
         {
             let inner = self.lock();
@@ -158,28 +185,61 @@ impl Outbox {
             }
         }
         let cost = self.cost(&encoded);
-        let (slot, bytes) = if self.policy == SendPolicy::FailWhenFull {
-            self.try_reserve(cost)?
-        } else {
-            let slot = self.slots.acquire().await.map_err(|_| EmitError::Closed)?;
-            let bytes = self
-                .bytes
-                .acquire_many(cost)
-                .await
-                .map_err(|_| EmitError::Closed)?;
-            (slot, bytes)
-        };
-        self.push(
-            Group {
-                encoded,
-                ack,
-                link: None,
-                seq: 0,
-                cost,
+        let mut evicted = Evicted::default();
+        let (slot, bytes) = match self.policy {
+            SendPolicy::FailWhenFull => self.try_reserve(cost)?,
+            SendPolicy::DropOldest => loop {
+                match self.try_reserve(cost) {
+                    Err(EmitError::BufferFull) if self.evict(&mut evicted) => {}
+                    reserved => break reserved?,
+                }
             },
-            slot,
-            bytes,
-        )
+            SendPolicy::Wait | SendPolicy::FailWhenOffline => {
+                let slot = self.slots.acquire().await.map_err(|_| EmitError::Closed)?;
+                let bytes = self.bytes.acquire_many(cost).await;
+                (slot, bytes.map_err(|_| EmitError::Closed)?)
+            }
+        };
+        let group = Group::new(encoded, ack, None, cost);
+        self.push(group, slot, bytes).map(|()| evicted)
+    }
+
+    /// Accepts an event if it can be written soon: there is a connection, and not much waits before it.
+    /// Otherwise does nothing and returns false.
+    pub(crate) fn send_volatile(&self, encoded: Encoded) -> Result<bool, EmitError> {
+        self.check_payload(&encoded)?;
+        {
+            let inner = self.lock();
+            if inner.closed {
+                return Err(EmitError::Closed);
+            }
+            if inner.link.is_none() || inner.queue.len() >= SOON_PACKETS {
+                return Ok(false);
+            }
+        }
+        let cost = self.cost(&encoded);
+        match self.try_reserve(cost) {
+            Ok((slot, bytes)) => self
+                .push(Group::new(encoded, None, None, cost), slot, bytes)
+                .map(|()| true),
+            Err(EmitError::BufferFull) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Drops the oldest event; replies stay.
+    fn evict(&self, evicted: &mut Evicted) -> bool {
+        let mut inner = self.lock();
+        let oldest = inner.queue.iter().position(|group| group.link.is_none());
+        let Some(group) = oldest.and_then(|at| inner.queue.remove(at)) else {
+            return false;
+        };
+        inner.settle();
+        drop(inner);
+        self.release(&group);
+        evicted.events += 1;
+        evicted.acks.extend(group.ack);
+        true
     }
 
     /// Accepts a reply for the link that asked for it, or fails at once.
@@ -187,17 +247,7 @@ impl Outbox {
         self.check_payload(&encoded)?;
         let cost = self.cost(&encoded);
         let (slot, bytes) = self.try_reserve(cost)?;
-        self.push(
-            Group {
-                encoded,
-                ack: None,
-                link: Some(link),
-                seq: 0,
-                cost,
-            },
-            slot,
-            bytes,
-        )
+        self.push(Group::new(encoded, None, Some(link), cost), slot, bytes)
     }
 
     fn try_reserve(&self, cost: u32) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), EmitError> {
@@ -231,7 +281,7 @@ impl Outbox {
         let connected = inner.link.is_some();
         drop(inner);
         if connected {
-            self.driver.wake();
+            self.bell.ring();
         }
         Ok(())
     }
@@ -289,7 +339,7 @@ impl Outbox {
             inner.waiters.push((target, sender));
             written
         };
-        self.driver.wake();
+        self.bell.ring();
         written.await.unwrap_or(Err(EmitError::Closed))
     }
 
@@ -345,21 +395,23 @@ impl Outbox {
         self.slots.close();
         self.bytes.close();
         self.close_requested.store(true, Ordering::Release);
-        self.driver.wake();
+        self.bell.announce();
     }
 
     pub(crate) fn close_requested(&self) -> bool {
         self.close_requested.load(Ordering::Acquire)
     }
 
-    /// The driver's waker: woken by new packets, flushes and the request to close.
-    pub(crate) fn register(&self, waker: &Waker) {
-        self.driver.register(waker);
+    /// Packets that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().queue.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -370,7 +422,7 @@ mod tests {
             max_buffered_bytes: bytes,
             ..Limits::default()
         };
-        Outbox::new("/".to_owned(), limits, policy)
+        Outbox::new("/".into(), limits, policy, Arc::default())
     }
 
     fn packet(text: &str) -> Encoded {

@@ -36,6 +36,19 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
+/// How packets are written on the wire; both sides must use the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[non_exhaustive]
+pub enum Parser {
+    /// Text frames with JSON, binary values behind them: the parser of every server that was not told
+    /// otherwise. The default.
+    #[default]
+    Json,
+    /// One MessagePack map for each packet, as `socket.io-msgpack-parser` writes it.
+    #[cfg(feature = "msgpack")]
+    MessagePack,
+}
+
 /// The packet type, the digit at the start of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -79,11 +92,20 @@ pub(crate) struct Rejection {
 /// What a packet carries behind its header.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Body {
-    Connect { sid: Option<String> },
+    Connect {
+        sid: Option<String>,
+        /// The private id with which the session can be restored later.
+        pid: Option<String>,
+    },
     Disconnect,
     ConnectError(Rejection),
-    Event { name: Name, payload: Payload },
-    Ack { payload: Payload },
+    Event {
+        name: Name,
+        payload: Payload,
+    },
+    Ack {
+        payload: Payload,
+    },
 }
 
 /// A decoded packet; `header.attachments` binary frames follow it.
@@ -114,9 +136,7 @@ pub(crate) fn decode(frame: &Utf8Bytes, offset: usize, limits: &Limits) -> Resul
     let header = decode_header(frame.as_bytes(), offset, limits)?;
     let text = frame.as_str().get(header.body..).unwrap_or_default();
     let body = match header.kind {
-        Kind::Connect => Body::Connect {
-            sid: decode_connect(text)?,
-        },
+        Kind::Connect => decode_connect(text)?,
         Kind::Disconnect if text.is_empty() => Body::Disconnect,
         Kind::Disconnect => return Err(invalid("DISCONNECT with a payload")),
         Kind::ConnectError => Body::ConnectError(decode_rejection(text)?),
@@ -296,19 +316,23 @@ fn string_at(text: &str, start: usize) -> Result<(Name, usize), ProtocolError> {
     Ok((Name::Escaped(name.into_boxed_str()), at + 1))
 }
 
-fn decode_connect(text: &str) -> Result<Option<String>, ProtocolError> {
-    #[derive(Deserialize)]
+fn decode_connect(text: &str) -> Result<Body, ProtocolError> {
+    #[derive(Deserialize, Default)]
     struct Connected {
         sid: Option<String>,
+        pid: Option<String>,
     }
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if !text.starts_with('{') {
-        return Err(invalid("CONNECT with a payload that is not an object"));
-    }
-    let connected: Connected = serde_json::from_str(text).map_err(|_| invalid("malformed CONNECT"))?;
-    Ok(connected.sid)
+    let connected = match text {
+        "" => Connected::default(),
+        text if text.starts_with('{') => {
+            serde_json::from_str(text).map_err(|_| invalid("malformed CONNECT"))?
+        }
+        _ => return Err(invalid("CONNECT with a payload that is not an object")),
+    };
+    Ok(Body::Connect {
+        sid: connected.sid,
+        pid: connected.pid,
+    })
 }
 
 fn decode_rejection(text: &str) -> Result<Rejection, ProtocolError> {

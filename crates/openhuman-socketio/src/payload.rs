@@ -66,6 +66,23 @@ impl Payload {
         Ok(value)
     }
 
+    /// The last element, when it is a string: the offset of an event on servers that can restore sessions.
+    pub(crate) fn last_string(&self) -> Option<String> {
+        let list = self.text().trim_end().strip_suffix(']')?.trim_end();
+        let inner = list.strip_suffix('"')?;
+        let start = memchr::memrchr(b'"', inner.as_bytes())?;
+        let (before, text) = (inner.get(..start)?, inner.get(start + 1..)?);
+        if !before.ends_with('\\') && !text.contains('\\') {
+            // With one string alone, it is the name.
+            return before.trim_end().ends_with(',').then(|| text.to_owned());
+        }
+        // Escapes: the list has to be read from its beginning.
+        match serde_json::from_str::<Vec<Value>>(self.text()).ok()?.pop()? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The first element behind `skip`, or null.
     pub(crate) fn first(&self, skip: usize) -> Value {
         self.args::<(Value,)>(skip).map_or(Value::Null, |(value,)| value)

@@ -1,7 +1,11 @@
 //! One link from the Engine.IO handshake to its end, without I/O: frames and the time go in, actions come
 //! out. A test of a fifty second silence takes microseconds.
+//!
+//! Several namespaces share a link. Each joins it, is connected or refused, and leaves it, without touching
+//! the others; only what breaks the protocol or the link itself ends all of them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +15,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::error::ProtocolError;
 use crate::limits::Limits;
-use crate::packet::{self, Body, Name, Packet, Rejection};
+use crate::packet::{self, Body, Name, Packet, Parser, Rejection};
 use crate::payload::Payload;
 use crate::state::{Disconnect, DisconnectReason};
 
@@ -21,13 +25,16 @@ const LONGEST_INTERVAL_MS: u64 = 24 * 3600 * 1000;
 /// Longest data of a ping, in bytes, that is sent back; the protocol itself uses five.
 const LONGEST_PING: usize = 125;
 
+/// A namespace of a connection, the same over all its links.
+pub(crate) type SpaceId = u64;
+
 /// What a link needs to know.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionConfig {
-    pub(crate) namespace: String,
     pub(crate) limits: Limits,
     /// Added to `pingInterval + pingTimeout` before the link counts as silent.
     pub(crate) heartbeat_slack: Duration,
+    pub(crate) parser: Parser,
 }
 
 /// An event for the application.
@@ -38,28 +45,50 @@ pub(crate) struct Incoming {
     pub(crate) ack_id: Option<u64>,
 }
 
+/// What the server said about itself when it opened the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Opened {
+    pub(crate) sid: String,
+    /// A WebSocket can replace long-polling.
+    pub(crate) can_upgrade: bool,
+    /// Longest frame the server accepts, when it said so.
+    pub(crate) max_payload: Option<usize>,
+}
+
 /// What the driver has to do.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Output {
-    /// The engine is open: get the credentials, then call [`Session::authenticate`].
-    Opened {
-        /// Longest frame the server accepts, when it said so.
-        max_payload: Option<usize>,
-    },
-    /// Write this frame before anything else that waits.
+    /// The engine is open.
+    Opened(Opened),
+    /// Get the credentials, then call [`Session::authenticate`].
+    Authenticate(SpaceId),
+    /// Write this Engine.IO frame before anything else that waits.
     Send(Utf8Bytes),
+    /// Write this packet before those of the application, but not between a packet and its attachments.
+    Control(Utf8Bytes),
     /// The namespace is connected.
-    Connected { sid: String },
+    Connected {
+        space: SpaceId,
+        sid: String,
+        /// The private id with which the session can be restored later.
+        pid: Option<String>,
+    },
     /// The server refused the namespace.
-    Rejected(Rejection),
-    /// The server does not speak this version.
+    Rejected(SpaceId, Rejection),
+    /// The server does not speak this version. The link is over.
     Unsupported(&'static str),
-    /// The attempt ran out of time.
-    TimedOut,
+    /// The namespace's attempt ran out of time.
+    TimedOut(SpaceId),
+    /// The server disconnected the namespace.
+    Left(SpaceId),
     /// Deliver an event.
-    Event(Incoming),
+    Event(SpaceId, Incoming),
     /// Resolve an acknowledgement.
-    Ack { id: u64, payload: Payload },
+    Ack {
+        space: SpaceId,
+        id: u64,
+        payload: Payload,
+    },
     /// The link is over.
     Closed(Disconnect),
 }
@@ -68,12 +97,28 @@ pub(crate) enum Output {
 enum Phase {
     /// Waiting for the Engine.IO open packet.
     Opening,
+    Open,
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
     /// Waiting for the credentials.
     Authenticating,
     /// Waiting for the CONNECT ack.
     Connecting,
     Connected,
-    Over,
+}
+
+/// A namespace on this link.
+#[derive(Debug)]
+struct Space {
+    id: SpaceId,
+    namespace: Arc<str>,
+    stage: Stage,
+    /// When the attempt must have led to a connection.
+    deadline: Instant,
+    early: Vec<Incoming>,
 }
 
 /// A packet whose attachments are still arriving.
@@ -90,26 +135,26 @@ struct Partial {
 pub(crate) struct Session {
     config: SessionConfig,
     phase: Phase,
-    /// When the attempt must have led to a connection.
-    connect_deadline: Instant,
+    spaces: Vec<Space>,
+    /// Namespaces that were given up before the server answered.
+    abandoned: Vec<Arc<str>>,
     /// Silence that ends the link; known once the engine is open.
     idle_limit: Option<Duration>,
     last_heard: Instant,
     partial: Option<Partial>,
-    early: Vec<Incoming>,
     outputs: VecDeque<Output>,
 }
 
 impl Session {
-    pub(crate) fn new(config: SessionConfig, now: Instant, connect_deadline: Instant) -> Self {
+    pub(crate) fn new(config: SessionConfig, now: Instant) -> Self {
         Self {
             config,
             phase: Phase::Opening,
-            connect_deadline,
+            spaces: Vec::new(),
+            abandoned: Vec::new(),
             idle_limit: None,
             last_heard: now,
             partial: None,
-            early: Vec::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -118,22 +163,58 @@ impl Session {
         self.outputs.pop_front()
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
-        self.phase == Phase::Connected
+    /// Begins to connect a namespace, at once or when the engine is open.
+    pub(crate) fn join(&mut self, id: SpaceId, namespace: Arc<str>, deadline: Instant) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.spaces.push(Space {
+            id,
+            namespace,
+            stage: Stage::Authenticating,
+            deadline,
+            early: Vec::new(),
+        });
+        if self.phase == Phase::Open {
+            self.outputs.push_back(Output::Authenticate(id));
+        }
+    }
+
+    /// Gives a namespace up, telling the server if it knows it.
+    pub(crate) fn leave(&mut self, id: SpaceId) {
+        let Some(space) = self.remove(id) else { return };
+        match space.stage {
+            Stage::Connected => {
+                let frame = packet::encode_disconnect(&space.namespace);
+                self.outputs.push_back(Output::Control(frame));
+            }
+            // A DISCONNECT now would be about a namespace that the server has not connected yet, which
+            // official servers answer by closing the whole link.
+            Stage::Connecting => self.abandoned.push(space.namespace),
+            Stage::Authenticating => {}
+        }
+    }
+
+    fn remove(&mut self, id: SpaceId) -> Option<Space> {
+        let at = self.spaces.iter().position(|space| space.id == id)?;
+        Some(self.spaces.swap_remove(at))
+    }
+
+    pub(crate) fn is_connected(&self, id: SpaceId) -> bool {
+        self.spaces
+            .iter()
+            .any(|space| space.id == id && space.stage == Stage::Connected)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let connect = match self.phase {
-            Phase::Opening | Phase::Authenticating | Phase::Connecting => Some(self.connect_deadline),
-            Phase::Connected => None,
-            Phase::Over => return None,
-        };
+        if self.phase == Phase::Over {
+            return None;
+        }
+        let attempts = self.spaces.iter().filter(|space| space.stage != Stage::Connected);
+        let attempts = attempts.map(|space| space.deadline);
         let partial = self.partial.as_ref().map(|partial| partial.deadline);
-        [connect, self.idle_deadline(), partial]
-            .into_iter()
-            .flatten()
-            .min()
+        attempts.chain(self.idle_deadline()).chain(partial).min()
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
@@ -144,9 +225,18 @@ impl Session {
         if self.phase == Phase::Over {
             return;
         }
-        if self.phase != Phase::Connected && now >= self.connect_deadline {
-            self.end(Output::TimedOut);
-        } else if self.idle_deadline().is_some_and(|deadline| now >= deadline) {
+        let late = |space: &Space| space.stage != Stage::Connected && now >= space.deadline;
+        let late: Vec<SpaceId> = self
+            .spaces
+            .iter()
+            .filter(|space| late(space))
+            .map(|space| space.id)
+            .collect();
+        for id in late {
+            self.leave(id);
+            self.outputs.push_back(Output::TimedOut(id));
+        }
+        if self.idle_deadline().is_some_and(|deadline| now >= deadline) {
             self.end(Output::Closed(Disconnect::new(DisconnectReason::PingTimeout)));
         } else if let Some(partial) = self.partial.as_ref().filter(|partial| now >= partial.deadline) {
             let error = ProtocolError::IncompletePacket {
@@ -158,12 +248,14 @@ impl Session {
         }
     }
 
-    /// Sends CONNECT with these credentials.
-    pub(crate) fn authenticate(&mut self, auth: Option<&Value>) {
-        if self.phase == Phase::Authenticating {
-            self.phase = Phase::Connecting;
-            let frame = packet::encode_connect(&self.config.namespace, auth);
-            self.outputs.push_back(Output::Send(frame));
+    /// Sends CONNECT with this payload.
+    pub(crate) fn authenticate(&mut self, id: SpaceId, payload: Option<&Value>) {
+        let waiting = |space: &&mut Space| space.id == id && space.stage == Stage::Authenticating;
+        let open = self.phase == Phase::Open;
+        if let Some(space) = self.spaces.iter_mut().find(waiting).filter(|_| open) {
+            space.stage = Stage::Connecting;
+            let frame = packet::encode_connect(&space.namespace, payload);
+            self.outputs.push_back(Output::Control(frame));
         }
     }
 
@@ -184,7 +276,12 @@ impl Session {
             return;
         }
         self.last_heard = now;
-        if let Err(error) = self.attachment(frame) {
+        let taken = match self.config.parser {
+            Parser::Json => self.attachment(frame),
+            #[cfg(feature = "msgpack")]
+            Parser::MessagePack => self.binary_packet(&frame),
+        };
+        if let Err(error) = taken {
             self.violation(error);
         }
     }
@@ -200,7 +297,7 @@ impl Session {
     fn end(&mut self, last: Output) {
         self.phase = Phase::Over;
         self.partial = None;
-        self.early.clear();
+        self.spaces.clear();
         self.outputs.push_back(last);
     }
 
@@ -250,6 +347,8 @@ impl Session {
             #[serde(default = "default_timeout")]
             ping_timeout: u64,
             max_payload: Option<u64>,
+            #[serde(default)]
+            upgrades: Vec<String>,
         }
         fn default_interval() -> u64 {
             25_000
@@ -269,17 +368,26 @@ impl Session {
         let silence =
             open.ping_interval.min(LONGEST_INTERVAL_MS) + open.ping_timeout.min(LONGEST_INTERVAL_MS);
         self.idle_limit = Some(Duration::from_millis(silence) + self.config.heartbeat_slack);
-        self.phase = Phase::Authenticating;
+        self.phase = Phase::Open;
         let max_payload = open.max_payload.filter(|max| *max > 0);
-        self.outputs.push_back(Output::Opened {
+        self.outputs.push_back(Output::Opened(Opened {
+            sid: open.sid,
+            can_upgrade: open.upgrades.iter().any(|name| name == "websocket"),
             max_payload: max_payload.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
-        });
+        }));
+        let authenticate = self.spaces.iter().map(|space| Output::Authenticate(space.id));
+        self.outputs.extend(authenticate);
         Ok(())
     }
 
     fn message(&mut self, now: Instant, frame: &Utf8Bytes) -> Result<(), ProtocolError> {
         if self.partial.is_some() {
             return Err(ProtocolError::InterruptedPacket);
+        }
+        if self.config.parser != Parser::Json {
+            return Err(ProtocolError::InvalidPacket {
+                what: "a text frame, which the MessagePack parser does not know",
+            });
         }
         let packet = packet::decode(frame, 1, &self.config.limits)?;
         if packet.header.attachments > 0 {
@@ -324,64 +432,105 @@ impl Session {
         self.complete(&frame, packet)
     }
 
+    #[cfg(feature = "msgpack")]
+    fn binary_packet(&mut self, frame: &[u8]) -> Result<(), ProtocolError> {
+        let (frame, attachments) = crate::msgpack::decode(frame, &self.config.limits)?;
+        let mut packet = packet::decode(&frame, 1, &self.config.limits)?;
+        if let Body::Event { payload, .. } | Body::Ack { payload } = &mut packet.body {
+            payload.attachments = attachments;
+        }
+        self.complete(&frame, packet)
+    }
+
     /// Acts on a packet that has all its attachments.
     fn complete(&mut self, frame: &Utf8Bytes, packet: Packet) -> Result<(), ProtocolError> {
-        if packet.header.namespace(frame) != self.config.namespace {
+        let namespace = packet.header.namespace(frame);
+        let Some(at) = self
+            .spaces
+            .iter()
+            .position(|space| *space.namespace == *namespace)
+        else {
+            self.stray(namespace, &packet.body);
             return Ok(());
-        }
+        };
+        let space = self.spaces[at].id;
         match packet.body {
-            Body::Connect { sid } => self.connected(sid),
+            Body::Connect { sid, pid } => self.connected(at, sid, pid),
             Body::Disconnect => {
-                self.end(Output::Closed(Disconnect::new(
-                    DisconnectReason::ServerDisconnect,
-                )));
+                self.spaces.swap_remove(at);
+                self.outputs.push_back(Output::Left(space));
             }
-            Body::ConnectError(rejection) => self.end(Output::Rejected(rejection)),
+            Body::ConnectError(rejection) => {
+                self.spaces.swap_remove(at);
+                self.outputs.push_back(Output::Rejected(space, rejection));
+            }
             Body::Event { name, payload } => {
-                return self.event(Incoming {
-                    name,
-                    payload,
-                    ack_id: packet.header.id,
-                });
+                return self.event(
+                    at,
+                    Incoming {
+                        name,
+                        payload,
+                        ack_id: packet.header.id,
+                    },
+                );
             }
             Body::Ack { payload } => {
                 if let Some(id) = packet.header.id {
-                    self.outputs.push_back(Output::Ack { id, payload });
+                    self.outputs.push_back(Output::Ack { space, id, payload });
                 }
             }
         }
         Ok(())
     }
 
-    fn connected(&mut self, sid: Option<String>) {
-        match (self.phase, sid) {
+    /// A packet for a namespace that is not on this link. One that the server connects too late is left at
+    /// once, so that the server does not keep it.
+    fn stray(&mut self, namespace: &str, body: &Body) {
+        let abandoned = self.abandoned.iter().position(|name| **name == *namespace);
+        let Some(at) = abandoned else { return };
+        if matches!(body, Body::Connect { .. } | Body::ConnectError(_)) {
+            self.abandoned.swap_remove(at);
+        }
+        if matches!(body, Body::Connect { .. }) {
+            let frame = packet::encode_disconnect(namespace);
+            self.outputs.push_back(Output::Control(frame));
+        }
+    }
+
+    fn connected(&mut self, at: usize, sid: Option<String>, pid: Option<String>) {
+        let space = &mut self.spaces[at];
+        match (space.stage, sid) {
             (_, None) => self.end(Output::Unsupported(
                 "it accepted the namespace without a session id",
             )),
-            (Phase::Connecting | Phase::Connected, Some(sid)) => {
-                self.phase = Phase::Connected;
-                self.outputs.push_back(Output::Connected { sid });
-                self.outputs.extend(self.early.drain(..).map(Output::Event));
+            (Stage::Connecting | Stage::Connected, Some(sid)) => {
+                space.stage = Stage::Connected;
+                let id = space.id;
+                let early = std::mem::take(&mut space.early);
+                self.outputs.push_back(Output::Connected { space: id, sid, pid });
+                self.outputs
+                    .extend(early.into_iter().map(|event| Output::Event(id, event)));
             }
             // Servers of version 2 accept the root namespace without being asked.
-            (_, Some(_)) => self.end(Output::Unsupported(
+            (Stage::Authenticating, Some(_)) => self.end(Output::Unsupported(
                 "it accepted a namespace that was not asked for",
             )),
         }
     }
 
-    fn event(&mut self, event: Incoming) -> Result<(), ProtocolError> {
-        if self.phase == Phase::Connected {
-            self.outputs.push_back(Output::Event(event));
+    fn event(&mut self, at: usize, event: Incoming) -> Result<(), ProtocolError> {
+        let space = &mut self.spaces[at];
+        if space.stage == Stage::Connected {
+            self.outputs.push_back(Output::Event(space.id, event));
             return Ok(());
         }
         // A server that restores a session sends what was missed before it confirms the namespace.
         let max = self.config.limits.max_early_events;
-        let bytes: usize = self.early.iter().map(|early| early.payload.size()).sum();
-        if self.early.len() >= max || bytes > self.config.limits.subscription_bytes {
+        let bytes: usize = space.early.iter().map(|early| early.payload.size()).sum();
+        if space.early.len() >= max || bytes > self.config.limits.subscription_bytes {
             return Err(ProtocolError::TooManyEarlyEvents { max });
         }
-        self.early.push(event);
+        space.early.push(event);
         Ok(())
     }
 }

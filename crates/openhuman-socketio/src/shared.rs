@@ -1,4 +1,4 @@
-//! What the clients and the driver of one connection share.
+//! What the clients of one namespace and the driver of the connection share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,8 +6,11 @@ use tokio::runtime;
 use tokio::sync::watch;
 
 use crate::ack::Acks;
-use crate::outbox::Outbox;
+use crate::error::{AckError, EmitError};
+use crate::outbox::{Evicted, Outbox};
+use crate::packet::Encoded;
 use crate::state::{Disconnect, State};
+use crate::stats::Counters;
 use crate::subscription::Registry;
 
 #[derive(Debug)]
@@ -16,17 +19,25 @@ pub(crate) struct Shared {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) acks: Acks,
     pub(crate) registry: Arc<Registry>,
+    /// Of the whole connection.
+    pub(crate) counters: Arc<Counters>,
     state: watch::Sender<State>,
     last_disconnect: Mutex<Option<Disconnect>>,
 }
 
 impl Shared {
-    pub(crate) fn new(runtime: runtime::Handle, outbox: Outbox, registry: Arc<Registry>) -> Self {
+    pub(crate) fn new(
+        runtime: runtime::Handle,
+        outbox: Outbox,
+        registry: Arc<Registry>,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             runtime,
             acks: Acks::new(outbox.limits.max_pending_acks),
             outbox: Arc::new(outbox),
             registry,
+            counters,
             state: watch::Sender::new(State::Connecting),
             last_disconnect: Mutex::new(None),
         }
@@ -38,6 +49,18 @@ impl Shared {
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.send_replace(state);
+    }
+
+    /// Accepts an event for sending, and settles what was dropped for it.
+    pub(crate) async fn send(&self, encoded: Encoded, ack: Option<u64>) -> Result<(), EmitError> {
+        let Evicted { events, acks } = self.outbox.send(encoded, ack).await?;
+        if events > 0 {
+            self.counters.add_dropped(events);
+            for id in acks {
+                self.acks.resolve(id, Err(AckError::Emit(EmitError::Dropped)));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn last_disconnect(&self) -> Option<Disconnect> {

@@ -22,6 +22,10 @@ pub enum State {
     Connected {
         /// The session id that the server gave to this connection.
         sid: String,
+        /// True when the server restored the session of the last connection: what it sent meanwhile follows,
+        /// and rooms and data are kept. False on a first connection, on servers without connection state
+        /// recovery, and when the session was gone.
+        recovered: bool,
     },
     /// The connection is down; the next attempt follows after `delay`.
     Reconnecting {

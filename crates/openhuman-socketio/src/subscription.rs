@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
+use tokio::task::AbortHandle;
 
 use crate::event::Event;
 use crate::limits::Limits;
@@ -167,6 +168,23 @@ impl Subscription {
         self.queue.lock().lost
     }
 
+    /// Runs a handler for each event, one after the other.
+    pub(crate) fn listen<F, Fut>(mut self, runtime: &tokio::runtime::Handle, mut handler: F) -> Listener
+    where
+        F: FnMut(Event) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send,
+    {
+        let task = runtime.spawn(async move {
+            while let Some(event) = self.recv().await {
+                handler(event).await;
+            }
+        });
+        Listener {
+            task: task.abort_handle(),
+            detached: false,
+        }
+    }
+
     fn poll_event(&self, cx: &Context<'_>) -> Poll<Option<Event>> {
         self.queue.consumer.register(cx.waker());
         let mut waiting = self.queue.lock();
@@ -177,6 +195,30 @@ impl Subscription {
             }
             None if waiting.closed => Poll::Ready(None),
             None => Poll::Pending,
+        }
+    }
+}
+
+/// A running handler; made by [`Client::on`](crate::Client::on). Dropping it ends the handler, where it is.
+///
+/// A handler that panics ends; the connection goes on.
+#[derive(Debug)]
+pub struct Listener {
+    task: AbortHandle,
+    detached: bool,
+}
+
+impl Listener {
+    /// Lets the handler run until the client is closed.
+    pub fn detach(mut self) {
+        self.detached = true;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if !self.detached {
+            self.task.abort();
         }
     }
 }

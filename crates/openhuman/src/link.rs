@@ -85,7 +85,7 @@ impl From<&State> for SocketStatus {
                 status: SocketState::Connecting,
                 ..Self::default()
             },
-            State::Connected { sid } => Self {
+            State::Connected { sid, .. } => Self {
                 status: SocketState::Connected,
                 socket_id: Some(sid.clone()),
                 ..Self::default()

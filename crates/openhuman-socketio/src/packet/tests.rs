@@ -32,7 +32,7 @@ fn check(text: &str, expected: &Seen) {
     let matches = match (&seen, expected) {
         (Err(_), Error) => true,
         (Ok(packet), expected) => match (&packet.body, expected) {
-            (Body::Connect { sid }, Connect(expected)) => sid.as_deref() == *expected,
+            (Body::Connect { sid, .. }, Connect(expected)) => sid.as_deref() == *expected,
             (Body::Disconnect, Disconnect) | (Body::Ack { .. }, Ack) => true,
             (Body::ConnectError(rejection), Refused(message)) => rejection.message == *message,
             (Body::Event { name, .. }, Event(expected)) => name.as_str(text) == *expected,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::state::DisconnectReason::{ParseError, PingTimeout, ServerDisconnect, TransportClose};
+use crate::state::DisconnectReason::{ParseError, PingTimeout, TransportClose};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OPEN: &str =
@@ -11,18 +11,20 @@ struct Run {
     now: Instant,
 }
 
+/// The only namespace of most tests.
+const SPACE: SpaceId = 7;
+
 impl Run {
     fn with(namespace: &str, limits: Limits) -> Self {
         let config = SessionConfig {
-            namespace: namespace.to_owned(),
             limits,
             heartbeat_slack: SECOND * 5,
+            parser: Parser::Json,
         };
         let now = Instant::now();
-        Self {
-            session: Session::new(config, now, now + SECOND * 20),
-            now,
-        }
+        let mut session = Session::new(config, now);
+        session.join(SPACE, namespace.into(), now + SECOND * 20);
+        Self { session, now }
     }
 
     fn new() -> Self {
@@ -33,7 +35,7 @@ impl Run {
     fn connected(limits: Limits) -> Self {
         let mut run = Self::with("/", limits);
         run.text(OPEN);
-        run.session.authenticate(None);
+        run.session.authenticate(SPACE, None);
         run.text(r#"40{"sid":"s"}"#);
         run.outputs();
         run
@@ -67,20 +69,23 @@ impl Run {
     /// The outputs in short.
     fn seen(&mut self) -> Vec<String> {
         let short = |output| match output {
-            Output::Opened { max_payload } => format!("opened {max_payload:?}"),
-            Output::Send(frame) => format!("send {frame}"),
-            Output::Connected { sid } => format!("connected {sid}"),
-            Output::Rejected(rejection) => format!("rejected {}", rejection.message),
+            Output::Opened(opened) => format!("opened {:?}", opened.max_payload),
+            Output::Authenticate(space) => format!("authenticate{}", of(space)),
+            Output::Send(frame) | Output::Control(frame) => format!("send {frame}"),
+            Output::Connected { space, sid, .. } => format!("connected{} {sid}", of(space)),
+            Output::Rejected(space, rejection) => format!("rejected{} {}", of(space), rejection.message),
             Output::Unsupported(_) => "unsupported".to_owned(),
-            Output::TimedOut => "timed out".to_owned(),
-            Output::Event(event) => {
+            Output::TimedOut(space) => format!("timed out{}", of(space)),
+            Output::Left(space) => format!("left{}", of(space)),
+            Output::Event(space, event) => {
                 format!(
-                    "event {} {:?}",
+                    "event{} {} {:?}",
+                    of(space),
                     event.name.as_str(&event.payload.frame),
                     event.ack_id
                 )
             }
-            Output::Ack { id, .. } => format!("ack {id}"),
+            Output::Ack { space, id, .. } => format!("ack{} {id}", of(space)),
             Output::Closed(disconnect) => format!("closed {}", disconnect.reason),
         };
         self.outputs().into_iter().map(short).collect()
@@ -97,6 +102,15 @@ impl Run {
     }
 }
 
+/// Which namespace, where it is not the usual one.
+fn of(space: SpaceId) -> String {
+    if space == SPACE {
+        String::new()
+    } else {
+        format!(" [{space}]")
+    }
+}
+
 fn closed(reason: DisconnectReason) -> [String; 1] {
     [format!("closed {reason}")]
 }
@@ -104,14 +118,15 @@ fn closed(reason: DisconnectReason) -> [String; 1] {
 #[test]
 fn the_handshake_waits_for_credentials() {
     let mut run = Run::new();
-    assert_eq!(run.text(OPEN).seen(), ["opened Some(1000000)"]);
-    run.session.authenticate(Some(&serde_json::json!({"token": "t"})));
+    assert_eq!(run.text(OPEN).seen(), ["opened Some(1000000)", "authenticate"]);
+    run.session
+        .authenticate(SPACE, Some(&serde_json::json!({"token": "t"})));
     assert_eq!(run.seen(), [r#"send 40{"token":"t"}"#]);
-    assert!(!run.session.is_connected());
+    assert!(!run.session.is_connected(SPACE));
     assert_eq!(run.text(r#"40{"sid":"s"}"#).seen(), ["connected s"]);
-    assert!(run.session.is_connected());
+    assert!(run.session.is_connected(SPACE));
     // Credentials that come twice are not sent twice.
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     assert!(run.seen().is_empty());
 }
 
@@ -121,7 +136,7 @@ fn pings_are_answered_in_every_phase() {
     assert_eq!(run.text("2").seen(), ["send 3"]);
     run.text(OPEN).outputs();
     assert_eq!(run.text("2").seen(), ["send 3"]);
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     run.outputs();
     assert_eq!(run.text("2probe").seen(), ["send 3probe"]);
     run.text(r#"40{"sid":"s"}"#).outputs();
@@ -171,9 +186,9 @@ fn missing_intervals_have_defaults_and_absurd_ones_a_bound() {
         u64::MAX
     ));
     assert_eq!(run.session.idle_limit, Some(SECOND * (2 * 24 * 3600 + 5)));
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     run.text(r#"40{"sid":"s"}"#).pass(SECOND * 3600 * 24);
-    assert!(run.session.is_connected());
+    assert!(run.session.is_connected(SPACE));
 }
 
 #[test]
@@ -188,10 +203,11 @@ fn an_attempt_has_one_time_limit_over_all_its_phases() {
 
     let mut run = Run::new();
     run.text(OPEN);
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     run.pass(SECOND * 10).text("2").outputs();
     assert_eq!(run.pass(SECOND * 10).seen(), ["timed out"]);
-    // Too late.
+    // Too late: the server must not keep what nobody uses.
+    assert_eq!(run.text(r#"40{"sid":"s"}"#).seen(), ["send 41"]);
     assert!(run.text(r#"40{"sid":"s"}"#).seen().is_empty());
 }
 
@@ -199,7 +215,7 @@ fn an_attempt_has_one_time_limit_over_all_its_phases() {
 fn events_before_the_namespace_is_connected_follow_the_connection() {
     let mut run = Run::new();
     run.text(OPEN);
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     run.outputs();
     assert!(
         run.text(r#"42["first"]"#)
@@ -232,21 +248,21 @@ fn early_events_are_bounded() {
 fn a_refusal_carries_message_and_data() {
     let mut run = Run::new();
     run.text(OPEN);
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     run.outputs();
     run.text(r#"44{"message":"bad token","data":{"code":401}}"#);
     let rejection = Rejection {
         message: "bad token".into(),
         data: Some(serde_json::json!({"code": 401})),
     };
-    assert_eq!(run.outputs(), [Output::Rejected(rejection)]);
+    assert_eq!(run.outputs(), [Output::Rejected(SPACE, rejection)]);
 }
 
 #[test]
 fn servers_of_version_2_are_recognized() {
     let mut run = Run::new();
     run.text(OPEN);
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     run.outputs();
     assert_eq!(run.text("40").seen(), ["unsupported"]);
     let mut run = Run::new();
@@ -258,8 +274,11 @@ fn servers_of_version_2_are_recognized() {
 fn only_the_chosen_namespace_counts() {
     let mut run = Run::with("/admin", Limits::default());
     run.text(OPEN);
-    run.session.authenticate(None);
-    assert_eq!(run.seen(), ["opened Some(1000000)", "send 40/admin,"]);
+    run.session.authenticate(SPACE, None);
+    assert_eq!(
+        run.seen(),
+        ["opened Some(1000000)", "authenticate", "send 40/admin,"]
+    );
     assert!(
         run.text(r#"40{"sid":"root"}"#)
             .text(r#"44{"message":"no"}"#)
@@ -273,15 +292,12 @@ fn only_the_chosen_namespace_counts() {
         .binary(b"x");
     assert!(run.seen().is_empty());
     assert_eq!(run.text(r#"42/admin,["e"]"#).seen(), ["event e None"]);
-    assert_eq!(run.text("41/admin").seen(), closed(ServerDisconnect));
+    assert_eq!(run.text("41/admin").seen(), ["left"]);
 }
 
 #[test]
 fn both_ways_of_a_server_to_leave_are_told_apart() {
-    assert_eq!(
-        Run::connected(Limits::default()).text("41").seen(),
-        closed(ServerDisconnect)
-    );
+    assert_eq!(Run::connected(Limits::default()).text("41").seen(), ["left"]);
     assert_eq!(
         Run::connected(Limits::default()).text("1").seen(),
         closed(TransportClose)
@@ -302,7 +318,7 @@ fn attachments_complete_their_packet_even_around_a_ping() {
     assert_eq!(run.text("2").seen(), ["send 3"]);
     run.binary(b"");
     match run.outputs().as_slice() {
-        [Output::Event(event)] => {
+        [Output::Event(SPACE, event)] => {
             assert_eq!(event.ack_id, Some(7));
             assert_eq!(event.payload.attachments, [&b"\x01\x1e"[..], b""]);
         }
@@ -402,9 +418,9 @@ fn broken_engine_frames_are_parse_errors() {
 #[test]
 fn nothing_follows_the_end() {
     let mut run = Run::connected(Limits::default());
-    run.text("41").outputs();
+    run.text("1").outputs();
     run.text("2").text(r#"42["e"]"#).binary(b"x").pass(SECOND * 100);
-    run.session.authenticate(None);
+    run.session.authenticate(SPACE, None);
     assert!(run.seen().is_empty());
 }
 
@@ -473,12 +489,12 @@ fn mutated_frames_never_break_the_session() {
                 Ok(text) => run.session.handle_text(run.now, &text),
                 Err(_) => run.session.handle_binary(run.now, bytes.into()),
             }
-            run.session.authenticate(None);
+            run.session.authenticate(SPACE, None);
         }
         run.pass(SECOND * 60);
         for output in run.outputs() {
             match output {
-                Output::Event(event) => {
+                Output::Event(_, event) => {
                     accepted += 1;
                     let typed = event.payload.args::<(Value, Option<u8>)>(1);
                     let list = serde_json::from_str::<Vec<Value>>(event.payload.text());
@@ -507,9 +523,8 @@ fn mutated_frames_never_break_the_session() {
                 _ => {}
             }
         }
-        assert_eq!(
-            run.session.deadline(),
-            None,
+        assert!(
+            run.session.deadline().is_none(),
             "every link ends when nothing more comes"
         );
     }
@@ -518,4 +533,64 @@ fn mutated_frames_never_break_the_session() {
         accepted > 1_000 && refused > 1_000,
         "{accepted} accepted, {refused} refused"
     );
+}
+
+/// The namespaces of a link, two of them connected.
+fn three() -> Run {
+    let mut run = Run::connected(Limits::default());
+    for (id, name) in [(8, "/a"), (9, "/b")] {
+        run.session.join(id, name.into(), run.now + SECOND * 20);
+    }
+    assert_eq!(run.seen(), ["authenticate [8]", "authenticate [9]"]);
+    run.session.authenticate(8, None);
+    run.session.authenticate(9, Some(&serde_json::json!({"b": 1})));
+    assert_eq!(run.seen(), ["send 40/a,", r#"send 40/b,{"b":1}"#]);
+    assert_eq!(run.text(r#"40/a,{"sid":"a"}"#).seen(), ["connected [8] a"]);
+    run
+}
+
+#[test]
+fn namespaces_live_and_end_apart() {
+    let mut run = three();
+    run.text(r#"42/a,["x"]"#).text(r#"42["x"]"#).text(r#"43/a,5[]"#);
+    assert_eq!(run.seen(), ["event [8] x None", "event x None", "ack [8] 5"]);
+    assert_eq!(run.text(r#"44/b,{"message":"no"}"#).seen(), ["rejected [9] no"]);
+    assert_eq!(run.text("41/a,").seen(), ["left [8]"]);
+    assert!(run.text(r#"42/a,["x"]"#).text(r#"42/b,["x"]"#).seen().is_empty());
+    assert_eq!(run.text(r#"42["x"]"#).seen(), ["event x None"]);
+    // It can come again.
+    run.session.join(8, "/a".into(), run.now + SECOND);
+    run.session.authenticate(8, None);
+    assert_eq!(run.seen(), ["authenticate [8]", "send 40/a,"]);
+}
+
+#[test]
+fn a_namespace_that_times_out_leaves_the_others_alone() {
+    let mut run = three();
+    for _ in 0..3 {
+        run.pass(SECOND * 10).text("2");
+    }
+    assert_eq!(run.seen(), ["send 3", "timed out [9]", "send 3", "send 3"]);
+    assert!(run.session.is_connected(SPACE) && run.session.is_connected(8));
+    assert_eq!(run.text(r#"40/b,{"sid":"late"}"#).seen(), ["send 41/b,"]);
+}
+
+#[test]
+fn leaving_tells_the_server_only_what_it_can_understand() {
+    let mut run = three();
+    run.session.leave(8);
+    assert_eq!(run.seen(), ["send 41/a,"]);
+    // DISCONNECT for a namespace that the server has not connected would end the link.
+    run.session.leave(9);
+    assert!(run.seen().is_empty());
+    assert_eq!(run.text(r#"40/b,{"sid":"late"}"#).seen(), ["send 41/b,"]);
+}
+
+#[test]
+fn events_before_the_connect_ack_wait_in_their_own_namespace() {
+    let mut run = three();
+    run.text(r#"42/b,["early"]"#).text(r#"42/a,["now"]"#);
+    assert_eq!(run.seen(), ["event [8] now None"]);
+    run.text(r#"40/b,{"sid":"b","pid":"p"}"#);
+    assert_eq!(run.seen(), ["connected [9] b", "event [9] early None"]);
 }

@@ -25,7 +25,11 @@ async fn connect_returns_after_the_connect_ack() {
     assert!(!connecting.is_finished());
     peer.send(r#"40{"sid":"abc"}"#).await;
     let client = soon(connecting).await.unwrap().unwrap();
-    assert_eq!(*client.state().borrow(), State::Connected { sid: "abc".into() });
+    let connected = State::Connected {
+        sid: "abc".into(),
+        recovered: false,
+    };
+    assert_eq!(*client.state().borrow(), connected);
 }
 
 #[tokio::test]

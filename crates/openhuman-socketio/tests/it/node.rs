@@ -29,7 +29,14 @@ async fn installed() {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     INSTALLED
         .get_or_init(|| async {
-            if folder().join("node_modules").join("socket.io").exists() {
+            let packages = [
+                "socket.io",
+                "socket.io-client",
+                "socket.io-msgpack-parser",
+                "socket.io-parser",
+            ];
+            let modules = folder().join("node_modules");
+            if packages.iter().all(|package| modules.join(package).exists()) {
                 return;
             }
             let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
@@ -46,27 +53,37 @@ async fn installed() {
 }
 
 /// A running server.
-struct Node {
+pub(crate) struct Node {
     child: Child,
     commands: ChildStdin,
     reports: Lines<BufReader<ChildStdout>>,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Node {
     /// `None` when the tests with Node.js are switched off.
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(&json!({})).await
+    }
+
+    /// As `start`, with these options for the server.
+    pub(crate) async fn start_with(options: &Value) -> Option<Self> {
         if std::env::var_os(SKIP).is_some() {
             return None;
         }
         installed().await;
-        Some(Self::run(0).await)
+        Some(Self::run_with(0, options).await)
     }
 
     async fn run(port: u16) -> Self {
+        Self::run_with(port, &json!({})).await
+    }
+
+    async fn run_with(port: u16, options: &Value) -> Self {
         let mut child = Command::new("node")
             .arg("server.mjs")
             .arg(port.to_string())
+            .arg(options.to_string())
             .current_dir(folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -91,26 +108,31 @@ impl Node {
         node
     }
 
-    fn client(&self) -> ClientBuilder {
+    pub(crate) fn client(&self) -> ClientBuilder {
         Client::builder(&format!("http://127.0.0.1:{}", self.port)).reconnect(quick())
     }
 
-    async fn connected(&self) -> Client {
+    pub(crate) async fn connected(&self) -> Client {
         soon(self.client().auth(json!({"token": "good"})).connect())
             .await
             .unwrap()
     }
 
-    async fn tell(&mut self, command: Value) {
+    pub(crate) async fn tell(&mut self, command: Value) {
         let line = format!("{command}\n");
         self.commands.write_all(line.as_bytes()).await.unwrap();
     }
 
+    /// The next report, whatever it is.
+    pub(crate) async fn next_report(&mut self) -> Value {
+        let line = soon(self.reports.next_line()).await.unwrap();
+        serde_json::from_str(&line.expect("the server ended")).unwrap()
+    }
+
     /// The next report of this kind; others are passed over.
-    async fn report(&mut self, did: &str) -> Value {
+    pub(crate) async fn report(&mut self, did: &str) -> Value {
         loop {
-            let line = soon(self.reports.next_line()).await.unwrap();
-            let report: Value = serde_json::from_str(&line.expect("the server ended")).unwrap();
+            let report = self.next_report().await;
             if report["did"] == did {
                 return report;
             }
@@ -133,7 +155,7 @@ async fn node_accepts_a_token_and_the_first_event_is_not_missed() {
     let client = soon(builder.connect()).await.unwrap();
     let connect = node.report("connect").await;
     assert_eq!(connect["token"], "good-1");
-    let State::Connected { sid } = client.state().borrow().clone() else {
+    let State::Connected { sid, .. } = client.state().borrow().clone() else {
         panic!("not connected")
     };
     assert_eq!(connect["id"], json!(sid));
@@ -282,7 +304,7 @@ async fn node_heartbeats_keep_an_idle_connection() {
     let id = node.report("connect").await["id"].clone();
     let ended = tokio::time::timeout(Duration::from_millis(3_500), node.report("disconnect")).await;
     assert!(ended.is_err(), "the server closed an idle connection: {ended:?}");
-    let State::Connected { sid } = client.state().borrow().clone() else {
+    let State::Connected { sid, .. } = client.state().borrow().clone() else {
         panic!("not connected")
     };
     assert_eq!(json!(sid), id);
@@ -356,7 +378,7 @@ async fn node_drops_the_connection_and_gets_the_client_back() {
     assert_ne!(first, second);
     state(
         &client,
-        |state| matches!(state, State::Connected { sid } if json!(sid) == second),
+        |state| matches!(state, State::Connected { sid, .. } if json!(sid) == second),
     )
     .await;
     assert_eq!(

@@ -178,7 +178,7 @@ pub(crate) async fn state(client: &Client, wanted: impl Fn(&State) -> bool) -> S
 pub(crate) async fn connected_as(client: &Client, sid: &str) {
     state(
         client,
-        |state| matches!(state, State::Connected { sid: is } if is == sid),
+        |state| matches!(state, State::Connected { sid: is, .. } if is == sid),
     )
     .await;
 }

@@ -1,12 +1,16 @@
 // The official Socket.IO server, controlled over stdin and observed over stdout, one JSON object a line.
 //
-// Usage: node server.mjs [port]
+// Usage: node server.mjs [port [options as JSON]]
 import { createInterface } from "node:readline";
 import { Server } from "socket.io";
 
 const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 
-const io = new Server({ pingInterval: 300, pingTimeout: 2000 });
+// More options for the server; `parser: "msgpack"` stands for the package of that name.
+const { parser, ...options } = JSON.parse(process.argv[3] ?? "{}");
+if (parser === "msgpack") options.parser = (await import("socket.io-msgpack-parser")).default;
+
+const io = new Server({ pingInterval: 300, pingTimeout: 2000, ...options });
 
 const authenticate = (socket, next) => {
   const { token } = socket.handshake.auth;
@@ -17,7 +21,9 @@ const authenticate = (socket, next) => {
 };
 
 const serve = (socket) => {
-  say({ did: "connect", id: socket.id, token: socket.handshake.auth.token });
+  const { recovered } = socket;
+  const transport = socket.conn.transport.name;
+  say({ did: "connect", id: socket.id, token: socket.handshake.auth.token, recovered, transport });
   socket.on("disconnect", (reason) => say({ did: "disconnect", id: socket.id, reason }));
   socket.on("echo", (...args) => socket.emit("echo", ...args));
   socket.on("echo-ack", (...args) => args.pop()(...args));
@@ -45,6 +51,14 @@ for (const namespace of [io.of("/"), io.of("/admin")]) {
 
 const commands = {
   emit: ({ event, args }) => io.emit(event, ...args),
+  // Numbered events, which a server with connection state recovery remembers.
+  numbers: ({ from, to }) => {
+    for (let n = from; n < to; n++) io.emit("number", n);
+  },
+  // The connection cut off below the protocol, without a word.
+  cut: () => {
+    for (const client of Object.values(io.engine.clients ?? {})) client.transport.socket?._socket?.destroy();
+  },
   emitBinary: () =>
     io.emit("bin", { a: Buffer.from([1, 0x1e, 2]), b: 7, c: [Buffer.from([0x1e]), Buffer.alloc(0)] }, "tail"),
   ask: async ({ args }) => {
@@ -73,6 +87,10 @@ createInterface({ input: process.stdin })
   .on("close", () => process.exit(0));
 
 io.listen(Number(process.argv[2] ?? 0));
+io.engine.on("connection", (engine) => {
+  engine.on("upgrade", ({ name }) => say({ did: "upgrade", name }));
+  engine.on("close", (reason) => say({ did: "engine close", reason, transport: engine.transport.name }));
+});
 io.httpServer.address() ? listening() : io.httpServer.once("listening", listening);
 function listening() {
   say({ did: "listen", port: io.httpServer.address().port });

@@ -125,7 +125,7 @@ impl Pump {
 
     async fn state(&mut self, state: &State) -> bool {
         let connected = match state {
-            State::Connected { sid } => Some(sid.clone()),
+            State::Connected { sid, .. } => Some(sid.clone()),
             _ => None,
         };
         // A connection that was replaced while nobody looked was lost as well.
