@@ -19,8 +19,9 @@ pub use memory::{Protection, forbid_core_dumps, memory_protection};
 pub use vault::KeychainStore;
 #[cfg(feature = "vault")]
 pub use vault::{
-    Argon2Params, KeyStore, KeyStoreError, MemoryKeyStore, Password, RecoveryKey, RecoveryKeyError, Vault,
-    VaultError, VaultOptions,
+    Argon2Params, AuditAction, AuditEntry, Existing, Imported, KeyStore, KeyStoreError, MemoryKeyStore,
+    Password, RecoveryKey, RecoveryKeyError, Secret, SecretHandle, SecretInfo, Secrets, Vault, VaultError,
+    VaultOptions,
 };
 #[cfg(feature = "vault")]
 pub use zeroize::Zeroizing;

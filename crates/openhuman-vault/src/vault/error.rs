@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use super::key_store::KeyStoreError;
 use super::password::Argon2Params;
 use crate::key::RandomError;
+use crate::records::RecordError;
 use crate::seal::SealError;
 
 /// Why a vault could not be used.
@@ -127,6 +128,27 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// The name of a handle was removed.
+    #[error("there is no secret {name} any more; store it again")]
+    SecretMissing {
+        /// The name asked for.
+        name: String,
+    },
+    /// The value of a handle was replaced.
+    #[error("the secret {name} was replaced in the meantime; ask for its new handle")]
+    SecretChanged {
+        /// The name asked for.
+        name: String,
+    },
+    /// What was to be imported is not an export of secrets.
+    #[error("this is not an export of secrets ({reason}); choose another file")]
+    NotAnExport {
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The log of secrets failed.
+    #[error("the use of a secret could not be written down, so it was not allowed: {0}")]
+    Audit(#[from] RecordError),
     /// The key store failed.
     #[error(transparent)]
     KeyStore(#[from] KeyStoreError),

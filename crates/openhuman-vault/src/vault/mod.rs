@@ -1,3 +1,4 @@
+mod audit;
 mod backoff;
 mod calibration;
 mod error;
@@ -11,12 +12,14 @@ mod password;
 mod recovery;
 mod secrets;
 mod slots;
+mod transfer;
 mod unlock;
 
 use std::fmt;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::error::VaultError;
 use self::error::io_at;
@@ -25,6 +28,9 @@ use self::header_file::HEADER_FILE;
 pub use self::key_store::{KeyStore, KeyStoreError, MemoryKeyStore};
 #[cfg(feature = "keychain")]
 pub use self::keychain::KeychainStore;
+pub use self::named::{
+    AuditAction, AuditEntry, Existing, Imported, Secret, SecretHandle, SecretInfo, Secrets,
+};
 pub use self::password::{Argon2Params, Password, VaultOptions};
 pub use self::recovery::{RecoveryKey, RecoveryKeyError};
 use self::secrets::MAX_NAME;
@@ -266,6 +272,12 @@ fn lock(dir: &Path) -> Result<File, VaultError> {
         .map_err(&io)?;
     file.lock().map_err(&io)?;
     Ok(file)
+}
+
+/// Milliseconds since the Unix epoch, for callers that leave the clock to us.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn create_dir(dir: &Path) -> io::Result<()> {

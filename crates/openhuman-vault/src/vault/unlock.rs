@@ -1,7 +1,6 @@
 //! The ways into a vault.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::backoff::Attempt;
 use super::error::VaultError;
@@ -9,7 +8,7 @@ use super::header::{Header, Slot};
 use super::key_store::KeyStore;
 use super::password::{Argon2Params, Password};
 use super::recovery::RecoveryKey;
-use super::{Vault, header_file};
+use super::{Vault, header_file, now_ms};
 use crate::memory::scrub_stack;
 
 impl Vault {
@@ -30,8 +29,7 @@ impl Vault {
     /// [`VaultError::UnsafeParameters`] (before any work is done), [`VaultError::OutOfMemory`] and
     /// [`VaultError::Io`].
     pub fn open(dir: &Path, password: &Password) -> Result<Vault, VaultError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Vault::open_at(dir, password, i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+        Vault::open_at(dir, password, now_ms())
     }
 
     /// [`Vault::open`] for a caller who owns the clock: `now_ms` is in milliseconds since the Unix epoch.
