@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::ack::EmitAck;
 use crate::builder::{ClientBuilder, NamespaceBuilder};
+use crate::delivery::{Delivery, Retries};
 use crate::error::EmitError;
 use crate::event::Event;
 use crate::hub::Hub;
@@ -192,6 +193,21 @@ impl Client {
 
     async fn send_event(&self, encoded: Result<Encoded, EmitError>) -> Result<(), EmitError> {
         self.shared().send(encoded?, None).await
+    }
+
+    /// A queue whose events are sent, in order, until the server has acknowledged them.
+    ///
+    /// ```no_run
+    /// # async fn example(client: openhuman_socketio::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use openhuman_socketio::Retries;
+    ///
+    /// let delivery = client.delivery(Retries::new().window(32).message_ids(true));
+    /// let receipt = delivery.send("order", &["coffee"]).await?;
+    /// println!("the server said {}", receipt.await?.value());
+    /// # Ok(()) }
+    /// ```
+    pub fn delivery(&self, retries: Retries) -> Delivery {
+        Delivery::new(Arc::clone(self.shared()), retries)
     }
 
     /// Receives the events of one name from now on.

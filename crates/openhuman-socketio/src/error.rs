@@ -390,6 +390,33 @@ impl AckError {
     }
 }
 
+/// What a [`DeliveryStore`](crate::DeliveryStore) reports.
+pub type StoreError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// An event of a [`Delivery`](crate::Delivery) was not taken or not delivered.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// The event cannot be sent.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// The event could not be sent to this server.
+    #[error("the event was given up: {0}")]
+    Ack(AckError),
+    /// The server did not acknowledge the event, as often as it was tried.
+    #[error("the event was given up: the server never acknowledged it")]
+    GivenUp,
+    /// The event could not be stored, and was not taken.
+    #[error("the event could not be stored: {0}")]
+    Store(StoreError),
+    /// There is no randomness for the event's id.
+    #[error("the system has no random numbers for the event's id")]
+    NoRandomness,
+    /// The client is closed. Stored events stay stored; others are gone.
+    #[error("the client is closed")]
+    Closed,
+}
+
 /// Received arguments do not have the type that was asked for.
 #[derive(Debug, Error)]
 #[error("the arguments do not have the expected shape: {0}")]

@@ -8,6 +8,7 @@ mod binary;
 mod builder;
 mod client;
 mod cookies;
+mod delivery;
 mod driver;
 mod endpoint;
 mod error;
@@ -17,6 +18,8 @@ mod hub;
 mod lifecycle;
 mod limits;
 mod link;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 mod outbox;
 mod packet;
 mod payload;
@@ -35,7 +38,10 @@ pub use backoff::Backoff;
 pub use binary::Binary;
 pub use builder::{ClientBuilder, NamespaceBuilder};
 pub use client::Client;
-pub use error::{AckError, AuthError, ConnectError, DecodeError, EmitError, ProtocolError};
+pub use delivery::{Delivery, DeliveryStore, Receipt, Retries, StoreFuture, StoredEvent};
+pub use error::{
+    AckError, AuthError, ConnectError, DecodeError, DeliveryError, EmitError, ProtocolError, StoreError,
+};
 pub use event::{AckSender, Event};
 pub use limits::Limits;
 pub use outbox::SendPolicy;

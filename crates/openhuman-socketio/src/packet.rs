@@ -450,6 +450,57 @@ fn push_tail(out: &mut Vec<u8>, namespace: &str, id: Option<u64>) {
     }
 }
 
+/// Where the JSON of an event without an id begins.
+fn body_start(namespace: &str, event: &Encoded) -> usize {
+    let count = if event.attachments.is_empty() {
+        0
+    } else {
+        event.attachments.len().to_string().len() + 1
+    };
+    let namespace = if namespace == "/" { 0 } else { namespace.len() + 1 };
+    2 + count + namespace
+}
+
+/// The JSON list of an event without an id.
+pub(crate) fn body_of_event<'a>(namespace: &str, event: &'a Encoded) -> &'a str {
+    event.text.get(body_start(namespace, event)..).unwrap_or_default()
+}
+
+/// An event without an id, from its JSON list.
+pub(crate) fn event_of_body(namespace: &str, body: &str, attachments: Vec<Bytes>) -> Encoded {
+    let mut text = match attachments.len() {
+        0 => "42".to_owned(),
+        count => format!("45{count}-"),
+    };
+    if namespace != "/" {
+        text.push_str(namespace);
+        text.push(',');
+    }
+    text.push_str(body);
+    Encoded {
+        text: text.into(),
+        attachments,
+    }
+}
+
+/// The same event, asking for an acknowledgement.
+pub(crate) fn with_id(namespace: &str, event: &Encoded, id: u64) -> Encoded {
+    let (head, body) = event.text.split_at(body_start(namespace, event));
+    Encoded {
+        text: format!("{head}{id}{body}").into(),
+        attachments: event.attachments.clone(),
+    }
+}
+
+/// The same event with another argument, in JSON, behind the others.
+pub(crate) fn with_argument(event: &Encoded, json: &str) -> Encoded {
+    let list = event.text.strip_suffix(']').unwrap_or(&event.text);
+    Encoded {
+        text: format!("{list},{json}]").into(),
+        attachments: event.attachments.clone(),
+    }
+}
+
 /// A CONNECT frame with its optional auth object.
 pub(crate) fn encode_connect(namespace: &str, auth: Option<&Value>) -> Utf8Bytes {
     let mut out = b"40".to_vec();

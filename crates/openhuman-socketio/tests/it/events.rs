@@ -187,3 +187,36 @@ async fn a_message_above_the_limit_ends_the_link_with_its_size() {
         })
     );
 }
+
+/// B5 in the form of a handler.
+#[tokio::test]
+async fn a_handler_may_await_an_ack_and_ends_with_its_listener() {
+    let server = Server::bind().await;
+    let (client, mut peer) = server.connected().await;
+    let asking = client.clone();
+    let listener = client.on("ask", move |event| {
+        let client = asking.clone();
+        async move {
+            let reply = client.emit_ack("back", &event.data()).await.unwrap();
+            event.ack(&reply.value()).unwrap();
+        }
+    });
+    peer.send(r#"4217["ask","x"]"#).await;
+    assert_eq!(peer.text().await, r#"420["back","x"]"#);
+    peer.send(r#"430["y"]"#).await;
+    assert_eq!(peer.text().await, r#"4317["y"]"#);
+    let once = tokio::spawn({
+        let client = client.clone();
+        async move { client.once("once").await }
+    });
+    drop(listener);
+    // Nobody is left who would answer.
+    peer.send(r#"4218["ask","x"]"#).await;
+    while !once.is_finished() {
+        peer.send(r#"42["once",1]"#).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(once.await.unwrap().unwrap().data(), json!(1));
+    client.emit("end", &()).await.unwrap();
+    assert_eq!(peer.text().await, r#"42["end",null]"#);
+}

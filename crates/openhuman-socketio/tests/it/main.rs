@@ -2,6 +2,7 @@
 
 mod acks;
 mod binary;
+mod delivery;
 mod events;
 mod lifecycle;
 mod namespaces;
@@ -11,4 +12,5 @@ mod proxies;
 mod recovery;
 mod scripted;
 mod sending;
+mod socketioxide_server;
 mod tls;

@@ -406,3 +406,40 @@ async fn node_receives_ten_thousand_events_in_order() {
     }
     soon(sender).await.unwrap();
 }
+
+#[cfg(feature = "msgpack")]
+#[tokio::test]
+async fn node_speaks_messagepack() {
+    let Some(mut node) = Node::start_with(&json!({"parser": "msgpack"})).await else {
+        return;
+    };
+    let builder = || node.client().parser(openhuman_socketio::Parser::MessagePack);
+    let refused = soon(builder().auth(json!({"token": "bad"})).connect()).await;
+    assert!(matches!(refused, Err(ConnectError::Rejected { data: Some(data), .. }) if data["code"] == 401));
+    let mut builder = builder().auth(json!({"token": "good"}));
+    let mut welcome = builder.subscribe("welcome");
+    let client = soon(builder.connect()).await.unwrap();
+    assert!(soon(welcome.recv()).await.unwrap().data()["id"].is_string());
+    let values = json!([1, -7, 70_000, 1.5, "\u{e4}", null, true, {"nested": [[], {}]}]);
+    let bytes = Binary::from((0..=255).collect::<Vec<u8>>());
+    let sent = (&values, &bytes, "end");
+    let reply = soon(client.emit_ack("echo-ack", &sent).into_future())
+        .await
+        .unwrap();
+    let (back, binary, end): (Value, Binary, String) = reply.arg().unwrap();
+    assert_eq!((back, binary, end.as_str()), (values, bytes, "end"));
+    let mut questions = client.subscribe("question");
+    node.tell(json!({"do": "ask", "args": [2]})).await;
+    soon(questions.recv())
+        .await
+        .unwrap()
+        .ack(&json!({"so": 1}))
+        .unwrap();
+    assert_eq!(node.report("answer").await["reply"], json!({"so": 1}));
+    let admin = client.namespace("/admin").auth(json!({"token": "good"}));
+    let admin = soon(admin.connect()).await.unwrap();
+    let reply = soon(admin.emit_ack("echo-ack", &"x").into_future())
+        .await
+        .unwrap();
+    assert_eq!(reply.value(), "x");
+}

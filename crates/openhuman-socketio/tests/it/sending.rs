@@ -3,7 +3,7 @@
 use openhuman_socketio::{AckError, EmitError, Limits, SendPolicy};
 use serde_json::json;
 
-use crate::scripted::{OPEN, Server, connected_as, soon};
+use crate::scripted::{OPEN, Server, connected_as, soon, state};
 
 /// B2.
 #[tokio::test]
@@ -198,4 +198,49 @@ async fn another_namespace_is_used_throughout() {
     assert_eq!(peer.text().await, "43/admin,3[2]");
     let (frames, ()) = tokio::join!(peer.until_closed(), client.disconnect());
     assert_eq!(frames, ["41/admin,"]);
+}
+
+#[tokio::test]
+async fn a_volatile_event_is_sent_now_or_never() {
+    let server = Server::bind().await;
+    let (client, mut peer) = server.connected().await;
+    assert!(client.emit_volatile("now", &1).unwrap());
+    assert_eq!(peer.text().await, r#"42["now",1]"#);
+    peer.kill();
+    state(&client, |state| !state.is_connected()).await;
+    assert!(!client.emit_volatile("never", &2).unwrap());
+    client.emit("later", &3).await.unwrap();
+    let mut peer = server.accept_connected("second").await;
+    assert_eq!(peer.text().await, r#"42["later",3]"#);
+    assert_eq!(client.stats().dropped, 1);
+    soon(client.disconnect()).await;
+    assert!(matches!(client.emit_volatile("late", &4), Err(EmitError::Closed)));
+}
+
+#[tokio::test]
+async fn the_oldest_events_make_room_when_that_is_asked_for() {
+    let server = Server::bind().await;
+    let mut limits = Limits::default();
+    limits.max_buffered_packets = 3;
+    let builder = server.client().limits(limits).send_policy(SendPolicy::DropOldest);
+    let (client, peer) = server.connected_by(builder).await;
+    peer.kill();
+    state(&client, |state| !state.is_connected()).await;
+    let oldest = tokio::spawn(client.emit_ack("n", &"oldest").into_future());
+    while client.stats().waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    for n in 0..5 {
+        client.emit("n", &n).await.unwrap();
+    }
+    let dropped = soon(oldest).await.unwrap();
+    assert!(
+        matches!(dropped, Err(AckError::Emit(EmitError::Dropped))),
+        "{dropped:?}"
+    );
+    let mut peer = server.accept_connected("second").await;
+    for n in 2..5 {
+        assert_eq!(peer.text().await, format!(r#"42["n",{n}]"#));
+    }
+    assert_eq!(client.stats().dropped, 3);
 }
