@@ -8,10 +8,10 @@ mod limits;
 mod server;
 mod session;
 mod socket;
-mod store;
 
 pub use limits::Limits;
-pub use openhuman_vault::tokens::{LoginToken, TokenStore};
+pub use openhuman_vault::tokens::{
+    LoginToken, SqliteTokenStore, SqliteTokenStoreError as StoreError, TokenStore,
+};
 pub use server::{Backend, BackendBuilder, BackendError, DesktopInfo, RunningBackend};
 pub use session::SessionToken;
-pub use store::{SqliteTokenStore, StoreError};

@@ -143,6 +143,24 @@ mod tests {
         }
     }
 
+    /// Project Wycheproof, HKDF-SHA-256, through the same HKDF that `derive` uses.
+    #[test]
+    fn hkdf_passes_the_wycheproof_vectors() {
+        let set = wycheproof::hkdf::TestSet::load(wycheproof::hkdf::TestName::HkdfSha256).unwrap();
+        let mut run = 0;
+        for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
+            let mut out = vec![0; test.size];
+            let expanded = Hkdf::<Sha256>::new(Some(&test.salt), &test.ikm).expand(&test.info, &mut out);
+            let valid = test.result == wycheproof::TestResult::Valid;
+            assert_eq!(expanded.is_ok(), valid, "test {}", test.tc_id);
+            if valid {
+                assert_eq!(out, test.okm[..], "test {}", test.tc_id);
+            }
+            run += 1;
+        }
+        assert!(run > 50, "{run}");
+    }
+
     #[test]
     fn derive_separates_salts_and_labels() {
         let key = Key::from_bytes([7; 32]);

@@ -31,6 +31,44 @@ pub enum Backend {
     AesGcm,
 }
 
+/// AES-256-GCM.
+impl Backend {
+    fn seal(self, key: &[u8; 32], nonce: [u8; 12], aad: &[u8], buf: &mut [u8]) -> [u8; TAG_LEN] {
+        match self {
+            Backend::Ring => {
+                let tag = ring_key(key)
+                    .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), buf)
+                    .expect("the message is within the length limit of AES-GCM");
+                let mut out = [0; TAG_LEN];
+                out.copy_from_slice(tag.as_ref());
+                out
+            }
+            Backend::AesGcm => Aes256Gcm::new(key.into())
+                .encrypt_inout_detached(&nonce.into(), aad, buf.into())
+                .expect("the message is within the length limit of AES-GCM")
+                .into(),
+        }
+    }
+
+    /// Whether it was authentic; what is in `buf` otherwise must not be looked at.
+    fn open(self, key: &[u8; 32], nonce: [u8; 12], aad: &[u8], buf: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
+        match self {
+            Backend::Ring => ring_key(key)
+                .open_in_place_separate_tag(
+                    Nonce::assume_unique_for_key(nonce),
+                    Aad::from(aad),
+                    Tag::from(*tag),
+                    buf,
+                    0..,
+                )
+                .is_ok(),
+            Backend::AesGcm => Aes256Gcm::new(key.into())
+                .decrypt_inout_detached(&nonce.into(), aad, buf.into(), &(*tag).into())
+                .is_ok(),
+        }
+    }
+}
+
 /// Seals and opens messages under one key. `Send` and `Sync`; wiped on drop.
 ///
 /// The additional data (`aad`) is authenticated but not stored: opening needs the same bytes again. Use it to
@@ -108,20 +146,7 @@ impl Sealer {
     /// When `buf` is longer than 64 GiB, the limit of AES-GCM.
     pub fn seal_in_place(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], buf: &mut [u8]) -> [u8; TAG_LEN] {
         let (key, gcm_nonce) = self.message_key(nonce);
-        match self.backend {
-            Backend::Ring => {
-                let tag = ring_key(&key)
-                    .seal_in_place_separate_tag(Nonce::assume_unique_for_key(gcm_nonce), Aad::from(aad), buf)
-                    .expect("the message is within the length limit of AES-GCM");
-                let mut out = [0; TAG_LEN];
-                out.copy_from_slice(tag.as_ref());
-                out
-            }
-            Backend::AesGcm => Aes256Gcm::new((&*key).into())
-                .encrypt_inout_detached(&gcm_nonce.into(), aad, buf.into())
-                .expect("the message is within the length limit of AES-GCM")
-                .into(),
-        }
+        self.backend.seal(&key, gcm_nonce, aad, buf)
     }
 
     /// Decrypts `buf` where it stands.
@@ -136,20 +161,7 @@ impl Sealer {
         tag: &[u8; TAG_LEN],
     ) -> Result<(), SealError> {
         let (key, gcm_nonce) = self.message_key(nonce);
-        let opened = match self.backend {
-            Backend::Ring => ring_key(&key)
-                .open_in_place_separate_tag(
-                    Nonce::assume_unique_for_key(gcm_nonce),
-                    Aad::from(aad),
-                    Tag::from(*tag),
-                    buf,
-                    0..,
-                )
-                .is_ok(),
-            Backend::AesGcm => Aes256Gcm::new((&*key).into())
-                .decrypt_inout_detached(&gcm_nonce.into(), aad, (&mut *buf).into(), &(*tag).into())
-                .is_ok(),
-        };
+        let opened = self.backend.open(&key, gcm_nonce, aad, buf, tag);
         if opened {
             Ok(())
         } else {

@@ -60,6 +60,44 @@ fn xaes_matches_the_accumulated_c2sp_vector() {
     assert_eq!(sink.squeeze(32), expected);
 }
 
+/// Project Wycheproof, AES-GCM, as far as XAES-256-GCM uses it: 256-bit keys, 96-bit nonces, 128-bit tags.
+#[test]
+fn both_backends_pass_the_wycheproof_vectors_of_aes_256_gcm() {
+    let set = wycheproof::aead::TestSet::load(wycheproof::aead::TestName::AesGcm).unwrap();
+    let (mut good, mut bad) = (0, 0);
+    for group in set.test_groups {
+        if (group.key_size, group.nonce_size, group.tag_size) != (256, 96, 128) {
+            continue;
+        }
+        for test in group.tests {
+            let key: [u8; 32] = test.key[..].try_into().unwrap();
+            let nonce: [u8; 12] = test.nonce[..].try_into().unwrap();
+            let tag: [u8; TAG_LEN] = test.tag[..].try_into().unwrap();
+            let valid = test.result == wycheproof::TestResult::Valid;
+            for backend in BOTH {
+                let mut buf = test.ct.to_vec();
+                let opened = backend.open(&key, nonce, &test.aad, &mut buf, &tag);
+                assert_eq!(opened, valid, "{backend:?}, test {}", test.tc_id);
+                if valid {
+                    assert_eq!(buf, test.pt[..], "{backend:?}, test {}", test.tc_id);
+                    let sealed = backend.seal(&key, nonce, &test.aad, &mut buf);
+                    assert_eq!(
+                        (&buf[..], sealed),
+                        (&test.ct[..], tag),
+                        "{backend:?}, test {}",
+                        test.tc_id
+                    );
+                }
+            }
+            *(if valid { &mut good } else { &mut bad }) += 1;
+        }
+    }
+    assert!(
+        good > 20 && bad > 20,
+        "{good} valid and {bad} invalid ones were there"
+    );
+}
+
 #[test]
 fn every_flipped_bit_is_noticed_and_reveals_nothing() {
     for backend in BOTH {

@@ -304,5 +304,7 @@ fn least(options: &VaultOptions, params: Argon2Params) -> Option<Argon2Params> {
     (options.argon2.is_some() && params.is_weaker_than(Argon2Params::DEFAULT)).then_some(params)
 }
 
+#[cfg(all(test, target_os = "linux"))]
+mod memory_scan;
 #[cfg(test)]
 mod tests;

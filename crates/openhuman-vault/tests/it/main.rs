@@ -1,4 +1,9 @@
-//! The keychain against a real Secret Service.
+//! The crate as another program sees it.
 
+#[cfg(feature = "vault")]
+mod contract_rows;
+#[cfg(feature = "sqlite-tokens")]
+mod redeem;
+/// The keychain against a real Secret Service.
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod secret_service;
