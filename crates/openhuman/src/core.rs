@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openhuman_agent::Agent;
 use openhuman_mcp::{CallContext, Hub, HubOptions, Origin, ToolResult};
 use openhuman_memory::{Memory, MemoryOptions};
 use openhuman_skills::{
-    Clock, EgressRecord, Engine, FilePreferences, Grant, SkillId, SkillPackage, SkillSnapshot, SystemClock,
+    Clock, EgressRecord, Engine, FilePreferences, Grant, SkillId, SkillSnapshot, SystemClock,
 };
 use openhuman_vault::Vault;
 use serde_json::Value;
@@ -23,10 +23,11 @@ use crate::bridge::{
     BackendSession, EgressLog, HubTools, MemoryTools, SealedDataFiles, SealedDatabases, SkillMemory,
     SkillTools, SnapshotKeeper, VaultCredentials,
 };
-use crate::grants::Grants;
 use crate::home::Home;
 use crate::link::{Credential, Link, SocketState, SocketStatus};
+use crate::loading::SkillProblem;
 use crate::model::{self, ModelConfig};
+use crate::owners::Places;
 
 /// The vault's label for the memory: of its key, and of the note that it exists.
 const MEMORY: &str = "memory";
@@ -88,15 +89,17 @@ impl CoreBuilder {
         self
     }
 
-    /// Whether skills are started, which is the default. Otherwise they are loaded only, for work that needs none of
-    /// them and should not wait for a slow one.
+    /// Whether skills are started, which is the default: those that start by themselves
+    /// ([`Core::starts_by_itself`]). Otherwise they are loaded only, for work that needs none of them and should not
+    /// wait for a slow one.
     #[must_use]
     pub fn start_skills(mut self, start: bool) -> Self {
         self.start_skills = start;
         self
     }
 
-    /// Opens the memory, starts the skills engine and every skill, and connects them through the hub.
+    /// Opens the memory, starts the skills engine and the skills that start by themselves, and connects them through
+    /// the hub.
     ///
     /// A package that cannot be read and a skill that does not start are reported by [`Core::problems`]; they do not
     /// keep the others from running.
@@ -107,12 +110,17 @@ impl CoreBuilder {
         let lock = self.home.lock()?;
         let (vault, memory) = open_memory(&self.home, self.vault).await?;
         let vault = Arc::new(vault);
-        let databases = Arc::new(SealedDatabases::new(self.home.skills_data_dir(), &vault));
+        let places = Places::default();
+        let databases = Arc::new(SealedDatabases::new(
+            self.home.skills_data_dir(),
+            &vault,
+            places.clone(),
+        ));
         let session = BackendSession::default();
         let mut engine = Engine::builder()
             .db(databases.clone())
             .data_files(Arc::new(SealedDataFiles::new(databases.clone())))
-            .credentials(Arc::new(VaultCredentials::new(&vault)))
+            .credentials(Arc::new(VaultCredentials::new(&vault, places.clone())))
             .preferences(Arc::new(FilePreferences::new(self.home.skill_preferences())))
             .session(Arc::new(session.clone()))
             .memory(Arc::new(SkillMemory::new(memory.clone())))
@@ -122,7 +130,7 @@ impl CoreBuilder {
         }
         let engine = engine.build()?;
 
-        let egress = EgressLog::start(databases, engine.events());
+        let egress = EgressLog::start(databases.clone(), engine.events());
         let snapshots = SnapshotKeeper::start(memory.clone(), engine.clone());
         let hub = Hub::new(HubOptions::default());
         hub.add_provider(Arc::new(SkillTools::new(engine.clone())));
@@ -154,12 +162,16 @@ impl CoreBuilder {
                 socket: watch::Sender::new(SocketStatus::default()),
                 session,
                 egress,
+                databases,
+                places,
+                installing: tokio::sync::Mutex::new(()),
+                changing: Mutex::new(()),
                 _snapshots: snapshots,
                 problems: Mutex::new(Vec::new()),
                 _lock: lock,
             }),
         };
-        core.load_skills(&self.skills_dirs, &self.grants, self.start_skills)
+        core.load_skills(self.skills_dirs, &self.grants, self.start_skills)
             .await?;
         Ok(core)
     }
@@ -192,8 +204,14 @@ pub(crate) struct Inner {
     /// What managed connections of skills use, while the link is open.
     session: BackendSession,
     egress: EgressLog,
+    pub(crate) databases: Arc<SealedDatabases>,
+    pub(crate) places: Places,
+    /// Held while a skill is installed, updated or removed.
+    pub(crate) installing: tokio::sync::Mutex<()>,
+    /// Held while a record of the vault is read and replaced.
+    changing: Mutex<()>,
     _snapshots: SnapshotKeeper,
-    problems: Mutex<Vec<SkillProblem>>,
+    pub(crate) problems: Mutex<Vec<SkillProblem>>,
     _lock: File,
 }
 
@@ -217,15 +235,6 @@ impl Inner {
     }
 }
 
-/// A skill that could not be loaded or started, and why.
-#[derive(Debug)]
-pub struct SkillProblem {
-    /// The directory of the package.
-    pub path: PathBuf,
-    /// What failed.
-    pub error: CoreError,
-}
-
 impl Core {
     /// Starts building a core in `home` with its opened vault.
     #[must_use]
@@ -244,6 +253,11 @@ impl Core {
 
     pub(crate) fn vault(&self) -> &Vault {
         &self.inner.vault
+    }
+
+    /// Held while a record of the vault is read and replaced.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -299,53 +313,9 @@ impl Core {
         self.inner.engine.snapshots()
     }
 
-    /// Skills that could not be loaded or started. Taken out: a second call returns what came since.
-    #[must_use]
-    pub fn problems(&self) -> Vec<SkillProblem> {
-        std::mem::take(&mut *self.inner.problems.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Calls a tool through the hub, as any model would, and answers within the hub's deadline of 30 s.
     pub async fn call_tool(&self, name: &str, args: Value, origin: Origin) -> ToolResult {
         self.inner.hub.call(name, args, CallContext::new(origin)).await
-    }
-
-    /// Remembers the user's consent to what a package asks for, plus the private or loopback `hosts` named, sealed in
-    /// the vault. It holds for exactly this package: a changed one asks again. Takes effect when the skill is loaded.
-    ///
-    /// # Errors
-    /// When the vault cannot be written.
-    pub fn allow_skill(&self, package: &SkillPackage, hosts: Vec<(String, u16)>) -> Result<(), CoreError> {
-        let mut grants = Grants::load(&self.inner.vault)?;
-        grants.allow(package, hosts);
-        grants.store(&self.inner.vault)
-    }
-
-    /// Whether the user consented to this very package.
-    ///
-    /// # Errors
-    /// When the vault cannot be read.
-    pub fn is_allowed(&self, package: &SkillPackage) -> Result<bool, CoreError> {
-        Ok(Grants::load(&self.inner.vault)?.covers(package))
-    }
-
-    /// The private and loopback addresses that the user granted a skill, with whatever version of its package.
-    ///
-    /// # Errors
-    /// When the vault cannot be read.
-    pub fn private_hosts(&self, skill: &str) -> Result<Vec<(String, u16)>, CoreError> {
-        Ok(Grants::load(&self.inner.vault)?.private_hosts(skill))
-    }
-
-    /// Takes a consent back; whether there was one.
-    ///
-    /// # Errors
-    /// When the vault cannot be read or written.
-    pub fn revoke_skill(&self, skill: &str) -> Result<bool, CoreError> {
-        let mut grants = Grants::load(&self.inner.vault)?;
-        let there_was_one = grants.revoke(skill);
-        grants.store(&self.inner.vault)?;
-        Ok(there_was_one)
     }
 
     /// The id of a skill that is installed here.
@@ -465,80 +435,9 @@ impl Core {
     }
 
     pub(crate) async fn export_skill(&self, skill: &str, dir: &Path) -> Result<Option<PathBuf>, CoreError> {
-        let databases = SealedDatabases::new(self.inner.home.skills_data_dir(), &self.inner.vault);
+        let databases = self.inner.databases.clone();
         let (id, target) = (self.skill(skill)?, dir.join(format!("skill-{skill}.db")));
         tokio::task::spawn_blocking(move || databases.export(&id, &target)).await?
-    }
-
-    async fn load_skills(
-        &self,
-        dirs: &[PathBuf],
-        overrides: &BTreeMap<String, Grant>,
-        start: bool,
-    ) -> Result<(), CoreError> {
-        let stored = Grants::load(&self.inner.vault)?;
-        let installed = self.inner.home.skills_dir();
-        let mut starts = Vec::new();
-        for path in dirs
-            .iter()
-            .chain(std::iter::once(&installed))
-            .flat_map(|dir| package_dirs(dir))
-        {
-            let package = SkillPackage::load(&path).map_err(CoreError::from);
-            match self.load_skill(package, &stored, overrides).await {
-                Ok(Some(id)) if start && self.is_enabled(&id) => starts.push((path, id)),
-                Ok(_) => {}
-                Err(error) => self.report(path, error),
-            }
-        }
-        let home = self.inner.home.clone();
-        for (path, package) in tokio::task::spawn_blocking(move || from_store(&home)).await? {
-            match self.load_skill(package, &stored, overrides).await {
-                Ok(Some(id)) if start && self.is_enabled(&id) => starts.push((path, id)),
-                Ok(_) => {}
-                Err(error) => self.report(path, error),
-            }
-        }
-        let started = starts
-            .into_iter()
-            .map(|(path, id)| async move { (path, self.inner.engine.start(&id).await) });
-        for (path, outcome) in futures_util::future::join_all(started).await {
-            if let Err(error) = outcome {
-                self.report(path, error.into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the user has not switched the skill off. An unreadable preference switches nothing off.
-    fn is_enabled(&self, skill: &SkillId) -> bool {
-        let preference = self.inner.engine.preference(skill);
-        preference.map_or(true, |preference| preference.enabled != Some(false))
-    }
-
-    /// Installs one package; `None` when an earlier directory had the same skill.
-    async fn load_skill(
-        &self,
-        package: Result<SkillPackage, CoreError>,
-        stored: &Grants,
-        overrides: &BTreeMap<String, Grant>,
-    ) -> Result<Option<SkillId>, CoreError> {
-        let package = package?;
-        let id = package.manifest().id.to_string();
-        if self.skill_snapshots().iter().any(|known| known.skill_id == id) {
-            return Ok(None);
-        }
-        let grant = overrides.get(&id).cloned().unwrap_or_else(|| stored.of(&package));
-        Ok(Some(self.inner.engine.install(package, grant).await?))
-    }
-
-    fn report(&self, path: PathBuf, error: CoreError) {
-        tracing::warn!(path = %path.display(), %error, "a skill is not available");
-        self.inner
-            .problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(SkillProblem { path, error });
     }
 }
 
@@ -560,36 +459,4 @@ async fn open_memory(home: &Home, mut vault: Vault) -> Result<(Vault, Memory), C
         Ok((vault, memory))
     })
     .await?
-}
-
-/// The packages installed from a registry, each checked against its hashes, with the place its problems are told at.
-fn from_store(home: &Home) -> Vec<(PathBuf, Result<SkillPackage, CoreError>)> {
-    let place = |skill: &SkillId| home.skills_dir().join(".packages").join(skill.as_str());
-    let store = match home.package_store() {
-        Ok(store) => store,
-        Err(error) => return vec![(home.skills_dir(), Err(error))],
-    };
-    let lockfile = match store.lockfile() {
-        Ok(lockfile) => lockfile,
-        Err(error) => return vec![(home.skills_dir(), Err(error.into()))],
-    };
-    let skills = lockfile.installed().map(|(skill, _)| skill);
-    skills
-        .map(|skill| (place(skill), store.load(skill).map_err(CoreError::from)))
-        .collect()
-}
-
-/// The directories inside `dir` that hold a manifest, in the order of their names. A directory that does not exist
-/// holds none.
-fn package_dirs(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("manifest.json").exists())
-        .collect();
-    found.sort();
-    found
 }

@@ -140,6 +140,9 @@ pub enum CoreError {
     /// The stored grants cannot be read.
     #[error("the stored permission grants cannot be read: {0}; grant again with `openhuman skills allow`")]
     Grants(String),
+    /// The notes of whose data lies where cannot be read.
+    #[error("the notes of which publisher's data is which cannot be read: {0}; put the vault's secrets back from a backup")]
+    Owners(String),
     /// A setting has a value that cannot be used.
     #[error("{setting} is not usable: {reason}")]
     Setting {

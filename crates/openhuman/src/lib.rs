@@ -10,16 +10,19 @@ mod home;
 mod http;
 mod import;
 mod link;
+mod loading;
 mod model;
+mod owners;
 mod packages;
 pub mod rpc;
 
 pub use crate::chat::{ChatEvent, Route, Source};
-pub use crate::core::{Core, CoreBuilder, SkillProblem};
+pub use crate::core::{Core, CoreBuilder};
 pub use crate::error::{CoreError, ErrorKind};
 pub use crate::home::{HOME_VARIABLE, Home};
 pub use crate::import::ImportReport;
 pub use crate::link::{Credential, Link, SocketState, SocketStatus};
+pub use crate::loading::{SkillProblem, earlier_skill_dirs};
 pub use crate::model::{ModelConfig, model_from_env};
 
 pub use tokio_util::sync::CancellationToken;

@@ -139,6 +139,12 @@ impl OpenDbs {
         })
     }
 
+    /// Lets the next use of a skill's id open anew: it may be another skill then. An earlier run that still has it
+    /// keeps its own.
+    pub(crate) fn forget(&self, skill: &SkillId) {
+        lock(&self.by_skill).remove(skill);
+    }
+
     /// Notes a use, and closes what was not used for longest.
     fn touch(used: &Arc<Inner>) {
         let set = &used.open;

@@ -150,6 +150,7 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(skill);
         self.0.shared.webhooks.forget(skill);
+        self.0.shared.open_dbs.forget(skill);
         self.0.restarts.forget(skill);
         self.0.shared.changed();
         Ok(())

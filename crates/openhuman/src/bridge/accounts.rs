@@ -7,23 +7,35 @@ use openhuman_skills::{
 };
 use openhuman_vault::{Vault, VaultError};
 
+use crate::owners::Places;
+
 /// Credentials as named secrets of the vault.
-pub(crate) struct VaultCredentials(Arc<Vault>);
+pub(crate) struct VaultCredentials {
+    vault: Arc<Vault>,
+    places: Places,
+}
 
 impl VaultCredentials {
-    pub(crate) fn new(vault: &Arc<Vault>) -> Self {
-        Self(Arc::clone(vault))
+    pub(crate) fn new(vault: &Arc<Vault>, places: Places) -> Self {
+        Self {
+            vault: Arc::clone(vault),
+            places,
+        }
+    }
+
+    fn name(&self, skill: &SkillId, kind: CredentialKind) -> String {
+        name(&self.places.of(skill), kind)
     }
 }
 
-fn name(skill: &SkillId, kind: CredentialKind) -> String {
-    format!("skill-credential/{skill}/{}", kind.as_str())
+fn name(place: &str, kind: CredentialKind) -> String {
+    format!("skill-credential/{place}/{}", kind.as_str())
 }
 
-/// Deletes every credential of a skill.
-pub(crate) fn forget_credentials(vault: &Vault, skill: &SkillId) -> Result<(), VaultError> {
+/// Deletes every credential of a place.
+pub(crate) fn forget_credentials(vault: &Vault, place: &str) -> Result<(), VaultError> {
     for kind in [CredentialKind::OAuth, CredentialKind::Auth] {
-        vault.remove_secret(&name(skill, kind))?;
+        vault.remove_secret(&name(place, kind))?;
     }
     Ok(())
 }
@@ -34,7 +46,7 @@ fn failed(error: impl std::fmt::Display) -> CredentialError {
 
 impl Credentials for VaultCredentials {
     fn load(&self, skill: &SkillId, kind: CredentialKind) -> Result<Option<Credential>, CredentialError> {
-        let Some(bytes) = self.0.secret(&name(skill, kind)).map_err(failed)? else {
+        let Some(bytes) = self.vault.secret(&self.name(skill, kind)).map_err(failed)? else {
             return Ok(None);
         };
         // The text of a JSON error would show parts of what it read.
@@ -50,11 +62,16 @@ impl Credentials for VaultCredentials {
         credential: &Credential,
     ) -> Result<(), CredentialError> {
         let bytes = serde_json::to_vec(credential.expose()).map_err(failed)?;
-        self.0.set_secret(&name(skill, kind), &bytes).map_err(failed)
+        self.vault
+            .set_secret(&self.name(skill, kind), &bytes)
+            .map_err(failed)
     }
 
     fn delete(&self, skill: &SkillId, kind: CredentialKind) -> Result<(), CredentialError> {
-        self.0.remove_secret(&name(skill, kind)).map(drop).map_err(failed)
+        self.vault
+            .remove_secret(&self.name(skill, kind))
+            .map(drop)
+            .map_err(failed)
     }
 }
 

@@ -10,10 +10,11 @@ use super::SealedDatabases;
 /// Databases that stay open.
 const OPEN: usize = 16;
 
-/// Files as rows of `skills_data/<id>/files.db`.
+/// Files as rows of `skills_data/<place>/files.db`.
 pub(crate) struct SealedDataFiles {
     databases: Arc<SealedDatabases>,
-    open: Mutex<HashMap<SkillId, Box<dyn Database>>>,
+    /// By the name of the place.
+    open: Mutex<HashMap<String, Box<dyn Database>>>,
 }
 
 impl SealedDataFiles {
@@ -29,19 +30,20 @@ impl SealedDataFiles {
         skill: &SkillId,
         act: impl FnOnce(&mut dyn Database) -> Result<T, DbError>,
     ) -> Result<T, DataError> {
+        let place = self.databases.place(skill);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if !open.contains_key(skill) {
+        if !open.contains_key(&place) {
             if open.len() >= OPEN {
                 open.clear();
             }
-            let mut database = self.databases.open_files(skill).map_err(failed)?;
+            let mut database = self.databases.open_files(&place).map_err(failed)?;
             let table =
                 "CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID";
             database.execute(table, &[]).map_err(failed)?;
-            open.insert(skill.clone(), database);
+            open.insert(place.clone(), database);
         }
         let database = open
-            .get_mut(skill)
+            .get_mut(&place)
             .ok_or_else(|| failed("the database of the files is gone"))?;
         act(database.as_mut()).map_err(failed)
     }
@@ -70,7 +72,7 @@ fn stats(database: &mut dyn Database, except: &str) -> Result<DataStats, DbError
 
 impl DataFiles for SealedDataFiles {
     fn read(&self, skill: &SkillId, name: &str) -> Result<Option<String>, DataError> {
-        if !self.databases.has_files(skill) {
+        if !self.databases.has_files(&self.databases.place(skill)) {
             return Ok(None);
         }
         let sql = "SELECT text FROM files WHERE name = ?";
@@ -99,7 +101,7 @@ impl DataFiles for SealedDataFiles {
     }
 
     fn stats(&self, skill: &SkillId) -> Result<DataStats, DataError> {
-        if !self.databases.has_files(skill) {
+        if !self.databases.has_files(&self.databases.place(skill)) {
             return Ok(DataStats::default());
         }
         self.with(skill, |database| stats(database, ""))

@@ -2,6 +2,7 @@
 
 mod backend;
 mod dispatcher;
+mod packages;
 mod storage;
 mod turns;
 
@@ -43,7 +44,7 @@ fn write_skill(dir: &Path, id: &str, code: &str) {
     std::fs::create_dir_all(&package).unwrap();
     std::fs::write(
         package.join("manifest.json"),
-        format!(r#"{{ "id": "{id}", "name": "{id}" }}"#),
+        format!(r#"{{ "id": "{id}", "name": "{id}", "auto_start": true }}"#),
     )
     .unwrap();
     std::fs::write(package.join("index.js"), code).unwrap();
