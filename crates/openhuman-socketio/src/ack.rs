@@ -21,7 +21,7 @@ use crate::shared::Shared;
 /// Time allowed for an acknowledgement when none is given.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Reply = Result<AckReply, AckError>;
+pub(crate) type Reply = Result<AckReply, AckError>;
 
 #[derive(Debug)]
 struct Pending {
@@ -204,7 +204,7 @@ impl EmitAck {
         let work = async {
             let encoded = encoded?;
             let reply = shared.acks.insert(id)?;
-            let _slot = Slot { shared: &shared, id };
+            let _slot = Slot::new(&shared, id);
             shared.send(encoded, Some(id)).await?;
             reply.await.unwrap_or(Err(AckError::Disconnected))
         };
@@ -225,13 +225,41 @@ impl IntoFuture for EmitAck {
     }
 }
 
+/// Sends an event at once, on this link only, and returns the future of the reply. Several in a row go out in
+/// their order, which futures that are polled later would not promise.
+pub(crate) fn ask_now(
+    shared: &Arc<Shared>,
+    encoded: Encoded,
+    id: u64,
+    link: u64,
+    after: Duration,
+) -> Result<BoxFuture<'static, Reply>, AckError> {
+    let reply = shared.acks.insert(id)?;
+    let slot = Slot::new(shared, id);
+    shared.outbox.send_on(encoded, id, link)?;
+    Ok(Box::pin(async move {
+        let _slot = slot;
+        match tokio::time::timeout(after, reply).await {
+            Ok(reply) => reply.unwrap_or(Err(AckError::Disconnected)),
+            Err(_) => Err(AckError::Timeout { after }),
+        }
+    }))
+}
+
 /// Frees a place in the table, however the wait ends.
-struct Slot<'a> {
-    shared: &'a Shared,
+struct Slot {
+    shared: Arc<Shared>,
     id: u64,
 }
 
-impl Drop for Slot<'_> {
+impl Slot {
+    fn new(shared: &Arc<Shared>, id: u64) -> Self {
+        let shared = Arc::clone(shared);
+        Self { shared, id }
+    }
+}
+
+impl Drop for Slot {
     fn drop(&mut self) {
         if self
             .shared

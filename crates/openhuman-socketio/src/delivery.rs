@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ack::{AckReply, EmitAck};
+use crate::ack::{self, AckReply};
 use crate::delivery::window::{Entry, Window};
 use crate::error::{AckError, DeliveryError, EmitError, StoreError};
 use crate::packet::{self, Encoded};
@@ -250,7 +250,26 @@ struct Queue {
     orders: mpsc::Receiver<Order>,
 }
 
-type OnTheWay = FuturesUnordered<BoxFuture<'static, (u64, Result<AckReply, AckError>)>>;
+/// The event's id, the acknowledgement's, and what came of it.
+type Answer = (u64, u64, Result<AckReply, AckError>);
+
+/// The events that are being sent, all on one link: the next begins from the first that was not acknowledged.
+#[derive(Default)]
+struct Flight {
+    link: Option<u64>,
+    acks: Vec<u64>,
+    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+}
+
+impl Flight {
+    fn end(&mut self, shared: &Shared) {
+        // Before the futures are dropped, each of which would take back its own event only.
+        shared.outbox.cancel_all(&self.acks);
+        self.answers.clear();
+        self.acks.clear();
+        self.link = None;
+    }
+}
 
 impl Queue {
     async fn run(mut self) {
@@ -259,22 +278,16 @@ impl Queue {
             return;
         }
         let mut states = self.shared.watch();
-        let mut on_the_way = OnTheWay::new();
+        let mut flight = Flight::default();
         let mut failures = 0u32;
         let mut pause = None;
         let mut open = true;
         loop {
-            let (connected, over) = {
-                let state = states.borrow_and_update();
-                (state.is_connected(), state.is_final())
-            };
-            if over || (!open && self.window.is_empty()) {
+            if states.borrow_and_update().is_final() || (!open && self.window.is_empty()) {
                 return;
             }
-            if connected && pause.is_none() {
-                while let Some((id, encoded)) = self.window.next() {
-                    on_the_way.push(self.send(id, encoded));
-                }
+            if pause.is_none() && !self.launch(&mut flight) {
+                pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
             }
             let room = open && self.window.len() < self.retries.max_waiting;
             tokio::select! {
@@ -282,15 +295,15 @@ impl Queue {
                     Some(order) => self.take(order).await,
                     None => open = false,
                 },
-                Some((id, answer)) = on_the_way.next(), if !on_the_way.is_empty() => match answer {
+                Some((id, ack, answer)) = flight.answers.next(), if !flight.answers.is_empty() => match answer {
                     Ok(reply) => {
                         failures = 0;
+                        flight.acks.retain(|other| *other != ack);
                         let receipt = self.window.acknowledged(id);
                         self.finish(id, receipt, Ok(reply)).await;
                     }
                     Err(error) => {
-                        // Whatever was sent behind it is sent again too, so that the order is kept.
-                        on_the_way.clear();
+                        flight.end(&self.shared);
                         failures = failures.saturating_add(1);
                         self.failed(id, error).await;
                         pause = Some(Box::pin(tokio::time::sleep(pause_after(failures))));
@@ -300,6 +313,38 @@ impl Queue {
                 changed = states.changed() => if changed.is_err() { return },
             }
         }
+    }
+
+    /// Sends what the window allows. False when there is no place for it at the moment.
+    fn launch(&mut self, flight: &mut Flight) -> bool {
+        if flight.answers.is_empty() {
+            flight.link = self.shared.outbox.link();
+        }
+        let Some(link) = flight.link else { return true };
+        while let Some((id, encoded)) = self.window.next() {
+            let ack = self.shared.acks.next_id();
+            let encoded = packet::with_id(&self.shared.outbox.namespace, &encoded, ack);
+            match ack::ask_now(&self.shared, encoded, ack, link, self.retries.ack_timeout) {
+                Ok(answer) => {
+                    flight.acks.push(ack);
+                    flight
+                        .answers
+                        .push(Box::pin(async move { (id, ack, answer.await) }));
+                }
+                // The application's own events fill the buffer: later.
+                Err(AckError::Emit(EmitError::BufferFull) | AckError::TooManyPending { .. }) => {
+                    self.window.not_sent(id);
+                    return false;
+                }
+                Err(error) => {
+                    flight
+                        .answers
+                        .push(Box::pin(std::future::ready((id, ack, Err(error)))));
+                    return true;
+                }
+            }
+        }
+        true
     }
 
     async fn load(&mut self) -> Result<(), StoreError> {
@@ -334,17 +379,6 @@ impl Queue {
             .push(Entry::new(id, order.encoded, Some(order.receipt)));
         // The caller may have stopped waiting; the event is kept all the same.
         let _ = order.taken.send(Ok(()));
-    }
-
-    fn send(&self, id: u64, encoded: Encoded) -> BoxFuture<'static, (u64, Result<AckReply, AckError>)> {
-        let shared = Arc::clone(&self.shared);
-        let timeout = self.retries.ack_timeout;
-        Box::pin(async move {
-            let ack = shared.acks.next_id();
-            let encoded = packet::with_id(&shared.outbox.namespace, &encoded, ack);
-            let asked = EmitAck::new(shared, ack, Ok(encoded)).timeout(timeout);
-            (id, asked.await)
-        })
     }
 
     async fn failed(&mut self, id: u64, error: AckError) {

@@ -13,6 +13,8 @@ mod driver;
 mod endpoint;
 mod error;
 mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod hub;
 mod lifecycle;

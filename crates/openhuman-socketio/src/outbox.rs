@@ -242,12 +242,41 @@ impl Outbox {
         true
     }
 
+    /// Accepts an event that may go out on this link only, or fails at once.
+    pub(crate) fn send_on(&self, encoded: Encoded, ack: u64, link: u64) -> Result<(), EmitError> {
+        self.send_bound(encoded, Some(ack), link)
+    }
+
+    /// Number of the connected link.
+    pub(crate) fn link(&self) -> Option<u64> {
+        self.lock().link
+    }
+
+    /// Drops the events that asked for these acknowledgements and still wait, all at once: what has gone out
+    /// before is the beginning of what was accepted.
+    pub(crate) fn cancel_all(&self, acks: &[u64]) {
+        let mut inner = self.lock();
+        let (cancelled, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut inner.queue)
+            .into_iter()
+            .partition(|group| group.ack.is_some_and(|ack| acks.contains(&ack)));
+        inner.queue = kept;
+        inner.settle();
+        drop(inner);
+        for group in &cancelled {
+            self.release(group);
+        }
+    }
+
     /// Accepts a reply for the link that asked for it, or fails at once.
     pub(crate) fn send_reply(&self, encoded: Encoded, link: u64) -> Result<(), EmitError> {
+        self.send_bound(encoded, None, link)
+    }
+
+    fn send_bound(&self, encoded: Encoded, ack: Option<u64>, link: u64) -> Result<(), EmitError> {
         self.check_payload(&encoded)?;
         let cost = self.cost(&encoded);
         let (slot, bytes) = self.try_reserve(cost)?;
-        self.push(Group::new(encoded, None, Some(link), cost), slot, bytes)
+        self.push(Group::new(encoded, ack, Some(link), cost), slot, bytes)
     }
 
     fn try_reserve(&self, cost: u32) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), EmitError> {
@@ -358,8 +387,9 @@ impl Outbox {
         inner.last_link
     }
 
-    /// The link is gone, and with it what was taken but not written, and replies meant for it.
-    pub(crate) fn link_down(&self) {
+    /// The link is gone, and with it what was taken but not written, and what was meant for it alone; returns
+    /// the acknowledgements that the latter asked for.
+    pub(crate) fn link_down(&self) -> Vec<u64> {
         let mut inner = self.lock();
         inner.link = None;
         let (stale, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut inner.queue)
@@ -375,6 +405,7 @@ impl Outbox {
             self.release(group);
         }
         self.max_payload.store(usize::MAX, Ordering::Relaxed);
+        stale.iter().filter_map(|group| group.ack).collect()
     }
 
     /// Nothing will be written any more.

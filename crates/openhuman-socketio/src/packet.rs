@@ -80,6 +80,11 @@ impl Header {
             .and_then(|range| frame.get(range.clone()))
             .unwrap_or("/")
     }
+
+    /// Where the JSON starts; the end of the frame when there is none.
+    pub(crate) fn body_start(&self) -> usize {
+        self.body
+    }
 }
 
 /// A refused CONNECT.

@@ -79,8 +79,11 @@ impl Shared {
 
     /// Fails what depended on the link that is gone.
     pub(crate) fn link_down(&self) {
-        self.outbox.link_down();
+        let unsent = self.outbox.link_down();
         self.acks.link_down();
+        for id in unsent {
+            self.acks.resolve(id, Err(AckError::Disconnected));
+        }
     }
 
     /// Ends everything. The state is published last, so that whoever waits for it sees the rest done.

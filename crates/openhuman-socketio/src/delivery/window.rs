@@ -90,6 +90,13 @@ impl Window {
         Some((entry.id, entry.encoded.clone()))
     }
 
+    /// The event that was taken last could not be sent after all.
+    pub(super) fn not_sent(&mut self, id: u64) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
+            entry.stage = Stage::Waiting;
+        }
+    }
+
     /// An event was acknowledged, perhaps before those ahead of it.
     pub(super) fn acknowledged(&mut self, id: u64) -> Option<Receipt> {
         let entry = self.entries.iter_mut().find(|entry| entry.id == id)?;

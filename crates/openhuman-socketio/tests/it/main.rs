@@ -3,6 +3,7 @@
 mod acks;
 mod binary;
 mod delivery;
+mod differential;
 mod events;
 mod lifecycle;
 mod namespaces;
@@ -14,3 +15,4 @@ mod scripted;
 mod sending;
 mod socketioxide_server;
 mod tls;
+mod torture;

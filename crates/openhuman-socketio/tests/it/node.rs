@@ -16,16 +16,16 @@ use tokio::sync::OnceCell;
 use crate::scripted::{quick, soon, state};
 
 /// Set this to anything to do without these tests.
-const SKIP: &str = "OPENHUMAN_SOCKETIO_SKIP_NODE";
+pub(crate) const SKIP: &str = "OPENHUMAN_SOCKETIO_SKIP_NODE";
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests")
         .join("node")
 }
 
 /// Installs the server's packages once, if they are missing.
-async fn installed() {
+pub(crate) async fn installed() {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     INSTALLED
         .get_or_init(|| async {
@@ -137,6 +137,11 @@ impl Node {
                 return report;
             }
         }
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     async fn kill(mut self) -> u16 {

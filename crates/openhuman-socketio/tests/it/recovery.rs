@@ -65,7 +65,7 @@ async fn node_restores_the_session_over_and_over() {
     // One event gives the first offset.
     node.tell(json!({"do": "numbers", "from": 0, "to": 1})).await;
     assert_eq!(soon(numbers.recv()).await.unwrap().data(), json!(0));
-    let (cuts, step) = (20, 50);
+    let (cuts, step) = (crate::torture::scale(20, 1_000), 50);
     for cut in 0..cuts {
         let from = 1 + cut * 2 * step;
         node.tell(json!({"do": "numbers", "from": from, "to": from + step}))

@@ -72,6 +72,13 @@ impl Server {
         (Peer { socket }, seen.unwrap())
     }
 
+    /// As `accept`, where the connection may break at any time.
+    pub(crate) async fn try_accept(&self) -> Option<Peer> {
+        let tcp = self.accept_tcp().await;
+        let socket = soon(tokio_tungstenite::accept_async(tcp)).await.ok()?;
+        Some(Peer { socket })
+    }
+
     /// Accepts a connection up to its CONNECT, which is returned and not answered.
     pub(crate) async fn accept_connect(&self) -> (Peer, String) {
         let mut peer = self.accept().await;
@@ -122,6 +129,14 @@ impl Peer {
         frame: &str,
     ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
         soon(self.socket.send(Message::text(frame))).await
+    }
+
+    /// As `send_binary`, where the client may be gone.
+    pub(crate) async fn try_send_binary(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+        soon(self.socket.send(Message::binary(bytes.to_vec()))).await
     }
 
     pub(crate) async fn send_binary(&mut self, bytes: &[u8]) {
