@@ -3,6 +3,8 @@
 
 mod files;
 mod key;
+#[cfg(feature = "legacy")]
+pub mod legacy;
 mod memory;
 pub mod records;
 pub mod seal;

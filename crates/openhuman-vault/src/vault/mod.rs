@@ -31,6 +31,8 @@ pub use self::keychain::KeychainStore;
 pub use self::named::{
     AuditAction, AuditEntry, Existing, Imported, Secret, SecretHandle, SecretInfo, Secrets,
 };
+#[cfg(feature = "legacy")]
+pub(crate) use self::password::derive as argon2id;
 pub use self::password::{Argon2Params, Password, VaultOptions};
 pub use self::recovery::{RecoveryKey, RecoveryKeyError};
 use self::secrets::MAX_NAME;

@@ -352,6 +352,11 @@ pub struct SecretInfo {
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
+    #[cfg(feature = "legacy")]
+    pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Secret {
+        Secret(bytes)
+    }
+
     /// The bytes, for the one call that needs them.
     pub fn expose(&self) -> &[u8] {
         &self.0

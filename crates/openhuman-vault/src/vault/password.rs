@@ -35,6 +35,13 @@ impl Password {
         Ok(())
     }
 
+    /// The bytes as they were typed.
+    #[cfg(feature = "legacy")]
+    pub(crate) fn as_typed(&self) -> Result<&[u8], VaultError> {
+        self.check()?;
+        Ok(self.0.as_bytes())
+    }
+
     /// The normalized bytes that go into Argon2id.
     pub(super) fn normalized(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         self.check()?;
@@ -180,7 +187,7 @@ thread_local! {
     pub(super) static RUNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-pub(super) fn derive(password: &[u8], salt: &[u8], params: Argon2Params) -> Result<Key, VaultError> {
+pub(crate) fn derive(password: &[u8], salt: &[u8], params: Argon2Params) -> Result<Key, VaultError> {
     #[cfg(test)]
     RUNS.set(RUNS.get() + 1);
     let refused = |_| VaultError::UnsafeParameters { params };
