@@ -111,6 +111,8 @@ fn show_record(record: &EgressRecord) -> Result<(), Failure> {
         EgressOutcome::Answered { status } => (GOOD, status.to_string()),
         EgressOutcome::Refused { reason } => (ERROR, format!("refused: {reason}")),
         EgressOutcome::Failed { reason } => (ERROR, format!("failed: {reason}")),
+        EgressOutcome::Open => (GOOD, "still open".to_owned()),
+        EgressOutcome::Closed { code } => (DIM, format!("closed {code}")),
         _ => (DIM, "given up".to_owned()),
     };
     let cause = match &record.cause {

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::SkillId;
 
-/// Records kept for one engine; the oldest are forgotten first.
+/// Records kept for one engine of what left or tried to; the oldest are forgotten first.
 const MOST: usize = 10_000;
+/// Records kept of what was refused. They are counted apart: whoever is refused a thousand times a second must not
+/// push out what left.
+const MOST_REFUSED: usize = 2_000;
 
 /// One attempt of a skill to reach a host: sent, refused or failed. Each redirect is an attempt of its own.
 ///
@@ -75,7 +78,7 @@ pub enum EgressCause {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EgressOutcome {
-    /// The host answered; 101 for a WebSocket.
+    /// The host answered; 101 for a WebSocket, which now is open. A WebSocket has at least one more record, at its end.
     Answered {
         /// The status.
         status: u16,
@@ -92,6 +95,14 @@ pub enum EgressOutcome {
     },
     /// It was given up before an answer came.
     Aborted,
+    /// A WebSocket that is still open, with what went over it until now: written before a secret leaves over it for
+    /// the first time.
+    Open,
+    /// A WebSocket that ended, with everything that went over it.
+    Closed {
+        /// The code of its end; 1006 when it broke or was cut off.
+        code: u16,
+    },
 }
 
 /// Which records [`Engine::ledger`](crate::Engine::ledger) gives. The default is all.
@@ -192,24 +203,41 @@ impl LedgerQuery {
 
 /// The records of one engine.
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<VecDeque<Arc<EgressRecord>>>);
+pub(crate) struct Ledger(Mutex<Records>);
+
+#[derive(Default)]
+struct Records {
+    /// Records that were ever added: their order over both lists.
+    added: u64,
+    sent: VecDeque<(u64, Arc<EgressRecord>)>,
+    refused: VecDeque<(u64, Arc<EgressRecord>)>,
+}
 
 impl Ledger {
     pub(crate) fn add(&self, record: Arc<EgressRecord>) {
         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() >= MOST {
-            records.pop_front();
+        records.added += 1;
+        let number = records.added;
+        let (list, most) = match record.outcome {
+            EgressOutcome::Refused { .. } => (&mut records.refused, MOST_REFUSED),
+            _ => (&mut records.sent, MOST),
+        };
+        if list.len() >= most {
+            list.pop_front();
         }
-        records.push_back(record);
+        list.push_back((number, record));
     }
 
     /// The records that fit, oldest first.
     pub(crate) fn query(&self, query: &LedgerQuery) -> Vec<Arc<EgressRecord>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = records.iter().rev().filter(|record| query.fits(record));
-        let mut found: Vec<_> = newest.take(query.limit.unwrap_or(MOST)).cloned().collect();
-        found.reverse();
-        found
+        let all = records.sent.iter().chain(&records.refused);
+        let mut found: Vec<_> = all.filter(|(_, record)| query.fits(record)).cloned().collect();
+        drop(records);
+        found.sort_unstable_by_key(|(number, _)| *number);
+        let surplus = found.len().saturating_sub(query.limit.unwrap_or(usize::MAX));
+        found.drain(..surplus);
+        found.into_iter().map(|(_, record)| record).collect()
     }
 }
 
@@ -278,13 +306,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_are_kept() {
+    fn only_the_newest_are_kept_and_refusals_push_out_nothing_that_left() {
         let ledger = Ledger::default();
         for index in 0..MOST as u64 + 5 {
-            ledger.add(record("a", "x.org", 0, index));
+            ledger.add(record("a", "x.org", 0, index + 10));
+        }
+        for _ in 0..MOST + 5 {
+            ledger.add(record("b", "x.org", 0, 2));
         }
         let all = ledger.query(&LedgerQuery::new());
-        assert_eq!(all.len(), MOST);
-        assert!(matches!(all[0].cause, EgressCause::Tool { call: 5, .. }));
+        assert_eq!(all.len(), MOST + MOST_REFUSED);
+        assert!(matches!(all[0].cause, EgressCause::Tool { call: 15, .. }));
+        assert_eq!(ledger.query(&LedgerQuery::new().refused()).len(), MOST_REFUSED);
+        assert_eq!(ledger.query(&LedgerQuery::new().limit(3)).len(), 3);
     }
 }

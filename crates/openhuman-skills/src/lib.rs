@@ -92,7 +92,7 @@ pub use package::{
     SkillPackage,
 };
 #[cfg(feature = "runtime")]
-pub use ports::{FixedSession, MemoryDocument, MemorySink, ModelOptions, Models, Session, Tunnels};
+pub use ports::{FixedSession, Login, MemoryDocument, MemorySink, ModelOptions, Models, Session, Tunnels};
 #[cfg(feature = "runtime")]
 pub use preferences::{FilePreferences, MemoryPreferences, Preferences, SkillPreference};
 pub use quarantine::QuarantinePolicy;

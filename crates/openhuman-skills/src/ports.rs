@@ -9,11 +9,40 @@ use crate::{SecretValue, SkillId};
 
 /// The user's session at the backend that holds managed connections: where `oauth.fetch` goes.
 pub trait Session: Send + Sync {
-    /// The base address of the backend, for example `https://api.example.com`; `None` while there is none.
-    fn backend(&self) -> Option<String>;
-    /// The token of the session; `None` while nobody is logged in. It is asked for when a request is about to leave,
-    /// goes to the backend only, and never enters JavaScript.
-    fn token(&self) -> Option<SecretValue>;
+    /// The backend and the token of the session there, as one value: a token must never go to the backend of another
+    /// session. `None` while there is no backend. Asked once for each request; the token goes to that backend only, and
+    /// never enters JavaScript.
+    fn login(&self) -> Option<Login>;
+}
+
+/// A backend, and who is logged in there.
+pub struct Login {
+    backend: String,
+    token: Option<SecretValue>,
+}
+
+impl Login {
+    /// At the backend with this base address, for example `https://api.example.com`; `token` is `None` while nobody is
+    /// logged in.
+    #[must_use]
+    pub fn new(backend: impl Into<String>, token: Option<SecretValue>) -> Self {
+        Self {
+            backend: backend.into(),
+            token,
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (String, Option<SecretValue>) {
+        (self.backend, self.token)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A session whose backend and token do not change.
@@ -42,12 +71,9 @@ impl fmt::Debug for FixedSession {
 }
 
 impl Session for FixedSession {
-    fn backend(&self) -> Option<String> {
-        Some(self.backend.clone())
-    }
-
-    fn token(&self) -> Option<SecretValue> {
-        Some(SecretValue::from(self.token.expose()))
+    fn login(&self) -> Option<Login> {
+        let token = SecretValue::from(self.token.expose());
+        Some(Login::new(self.backend.clone(), Some(token)))
     }
 }
 

@@ -1,12 +1,11 @@
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{EgressRecord, PermissionKind, SkillId, SkillStatus};
+use crate::{PermissionKind, SkillId, SkillStatus};
 
 /// A global object the host adds to every skill, for example `memory`.
 ///
@@ -124,14 +123,4 @@ pub enum SkillEvent {
         /// `oauth` or `auth`.
         kind: String,
     },
-    /// A skill reached out, or tried to: one record of the ledger, so that a host can keep it.
-    Egress {
-        /// The record.
-        #[serde(serialize_with = "shared_record")]
-        record: Arc<EgressRecord>,
-    },
-}
-
-fn shared_record<S: serde::Serializer>(record: &Arc<EgressRecord>, serializer: S) -> Result<S::Ok, S::Error> {
-    record.as_ref().serialize(serializer)
 }

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::CoreError;
 use crate::bridge::{
     BackendSession, EgressLog, HubTools, MemoryTools, SealedDataFiles, SealedDatabases, SkillMemory,
-    SkillTools, SnapshotKeeper, VaultCredentials,
+    SkillTools, SnapshotKeeper, VaultCredentials, egress_channel,
 };
 use crate::home::Home;
 use crate::link::{Credential, Link, SocketState, SocketStatus};
@@ -117,7 +117,9 @@ impl CoreBuilder {
             places.clone(),
         ));
         let session = BackendSession::default();
+        let (egress, records) = egress_channel();
         let mut engine = Engine::builder()
+            .egress_log(egress)
             .db(databases.clone())
             .data_files(Arc::new(SealedDataFiles::new(databases.clone())))
             .credentials(Arc::new(VaultCredentials::new(&vault, places.clone())))
@@ -130,7 +132,7 @@ impl CoreBuilder {
         }
         let engine = engine.build()?;
 
-        let egress = EgressLog::start(databases.clone(), engine.events());
+        let egress = EgressLog::start(databases.clone(), records);
         let snapshots = SnapshotKeeper::start(memory.clone(), engine.clone());
         let hub = Hub::new(HubOptions::default());
         hub.add_provider(Arc::new(SkillTools::new(engine.clone())));
@@ -418,7 +420,7 @@ impl Core {
     }
 
     /// What skills sent over the network or were refused to, the newest first: of one skill or of all, at most `limit`
-    /// and 10,000. Kept sealed over restarts, the last 100,000 records.
+    /// and 10,000. Kept sealed over restarts, the last 100,000 records, and of those that were refused 20,000.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -20,14 +20,14 @@ use crate::data::DataFiles;
 use crate::db::pool::DbPool;
 use crate::inspect::{BridgeCall, Inspect};
 use crate::js::library;
-use crate::net::{Client, Transport, Wire};
+use crate::net::{Client, Recorder, Transport, Wire};
 use crate::quarantine::QuarantinePolicy;
 use crate::shared::{Limits, Ports, Shared};
 use crate::stall::Watchdog;
 use crate::worker::WorkerHandle;
 use crate::{
-    Clock, Credentials, DbOpener, EngineError, HostModule, MemorySink, Models, NameResolver, Preferences,
-    Secrets, Session, SystemClock, SystemResolver, Tunnels,
+    Clock, Credentials, DbOpener, EgressRecord, EngineError, HostModule, MemorySink, Models, NameResolver,
+    Preferences, Secrets, Session, SystemClock, SystemResolver, Tunnels,
 };
 
 /// Collects what an [`Engine`] needs. See [`Engine::builder`].
@@ -43,6 +43,7 @@ pub struct EngineBuilder {
     transport: Option<Arc<dyn Transport>>,
     roots: Vec<CertificateDer<'static>>,
     modules: Vec<Arc<dyn HostModule>>,
+    egress_log: Option<mpsc::Sender<Arc<EgressRecord>>>,
     env: BTreeMap<String, String>,
     limits: Limits,
     stall_limit: Duration,
@@ -75,6 +76,7 @@ impl Default for EngineBuilder {
             transport: None,
             roots: Vec::new(),
             modules: Vec::new(),
+            egress_log: None,
             env: BTreeMap::new(),
             limits: Limits::default(),
             stall_limit: Duration::from_millis(20),
@@ -160,6 +162,16 @@ impl EngineBuilder {
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
+        self
+    }
+
+    /// Also sends every record of the ledger here, and loses none: a place in the channel is reserved before a skill
+    /// reaches out, so while it is full, skills wait, and once it is closed, nothing leaves. A request holds its place
+    /// until its answer is read, and a skill has at most 16 at once: give the channel room for more than that of all
+    /// skills. Default: none.
+    #[must_use]
+    pub fn egress_log(mut self, log: mpsc::Sender<Arc<EgressRecord>>) -> Self {
+        self.egress_log = Some(log);
         self
     }
 
@@ -298,7 +310,8 @@ impl EngineBuilder {
             Some(transport) => transport,
             None => Arc::new(Wire::new(self.roots).map_err(EngineError::Network)?),
         };
-        let client = Client::new(self.resolver, transport, Arc::clone(&self.clock));
+        let recorder = Recorder::new(Arc::clone(&self.clock), self.egress_log);
+        let client = Client::new(self.resolver, transport, recorder);
         let db_pool = DbPool::start(self.database_threads).map_err(EngineError::Thread)?;
         let (report, deaths) = mpsc::unbounded_channel();
         let mut shared = Shared::new(

@@ -42,10 +42,11 @@ impl Engine {
         Ok(())
     }
 
-    /// What skills sent and tried to send, oldest first: the newest 10,000 attempts of all skills are kept.
-    /// [`SkillEvent::Egress`](crate::SkillEvent::Egress) brings each as it ends, for a host that keeps them longer.
+    /// What skills sent, and were refused to send, oldest first: the newest 10,000 attempts of all skills are kept, and
+    /// of those that were refused 2,000. [`EngineBuilder::egress_log`](crate::EngineBuilder::egress_log) is for a host
+    /// that keeps them longer.
     #[must_use]
     pub fn ledger(&self, query: &LedgerQuery) -> Vec<Arc<EgressRecord>> {
-        self.0.shared.client.ledger.query(query)
+        self.0.shared.client.recorder.ledger.query(query)
     }
 }

@@ -35,7 +35,9 @@ use crate::error::CallError;
 use crate::manifest::platform_name;
 use crate::shared::{CallKind, MAILBOX, Shared, Skill, ToWorker};
 use crate::worker::WorkerHandle;
-use crate::{Grant, SkillError, SkillEvent, SkillId, SkillPackage, SkillSnapshot, SkillStatus, ToolError};
+use crate::{
+    Grant, SkillError, SkillEvent, SkillId, SkillPackage, SkillSnapshot, SkillStatus, ToolError, ToolInfo,
+};
 
 /// Runs skills. Cheap to clone; the skills end when [`Engine::shutdown`] is called or the last clone is dropped.
 #[derive(Clone)]
@@ -296,6 +298,14 @@ impl Engine {
         self.all().iter().map(|skill| skill.snapshot()).collect()
     }
 
+    /// One tool of a skill, as the skill described it last; `None` when there is no such skill or tool.
+    #[must_use]
+    pub fn tool(&self, skill: &SkillId, tool: &str) -> Option<ToolInfo> {
+        let found = self.find(skill)?;
+        let view = found.view();
+        view.tools.iter().find(|known| known.name == tool).cloned()
+    }
+
     /// A number that grows whenever a snapshot changes.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -320,6 +330,7 @@ impl Engine {
             tokio::time::timeout(Duration::from_secs(5), ended)
         });
         join_all(ended).await;
+        self.0.shared.client.recorder.settle().await;
     }
 
     /// How often these bytes occur in the memory of all running skills' JavaScript, free memory included. For proofs

@@ -283,6 +283,12 @@ impl Grant {
         self.tools.contains(name) || all.is_some_and(|all| self.tools.contains(&all))
     }
 
+    /// Whether any tool of a skill may be called.
+    pub(crate) fn may_call_into(&self, skill: &str) -> bool {
+        let target = |tool: &String| tool.split_once('.').is_some_and(|(target, _)| target == skill);
+        self.tools.iter().any(target)
+    }
+
     pub(crate) fn db_mb(&self) -> u64 {
         self.db.max_mb.unwrap_or(SIZE_MB).min(SIZE_MB)
     }

@@ -8,9 +8,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::client::Note;
 use super::decode::{Decoder, STEP};
 use super::error::NetError;
+use super::note::Note;
 use super::scan::Redactor;
 use super::transport::TransportError;
 

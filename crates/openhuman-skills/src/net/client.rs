@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
-use url::Url;
 
 use super::authorise::{Authorised, authorise};
 use super::body::{Body, Held};
 use super::decode::Decoder;
 use super::error::{NetError, NetErrorKind};
+use super::note::{Note, Recorder};
 use super::redirect::{MAX_REDIRECTS, destination, follow};
 use super::request::Request;
 use super::resolve::Names;
@@ -21,19 +20,15 @@ use super::run::{SkillNet, Wanted};
 use super::scan::{Redactor, Scanner};
 use super::seal::{Sealed, Sealer};
 use super::transport::{Transport, TransportResponse};
-use crate::ledger::{EgressCause, EgressOutcome, EgressRecord, Ledger};
-use crate::{Clock, Grant, NameResolver, Secrets, SkillEvent, SkillId};
-
-/// The longest path in a record, in characters.
-const MAX_PATH: usize = 256;
+use crate::ledger::EgressCause;
+use crate::{Grant, NameResolver, Secrets, SkillEvent, SkillId};
 
 /// One client for the whole engine. Skills share connections, never cookies: there are none.
 pub(crate) struct Client {
     names: Names,
     pub(super) transport: Arc<dyn Transport>,
     in_flight: Arc<AtomicUsize>,
-    clock: Arc<dyn Clock>,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) recorder: Recorder,
     pub(crate) events: broadcast::Sender<SkillEvent>,
 }
 
@@ -76,14 +71,13 @@ impl Client {
     pub(crate) fn new(
         resolver: Arc<dyn NameResolver>,
         transport: Arc<dyn Transport>,
-        clock: Arc<dyn Clock>,
+        recorder: Recorder,
     ) -> Self {
         Self {
             names: Names::new(resolver),
             transport,
             in_flight: Arc::default(),
-            clock,
-            ledger: Arc::default(),
+            recorder,
             events: broadcast::Sender::new(1024),
         }
     }
@@ -130,7 +124,7 @@ impl Client {
         egress: &Egress,
         request: Request,
     ) -> Result<(Request, Note, TransportResponse), NetError> {
-        let mut note = self.note(egress, &request.method, &request.url);
+        let mut note = self.recorder.begin(egress, &request.method, &request.url).await?;
         match self.stages(egress, request, &mut note).await {
             Ok((request, response)) => Ok((request, note, response)),
             Err(error) => {
@@ -238,36 +232,6 @@ impl Client {
         })
     }
 
-    /// Begins a record.
-    pub(super) fn note(&self, egress: &Egress, method: &Method, url: &Url) -> Note {
-        let path = url.path().replace("%7B%7B", "{{").replace("%7D%7D", "}}");
-        let path = match egress.run.revealed.scanner() {
-            Some(scanner) => String::from_utf8_lossy(&scanner.redact(path.as_bytes())).into_owned(),
-            None => path,
-        };
-        let record = EgressRecord {
-            time_ms: self.clock.now_ms(),
-            duration_ms: 0,
-            skill_id: egress.skill.clone(),
-            cause: (*egress.cause).clone(),
-            scheme: url.scheme().to_owned(),
-            method: method.as_str().to_owned(),
-            host: url.host_str().unwrap_or_default().to_owned(),
-            port: url.port_or_known_default().unwrap_or_default(),
-            path: path.chars().take(MAX_PATH).collect(),
-            outcome: EgressOutcome::Aborted,
-            bytes_out: 0,
-            bytes_in: 0,
-            secrets: Vec::new(),
-        };
-        Note(Some(Noted {
-            record,
-            since: Instant::now(),
-            ledger: Arc::clone(&self.ledger),
-            events: self.events.clone(),
-        }))
-    }
-
     /// Tells the host what a grant would have allowed.
     pub(super) fn want(&self, egress: &Egress, error: &NetError) {
         if let NetErrorKind::Refused(Some(permission)) = &error.kind {
@@ -306,85 +270,4 @@ fn redacted(mut error: NetError, scanner: Option<&Scanner>) -> NetError {
         error.message = String::from_utf8_lossy(&scanner.redact(error.message.as_bytes())).into_owned();
     }
     error
-}
-
-/// A record that is being made; written when it is dropped.
-pub(crate) struct Note(Option<Noted>);
-
-struct Noted {
-    record: EgressRecord,
-    since: Instant,
-    ledger: Arc<Ledger>,
-    events: broadcast::Sender<SkillEvent>,
-}
-
-impl Note {
-    /// A note nobody reads.
-    pub(super) fn none() -> Self {
-        Self(None)
-    }
-
-    fn edit(&mut self, change: impl FnOnce(&mut EgressRecord)) {
-        if let Some(noted) = &mut self.0 {
-            change(&mut noted.record);
-        }
-    }
-
-    fn reached(&mut self, to: &crate::Destination) {
-        self.edit(|record| to.host().clone_into(&mut record.host));
-    }
-
-    fn sent(&mut self, bytes: usize, secrets: &[String]) {
-        self.edit(|record| {
-            record.bytes_out += bytes as u64;
-            record.secrets = secrets.to_vec();
-        });
-    }
-
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        self.edit(|record| {
-            record.outcome = EgressOutcome::Answered {
-                status: status.as_u16(),
-            }
-        });
-    }
-
-    pub(super) fn received(&mut self, bytes: usize) {
-        self.edit(|record| record.bytes_in += bytes as u64);
-    }
-
-    pub(super) fn sent_more(&mut self, bytes: usize) {
-        self.edit(|record| record.bytes_out += bytes as u64);
-    }
-
-    pub(super) fn bytes_in(&self) -> u64 {
-        self.0.as_ref().map_or(0, |noted| noted.record.bytes_in)
-    }
-
-    pub(super) fn scheme(&mut self, scheme: &str) {
-        self.edit(|record| scheme.clone_into(&mut record.scheme));
-    }
-
-    pub(super) fn fail(&mut self, error: &NetError) {
-        let reason = error.message.clone();
-        self.edit(|record| {
-            record.outcome = match error.kind {
-                NetErrorKind::Refused(_) | NetErrorKind::Invalid => EgressOutcome::Refused { reason },
-                NetErrorKind::Failed | NetErrorKind::TimedOut => EgressOutcome::Failed { reason },
-            }
-        });
-    }
-}
-
-impl Drop for Note {
-    fn drop(&mut self) {
-        if let Some(noted) = self.0.take() {
-            let mut record = noted.record;
-            record.duration_ms = u64::try_from(noted.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let record = Arc::new(record);
-            noted.ledger.add(Arc::clone(&record));
-            // No receiver is a normal state.
-            let _ = noted.events.send(SkillEvent::Egress { record });
-        }
-    }
 }

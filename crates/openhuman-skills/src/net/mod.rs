@@ -13,6 +13,8 @@ pub(crate) mod client;
 pub(crate) mod decode;
 pub(crate) mod error;
 mod fuzz;
+#[cfg(feature = "runtime")]
+pub(crate) mod note;
 pub(crate) mod placeholder;
 #[cfg(feature = "runtime")]
 pub(crate) mod redirect;
@@ -35,6 +37,8 @@ pub(crate) use client::{Answer, Client, Egress, late};
 #[cfg(feature = "runtime")]
 pub(crate) use error::{NetError, NetErrorKind};
 pub use fuzz::fuzz_egress;
+#[cfg(feature = "runtime")]
+pub(crate) use note::Recorder;
 #[cfg(feature = "runtime")]
 pub(crate) use run::{SkillNet, Wanted};
 #[cfg(feature = "runtime")]

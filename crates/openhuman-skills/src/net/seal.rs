@@ -143,12 +143,17 @@ impl Sealer<'_> {
         }
     }
 
-    /// A WebSocket message with values in place of placeholders, if it holds nothing that may not leave.
-    pub(super) fn message(&self, message: Message, to: &Destination) -> Result<Message, NetError> {
+    /// A WebSocket message with values in place of placeholders, if it holds nothing that may not leave, and the
+    /// handles of the secrets inside.
+    pub(super) fn message(
+        &self,
+        message: Message,
+        to: &Destination,
+    ) -> Result<(Message, Vec<String>), NetError> {
         let (text, is_text) = match &message {
             Message::Text(text) => (text.as_str().as_bytes(), true),
             Message::Binary(bytes) => (&**bytes, false),
-            _ => return Ok(message),
+            _ => return Ok((message, Vec::new())),
         };
         if let Some(scanner) = self.revealed.scanner()
             && let Some(label) = self.stray(&scanner, text, to)
@@ -171,13 +176,14 @@ impl Sealer<'_> {
         let mut used = Vec::new();
         let mut reveal = |reference: &Reference| self.reveal(reference, &route, to, true, &mut used);
         let Some(filled) = fill(text, context, &mut reveal)? else {
-            return Ok(message);
+            return Ok((message, used));
         };
         let filled = Bytes::from_owner(filled);
-        Ok(match Utf8Bytes::try_from(filled.clone()) {
+        let message = match Utf8Bytes::try_from(filled.clone()) {
             Ok(text) if is_text => Message::Text(text),
             _ => Message::Binary(filled),
-        })
+        };
+        Ok((message, used))
     }
 
     /// The first secret in a text that is not bound to the destination.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use http::HeaderValue;
 use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -19,8 +19,9 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
 
 use super::authorise::authorise_socket;
-use super::client::{Client, Egress, Note, late};
-use super::error::NetError;
+use super::client::{Client, Egress, late};
+use super::error::{NetError, NetErrorKind};
+use super::note::Note;
 use super::request::{Request, address};
 use super::transport::BoxedConnection;
 use crate::{Destination, Grant};
@@ -33,6 +34,8 @@ const MAX_MESSAGE: usize = 1024 * 1024;
 const MAX_QUEUED: usize = 4 * MAX_MESSAGE;
 /// Messages that wait for the skill; then the other side waits.
 const INCOMING: usize = 16;
+/// What a refused message counts until it is recorded, in bytes.
+const REFUSED: usize = 4096;
 /// Bytes of one connection, both directions together.
 const MAX_TOTAL: u64 = 1024 * 1024 * 1024;
 const OPENING: Duration = Duration::from_secs(20);
@@ -65,7 +68,10 @@ impl Drop for Socket {
 }
 
 enum Out {
-    Message(Message, usize),
+    /// With its length, and the handles of the secrets inside.
+    Message(Message, usize, Vec<String>),
+    /// A message that must not leave, and why: for the record.
+    Refused(String),
     Close(Option<CloseFrame>),
 }
 
@@ -119,8 +125,16 @@ impl Sockets {
             // Closed meanwhile: the standard drops the message.
             None => return Ok(0),
         };
-        let message = egress.sealer().message(message, &to)?;
-        let length = message.len();
+        let (next, length, refusal) = match egress.sealer().message(message, &to) {
+            Ok((message, used)) => {
+                let length = message.len();
+                (Out::Message(message, length, used), length, None)
+            }
+            Err(error) if matches!(error.kind, NetErrorKind::Refused(_)) => {
+                (Out::Refused(error.message.clone()), REFUSED, Some(error))
+            }
+            Err(error) => return Err(error),
+        };
         let waiting = queued.fetch_add(length, Ordering::AcqRel) + length;
         if waiting > MAX_QUEUED {
             queued.fetch_sub(length, Ordering::AcqRel);
@@ -128,10 +142,10 @@ impl Sockets {
                 "more than {MAX_QUEUED} bytes wait to be sent; wait for bufferedAmount"
             )));
         }
-        if out.send(Out::Message(message, length)).is_err() {
+        if out.send(next).is_err() {
             queued.fetch_sub(length, Ordering::AcqRel);
         }
-        Ok(waiting)
+        refusal.map_or(Ok(waiting), Err)
     }
 
     /// The bytes that wait to be sent.
@@ -217,7 +231,10 @@ impl Client {
     ) -> Result<(u32, String), NetError> {
         let place = egress.run.sockets.place()?;
         let request = Request::parse(url.as_str(), &serde_json::Value::Null)?;
-        let mut note = self.note(egress, &request.method, &request.url);
+        let begun = self.recorder.begin(egress, &request.method, &request.url);
+        let mut note = timeout(OPENING, begun)
+            .await
+            .unwrap_or_else(|_| Err(late(OPENING)))?;
         note.scheme(if url.scheme() == "https" { "wss" } else { "ws" });
         let opened = timeout(OPENING, self.shake_hands(egress, request, protocols, &mut note)).await;
         let (stream, protocol, to) = match opened.unwrap_or_else(|_| Err(late(OPENING))) {
@@ -302,7 +319,7 @@ impl Client {
         let (stream, response) = client_async_with_config(message, connection, Some(config))
             .await
             .map_err(|error| NetError::failed(format!("the server refuses the WebSocket: {error}")))?;
-        note.answered(StatusCode::SWITCHING_PROTOCOLS);
+        note.opened().await?;
         let protocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let protocol = protocol
             .and_then(|protocol| protocol.to_str().ok())
@@ -327,6 +344,7 @@ struct Talk {
 impl Talk {
     async fn run(mut self) {
         let (code, reason, clean) = self.talk().await;
+        self.note.ended(code);
         let reason = String::from_utf8_lossy(&self.clean(reason.as_bytes())).into_owned();
         let heard = self.heard.clone();
         // The record and the place are free before the skill has read its last message.
@@ -350,7 +368,17 @@ impl Talk {
                 () = tokio::time::sleep_until(quiet) => Step::Quiet,
             };
             match step {
-                Step::Out(Some(Out::Message(message, length))) => {
+                Step::Out(Some(Out::Refused(reason))) => {
+                    let recorded = self.note.refused(reason).await;
+                    self.queued.fetch_sub(REFUSED, Ordering::AcqRel);
+                    if let Err(error) = recorded {
+                        return (1006, error.message, false);
+                    }
+                }
+                Step::Out(Some(Out::Message(message, length, secrets))) => {
+                    if let Err(error) = self.note.uses(&secrets).await {
+                        return (1006, error.message, false);
+                    }
                     self.note.sent_more(length);
                     self.total += length as u64;
                     let sent = self.stream.send(message).await;

@@ -519,8 +519,21 @@ async fn calls_between_skills_need_a_grant_and_never_deadlock() {
     );
     assert!(started.elapsed() < Duration::from_secs(5));
     let listed = run(&engine, "lister", &tool("return JSON.stringify(skills.list())")).await;
-    let all: Value = serde_json::from_str(&call(&engine, &listed, json!({})).await.unwrap()).unwrap();
-    assert_eq!(all[1], json!({"id": "one", "name": "one", "status": "running"}));
+    let list = async || call(&engine, &listed, json!({})).await.unwrap();
+    let own = json!({"id": "lister", "name": "lister", "status": "running"});
+    assert_eq!(
+        list().await,
+        json!([own]).to_string(),
+        "which others there are takes a grant"
+    );
+    let mut grant = Grant::none();
+    grant.allow_tool("one.run");
+    engine.set_grant(&listed, grant).unwrap();
+    let all: Value = serde_json::from_str(&list().await).unwrap();
+    assert_eq!(
+        all,
+        json!([own, {"id": "one", "name": "one", "status": "running"}])
+    );
     // Both at once, each waiting for the other: one of them is refused, neither hangs.
     let both = [("one", "two"), ("two", "one")].map(|(from, to)| {
         let (engine, from) = (engine.clone(), SkillId::new(from).unwrap());

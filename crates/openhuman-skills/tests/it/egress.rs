@@ -469,8 +469,14 @@ async fn a_refused_host_is_asked_for_and_a_new_grant_applies_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_names_what_left_and_why() {
-    let engine = engine(|_| ok("12345"), MemorySecrets::default());
-    let mut events = engine.events();
+    let (log, mut kept) = tokio::sync::mpsc::channel(64);
+    let engine = Engine::builder()
+        .workers(1)
+        .resolver(Arc::new(Always(PUBLIC)))
+        .transport(Arc::new(MemoryTransport::new(|_| Ok(ok("12345")))))
+        .egress_log(log)
+        .build()
+        .unwrap();
     let script = "globalThis.__skill = { default: {
         init() { net.fetch('https://a.example.com/init'); },
         tools: [
@@ -534,13 +540,56 @@ async fn the_ledger_names_what_left_and_why() {
     assert_eq!(engine.ledger(&LedgerQuery::new().refused()).len(), 1);
     assert_eq!(engine.ledger(&LedgerQuery::new().tool("later")).len(), 2);
     assert_eq!(engine.ledger(&LedgerQuery::new().host("b.example.com")).len(), 1);
-    let mut told = 0;
-    while let Ok(event) = events.try_recv() {
-        if let SkillEvent::Egress { record } = &event {
-            assert!(serde_json::to_value(&event).unwrap()["record"]["host"] == record.host);
-            told += 1;
-        }
+    let mut told = Vec::new();
+    while let Ok(record) = kept.try_recv() {
+        told.push(record);
     }
-    assert_eq!(told, 6);
+    told.sort_by_key(|record| all.iter().position(|known| known == record));
+    assert_eq!(told, all, "the host's log has what the ledger has");
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_log_makes_skills_wait_and_loses_nothing_and_a_closed_one_lets_nothing_out() {
+    let (log, mut kept) = tokio::sync::mpsc::channel(1);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let engine = Engine::builder()
+        .workers(1)
+        .resolver(Arc::new(Always(PUBLIC)))
+        .transport(Arc::new(MemoryTransport::new(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(ok("x"))
+        })))
+        .egress_log(log)
+        .build()
+        .unwrap();
+    let id = run_with(&engine, "chatty", &tool(TRY), hosts(&["a.example.com"])).await;
+    // Far more events than the channel of events holds, none of which pushes a record out.
+    let calls = tokio::spawn({
+        let (engine, id) = (engine.clone(), id.clone());
+        async move {
+            for turn in 0..40 {
+                fetch(
+                    &engine,
+                    &id,
+                    &format!("https://a.example.com/{turn}"),
+                    Value::Null,
+                )
+                .await;
+            }
+        }
+    });
+    // The first record fills the channel: nothing more leaves until it is read.
+    crate::support::until(|| !kept.is_empty()).await;
+    assert_eq!(sent.load(Ordering::SeqCst), 1);
+    for turn in 0..40 {
+        assert_eq!(kept.recv().await.unwrap().path, format!("/{turn}"));
+    }
+    calls.await.unwrap();
+    drop(kept);
+    let text = fetch(&engine, &id, "https://a.example.com/more", Value::Null).await;
+    assert!(text.as_str().unwrap().contains("the log is closed"), "{text}");
+    assert_eq!(sent.load(Ordering::SeqCst), 40);
     engine.shutdown().await;
 }

@@ -205,7 +205,18 @@ async fn messages_go_both_ways_as_the_standard_says() {
     let first = &records[0];
     assert_eq!((first.scheme.as_str(), first.path.as_str()), ("ws", "/chat"));
     assert_eq!(first.outcome, EgressOutcome::Answered { status: 101 });
-    assert!(first.bytes_out > 10 && first.bytes_in > 10, "{first:?}");
+    let ends = || {
+        let closed = |record: &&std::sync::Arc<openhuman_skills::EgressRecord>| {
+            matches!(record.outcome, EgressOutcome::Closed { .. })
+        };
+        records.iter().filter(closed)
+    };
+    let opened = records
+        .iter()
+        .filter(|record| record.outcome == EgressOutcome::Answered { status: 101 });
+    assert_eq!(ends().count(), opened.count(), "each connection has its end");
+    let talked = ends().find(|record| record.path == "/chat").unwrap();
+    assert!(talked.bytes_out > 10 && talked.bytes_in > 10, "{talked:?}");
     engine.shutdown().await;
 }
 
@@ -342,5 +353,13 @@ async fn secrets_in_messages_follow_the_same_rules() {
         "{text}"
     );
     assert!(text.contains("the secret `none` may not be sent"), "{text}");
+    // The ledger has the connection while it is open, the secrets that went over it, and what was refused.
+    until(|| !engine.ledger(&LedgerQuery::new().refused()).is_empty()).await;
+    let records = engine.ledger(&LedgerQuery::new());
+    assert_eq!(records[0].outcome, EgressOutcome::Answered { status: 101 });
+    assert!(
+        records.iter().all(|record| record.secrets == ["key"]),
+        "{records:?}"
+    );
     engine.shutdown().await;
 }

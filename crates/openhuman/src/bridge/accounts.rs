@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openhuman_skills::{
-    Credential, CredentialError, CredentialKind, Credentials, SecretValue, Session, SkillId,
+    Credential, CredentialError, CredentialKind, Credentials, Login, SecretValue, Session, SkillId,
 };
 use openhuman_vault::{Vault, VaultError};
 
@@ -87,13 +87,9 @@ impl BackendSession {
 }
 
 impl Session for BackendSession {
-    fn backend(&self) -> Option<String> {
+    fn login(&self) -> Option<Login> {
         let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        login.as_ref().map(|(backend, _)| backend.clone())
-    }
-
-    fn token(&self) -> Option<SecretValue> {
-        let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        login.as_ref().map(|(_, token)| SecretValue::from(token.expose()))
+        let (backend, token) = login.as_ref()?;
+        Some(Login::new(backend, Some(SecretValue::from(token.expose()))))
     }
 }

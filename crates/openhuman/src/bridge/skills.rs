@@ -6,6 +6,8 @@ use openhuman_skills::{CallOptions, Engine, SkillId, SkillSnapshot, SkillStatus}
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::arguments;
+
 pub(crate) struct SkillTools {
     engine: Engine,
 }
@@ -36,6 +38,12 @@ impl ToolProvider for SkillTools {
             let skill: SkillId = toolset.parse().map_err(|_| CallError::ToolsetNotFound {
                 id: toolset.to_owned(),
             })?;
+            if let Some(known) = self.engine.tool(&skill, tool)
+                && let Err(contradiction) = arguments::check(&known.input_schema, &args)
+            {
+                let text = format!("Invalid arguments for '{toolset}__{tool}': {contradiction}");
+                return Ok(ToolResult::error(text));
+            }
             // The hub drops this future at its deadline or on cancellation, which cancels the call.
             match self
                 .engine

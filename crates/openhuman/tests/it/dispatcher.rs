@@ -80,6 +80,16 @@ async fn a_tool_answers_with_both_error_keys() {
         (&sum["isError"], &sum["is_error"]),
         (&json!(false), &json!(false))
     );
+    for (arguments, problem) in [
+        (json!({ "b": 3 }), "the argument 'a' is missing"),
+        (json!({ "a": "2" }), "the argument 'a' must be number, not string"),
+    ] {
+        let params = json!({ "skill_id": "sums", "tool_name": "add", "arguments": arguments });
+        let refused = rpc.call("openhuman.skills_call_tool", params).await.unwrap();
+        assert_eq!(refused["isError"], true);
+        let text = refused["content"][0]["text"].as_str().unwrap();
+        assert_eq!(text, format!("Invalid arguments for 'sums__add': {problem}"));
+    }
     let failed = rpc
         .call("openhuman.skills_call_tool", call("fail"))
         .await

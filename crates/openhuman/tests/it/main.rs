@@ -13,7 +13,7 @@ use openhuman::{Core, Home};
 
 /// A skill that adds, and one that fails.
 const SUMS: &str = "globalThis.__skill = { default: { tools: [
-    { name: 'add', description: 'Adds.', input_schema: { type: 'object' }, execute: (args) => String(args.a + args.b) },
+    { name: 'add', description: 'Adds.', input_schema: { type: 'object', properties: { a: { type: 'number' } }, required: ['a'] }, execute: (args) => String(args.a + args.b) },
     { name: 'fail', description: 'Fails.', input_schema: { type: 'object' }, execute() { throw new Error('no sums today'); } },
 ] } };";
 

@@ -113,7 +113,7 @@ fn through_backend(host: &Rc<Host>, path: &str, options: &Value) -> Result<Optio
         return Ok(None);
     };
     let fail = |text: String| HostError::Type(format!("oauth.fetch: {text}"));
-    let base = base_url(host)?;
+    let (base, token) = backend(host)?;
     let way = if key.is_some() { "encrypted" } else { "by-id" };
     let prefix = if is_id(&id) {
         format!("{}/proxy/{way}/{id}/", base.path().trim_end_matches('/'))
@@ -141,7 +141,10 @@ fn through_backend(host: &Rc<Host>, path: &str, options: &Value) -> Result<Optio
         .headers
         .entry(CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json"));
-    authorize(host, &mut request);
+    request.headers.remove(AUTHORIZATION);
+    if let Some(token) = &token {
+        authorize(token, &mut request);
+    }
     if let Some(key) = key {
         let name = HeaderName::from_static("x-encryption-key");
         request.headers.remove(&name);
@@ -163,15 +166,9 @@ fn through_backend(host: &Rc<Host>, path: &str, options: &Value) -> Result<Optio
 }
 
 /// Puts the session's token into a request, where only the host and the wire see it.
-fn authorize(host: &Host, request: &mut Request) -> bool {
-    request.headers.remove(AUTHORIZATION);
-    let session = host.shared.ports.session.as_ref();
-    let Some(token) = session.and_then(|session| session.token()) else {
-        return false;
-    };
+fn authorize(token: &SecretValue, request: &mut Request) {
     let value = SecretValue::new(format!("Bearer {}", token.expose()));
     request.host_headers.push((AUTHORIZATION, Arc::new(value)));
-    true
 }
 
 /// Ends the connection at the backend and here.
@@ -179,14 +176,13 @@ fn oauth_revoke<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
     let Some((id, _)) = connection(host) else {
         return give(args, false);
     };
-    if let (Ok(base), true) = (base_url(host), is_id(&id)) {
+    if let (Ok((base, Some(token))), true) = (backend(host), is_id(&id)) {
         let url = format!("{}/auth/integrations/{id}", base.as_str().trim_end_matches('/'));
         let mut request = Request::parse(&url, &json!({ "method": "DELETE" }))
             .map_err(|error| HostError::Failed(format!("oauth.revoke: {error}")))?;
         request.redirect = Redirect::Manual;
-        if authorize(host, &mut request) {
-            send(host, trusted(host, &request.url), request, "oauth.revoke")?;
-        }
+        authorize(&token, &mut request);
+        send(host, trusted(host, &request.url), request, "oauth.revoke")?;
     }
     forget(host, CredentialKind::OAuth)?;
     give(args, true)
@@ -239,24 +235,27 @@ fn api_base(host: &Host, mode: &str) -> Option<String> {
     exact.or_else(|| modes.clone().find_map(|known| known.api_base_url.clone()))
 }
 
-fn base_url(host: &Host) -> Result<Url, HostError> {
-    let session = host
-        .shared
-        .ports
-        .session
-        .as_ref()
-        .and_then(|session| session.backend());
-    let base = match session {
-        Some(text) => Url::parse(&text)
-            .map_err(|error| HostError::Failed(format!("the backend address is not a URL: {error}")))?,
-        None => host.shared.backend.clone().ok_or_else(|| {
-            HostError::Failed("oauth.fetch: no backend is connected; log in first".to_owned())
-        })?,
+/// The backend and the token for it, read as one: a login that changes between the two must not mix them.
+fn backend(host: &Host) -> Result<(Url, Option<SecretValue>), HostError> {
+    let session = host.shared.ports.session.as_ref();
+    let (base, token) = match session.and_then(|session| session.login()) {
+        Some(login) => {
+            let (text, token) = login.into_parts();
+            let base = Url::parse(&text)
+                .map_err(|error| HostError::Failed(format!("the backend address is not a URL: {error}")))?;
+            (base, token)
+        }
+        None => {
+            let base = host.shared.backend.clone().ok_or_else(|| {
+                HostError::Failed("oauth.fetch: no backend is connected; log in first".to_owned())
+            })?;
+            (base, None)
+        }
     };
     if base.cannot_be_a_base() || base.host_str().is_none() {
         return Err(HostError::Failed("the backend address has no host".to_owned()));
     }
-    Ok(base)
+    Ok((base, token))
 }
 
 /// Whether a path has a part that means this or the parent directory, also after decoding.

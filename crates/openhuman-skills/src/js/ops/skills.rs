@@ -33,7 +33,14 @@ fn engine(host: &Host) -> Result<Engine, HostError> {
 }
 
 fn list<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
-    give(args, Value::from(engine(host)?.describe_all()).to_string())
+    // Which other skills there are is the user's own business: a skill hears of those it may call, and of itself.
+    let grant = host.skill.grant();
+    let mut all = engine(host)?.describe_all();
+    all.retain(|skill| {
+        let id = skill.get("id").and_then(Value::as_str).unwrap_or_default();
+        id == host.skill.id.as_str() || grant.may_call_into(id)
+    });
+    give(args, Value::from(all).to_string())
 }
 
 fn call<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
