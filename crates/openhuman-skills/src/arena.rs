@@ -26,6 +26,9 @@ use self::pages::Pages;
 /// Address space beyond the limit and a quarter of it.
 const SLACK: usize = 8 * 1024 * 1024;
 
+/// A runtime with its context and nothing else uses about this much of its range, in bytes.
+const SMALLEST: usize = 160 * 1024;
+
 /// An address range with a heap in it. Dropping it frees everything that was allocated in it.
 #[derive(Debug)]
 pub(crate) struct Arena {
@@ -46,6 +49,8 @@ impl Arena {
             if !pages::commit(base, committed) {
                 return Err(io::Error::last_os_error());
             }
+            // What any skill needs at least, in one request instead of a page at a time.
+            pages::populate(base, SMALLEST);
             Heap::create(base, pages.page(), committed, end)
         };
         Ok(Self { pages, heap })
@@ -82,6 +87,18 @@ impl Arena {
     pub(crate) fn used(&self) -> usize {
         // SAFETY: as in `trim`.
         unsafe { (*self.heap).used() }
+    }
+
+    /// How many chunks of small objects were freed so far.
+    pub(crate) fn churn(&self) -> usize {
+        // SAFETY: as in `trim`.
+        unsafe { (*self.heap).churn() }
+    }
+
+    /// How many blocks were asked for so far.
+    pub(crate) fn asked(&self) -> usize {
+        // SAFETY: as in `trim`.
+        unsafe { (*self.heap).asked() }
     }
 
     /// Forgets everything that was allocated.

@@ -11,6 +11,7 @@
 //! All sizes and links are offsets inside the arena. No locks, no globals, nothing outside of the arena: a heap
 //! whose owner was suspended for ever in the middle of an allocation hurts nobody, and is unmapped as a whole.
 
+use std::ops::RangeInclusive;
 use std::ptr;
 
 use super::pages;
@@ -32,6 +33,9 @@ const SLACK_AT_TOP: usize = 64 * 1024;
 const LARGE: usize = 64 * 1024;
 /// ...and this much of it makes a sweep.
 const SWEEP: usize = 1024 * 1024;
+
+/// What a chunk of QuickJS takes, in bytes.
+const CHUNK: RangeInclusive<usize> = 3600..=4112;
 
 const FREE: u32 = 1;
 /// A free block whose pages may be backed by memory.
@@ -65,6 +69,10 @@ pub(super) struct Heap {
     used: usize,
     /// Freed bytes in large free blocks since the last sweep.
     dirty: usize,
+    /// How many blocks were asked for, see [`Heap::asked`].
+    asked: usize,
+    /// How many blocks of a chunk's size were freed, see [`Heap::churn`].
+    chunks_freed: usize,
     /// Grains of the block that ends at `top`; 0 when there is none.
     last: u32,
     powers: u32,
@@ -102,6 +110,8 @@ impl Heap {
                 touched: FIRST,
                 used: 0,
                 dirty: 0,
+                asked: 0,
+                chunks_freed: 0,
                 last: 0,
                 powers: 0,
                 steps: [0; POWERS],
@@ -123,6 +133,17 @@ impl Heap {
 
     pub(super) fn used(&self) -> usize {
         self.used
+    }
+
+    /// How many blocks were asked for so far.
+    pub(super) fn asked(&self) -> usize {
+        self.asked
+    }
+
+    /// How many chunks were freed so far: QuickJS frees one when nothing in it is used any more, and makes it anew,
+    /// all 4 KB of it, for the next object of that size.
+    pub(super) fn churn(&self) -> usize {
+        self.chunks_freed
     }
 
     pub(super) fn top(&self) -> usize {
@@ -165,6 +186,7 @@ impl Heap {
     /// Room for `size` bytes; null when there is none. Also says how many of the bytes are known to be zero: all
     /// beyond the returned count.
     fn take(&mut self, size: usize) -> (*mut u8, usize) {
+        self.asked += 1;
         let Some(want) = self.grains(size) else {
             return (ptr::null_mut(), 0);
         };
@@ -225,6 +247,7 @@ impl Heap {
             let mut before = (*self.block(at)).before;
             let freed = size as usize * GRAIN;
             self.used -= freed;
+            self.chunks_freed += usize::from(CHUNK.contains(&freed));
             let after = at + freed;
             if after < self.top && (*self.block(after)).size & FREE != 0 {
                 self.unlink(after);

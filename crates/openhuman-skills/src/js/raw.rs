@@ -128,6 +128,27 @@ pub(crate) fn bytes_of(value: &Value<'_>) -> Option<Vec<u8>> {
     Some(unsafe { buffer.as_bytes() }.map_or_else(Vec::new, <[u8]>::to_vec))
 }
 
+/// Keeps one block of each size whose chunks are all full, so that the chunk the next call needs stays. `asked` says
+/// how often QuickJS has asked its allocator for memory. The blocks end with the heap.
+pub(super) fn keep_spare_chunks(ctx: &Ctx<'_>, asked: impl Fn() -> usize) {
+    /// Larger blocks are not divided from chunks.
+    const LARGEST: usize = 504;
+    // SAFETY: the runtime is alive and on this thread; each block is freed at once or never used.
+    unsafe {
+        let runtime = qjs::JS_GetRuntime(ctx.as_raw().as_ptr());
+        for size in (8..=LARGEST).step_by(8) {
+            let before = asked();
+            let block = qjs::js_malloc_rt(runtime, size as qjs::size_t);
+            if block.is_null() {
+                return;
+            }
+            if asked() == before {
+                qjs::js_free_rt(runtime, block);
+            }
+        }
+    }
+}
+
 /// The text of a string value. Lone surrogates become U+FFFD.
 pub(crate) fn text_of<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<String, HostError> {
     let mut length = 0_usize;

@@ -1,6 +1,6 @@
 //! One skill's JavaScript runtime. Created, used and freed on its worker; used only inside a fiber.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +35,18 @@ pub(crate) struct JsInstance {
     context: OnceCell<Context>,
     runtime: OnceCell<Runtime>,
     arena: OnceCell<Arena>,
+    churn: Cell<Churn>,
+}
+
+/// Whether calls make and free the same chunk of the heap again and again.
+#[derive(Clone, Copy, Default)]
+struct Churn {
+    /// Chunks freed when it was last looked at.
+    seen: usize,
+    /// How many activations in a row have freed one.
+    streak: u8,
+    /// How often something was done about it.
+    settled: u8,
 }
 
 impl Drop for JsInstance {
@@ -221,8 +233,30 @@ impl JsInstance {
             if host.control.slices() > 0 && host.control.killed().is_none() {
                 self.make_room(&ctx, host);
             }
+            self.settle_heap(&ctx);
             jobs_left
         })
+    }
+
+    /// Ends the making and freeing of the same chunk in every call, which would cost more than the call.
+    fn settle_heap(&self, ctx: &Ctx<'_>) {
+        const OFTEN: u8 = 8;
+        const TIMES: u8 = 4;
+        let Some(arena) = self.arena.get() else {
+            return;
+        };
+        let Churn { seen, streak, settled } = self.churn.get();
+        let freed = arena.churn();
+        let streak = if freed == seen { 0 } else { streak.saturating_add(1) };
+        let due = streak >= OFTEN && settled < TIMES;
+        if due {
+            raw::keep_spare_chunks(ctx, || arena.asked());
+        }
+        self.churn.set(Churn {
+            seen: freed,
+            streak: if due { 0 } else { streak },
+            settled: settled + u8::from(due),
+        });
     }
 
     /// Collects cycles when memory is nearly used up. QuickJS waits until the heap has grown by half again, which

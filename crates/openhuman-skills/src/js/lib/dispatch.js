@@ -2,7 +2,8 @@
 (function (op, use) {
   'use strict';
   const g = globalThis;
-  const { parse, stringify } = JSON;
+  const { stringify } = JSON;
+  const { isArray } = Array;
   const { DOMException } = g;
   const settled = op('call.settled');
   const text = (value) => String(value).toWellFormed();
@@ -12,7 +13,7 @@
     typeof skill[name] === 'function' ? skill[name] : typeof g[name] === 'function' ? g[name] : undefined;
   const toolsOf = () => {
     const skill = bundle();
-    return Array.isArray(skill.tools) ? skill.tools : Array.isArray(g.tools) ? g.tools : [];
+    return isArray(skill.tools) ? skill.tools : isArray(g.tools) ? g.tools : [];
   };
   const isTool = (tool) => tool && typeof tool.name === 'string' && typeof tool.execute === 'function';
   const asText = (value) => {
@@ -37,12 +38,19 @@
   const threw = (id, error) => { settled(id, 'threw', use('console').failure(error)); };
 
   // Each of these returns the result as text, or nothing when the call is or will be settled otherwise.
+  // The way of every tool call, so it is written out: each function it called would be one more that a skill which
+  // was not called for a while has to bring back into the processor's cache.
   const tool = (id, name, args) => {
     try {
-      const tools = toolsOf();
+      const made = g.__skill;
+      const own = ((made && made.default) || made || g).tools;
+      const tools = isArray(own) ? own : toolsOf();
       for (let index = 0; index < tools.length; index++) {
         const candidate = tools[index];
-        if (isTool(candidate) && candidate.name === name) return finish(id, candidate.execute(args), asText);
+        if (candidate && candidate.name === name && typeof candidate.execute === 'function') {
+          const value = candidate.execute(args);
+          return typeof value === 'string' ? value : finish(id, value, asText);
+        }
       }
     } catch (error) { return threw(id, error); }
     return settled(id, 'missing', name);
