@@ -2,6 +2,9 @@
 #![deny(unsafe_code)]
 
 mod files;
+#[cfg(feature = "vault")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key;
 #[cfg(feature = "legacy")]
 pub mod legacy;

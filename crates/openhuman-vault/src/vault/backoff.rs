@@ -175,6 +175,16 @@ pub(super) fn forget(dir: &Path) {
     }
 }
 
+/// The longest that a file with this content makes anybody wait, at any time.
+pub(super) fn longest_wait(bytes: &[u8]) -> u64 {
+    let failures = Failures::decode(bytes).unwrap_or_default();
+    [i64::MIN, -1, 0, failures.last_ms, i64::MAX]
+        .into_iter()
+        .map(|now_ms| { failures }.wait_ms(now_ms))
+        .max()
+        .unwrap_or_default()
+}
+
 fn open(path: &Path) -> io::Result<(File, Failures)> {
     let mut file = files::owner_only()
         .read(true)

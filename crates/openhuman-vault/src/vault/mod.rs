@@ -2,6 +2,7 @@ mod audit;
 mod backoff;
 mod calibration;
 mod error;
+pub(crate) mod fuzzing;
 mod header;
 mod header_file;
 mod key_store;
@@ -105,7 +106,7 @@ impl Vault {
     /// [`VaultError::OutOfMemory`], [`VaultError::Random`], [`VaultError::Unreadable`] and [`VaultError::Io`].
     pub fn create(dir: &Path, password: &Password, options: &VaultOptions) -> Result<Vault, VaultError> {
         password.check()?;
-        let params = options.params()?;
+        let params = options.params(None)?;
         create_dir(dir).map_err(io_at(dir))?;
         let lock = lock(dir)?;
         // An error is not an answer: what cannot be looked at now must not be replaced.

@@ -200,7 +200,7 @@ impl Secrets<'_> {
     /// [`VaultError::EmptyPassword`] and the other errors of a password; otherwise as [`Secrets::put`].
     pub fn export(&self, password: &Password, options: &VaultOptions) -> Result<Vec<u8>, VaultError> {
         password.check()?;
-        let params = options.params()?;
+        let params = options.params(self.vault.password_params())?;
         self.vault.with_secrets(|file, records| {
             self.write_down(AuditAction::Exported, "", 0, "all secrets")?;
             let secrets = records

@@ -139,7 +139,7 @@ impl Default for Argon2Params {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VaultOptions {
     /// Cost of one password guess. `None`: measured when the vault is created, so that one unlock takes 300 to
-    /// 700 ms here, and never less than [`Argon2Params::DEFAULT`].
+    /// 700 ms here, and kept when its password is changed; never less than [`Argon2Params::DEFAULT`].
     pub argon2: Option<Argon2Params>,
 }
 
@@ -163,9 +163,13 @@ impl VaultOptions {
         }
     }
 
-    /// The parameters to use, checked.
-    pub(super) fn params(&self) -> Result<Argon2Params, VaultError> {
-        let params = self.argon2.unwrap_or_else(calibration::measured);
+    /// The parameters to use, checked. `current` are the ones that were measured before, if any.
+    pub(super) fn params(&self, current: Option<Argon2Params>) -> Result<Argon2Params, VaultError> {
+        let params = match (self.argon2, current) {
+            (Some(chosen), _) => chosen,
+            (None, Some(current)) => current.raised_to(Argon2Params::DEFAULT),
+            (None, None) => calibration::measured(),
+        };
         params.check()?;
         Ok(params)
     }

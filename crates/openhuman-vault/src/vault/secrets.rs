@@ -128,8 +128,7 @@ impl<'a> SecretsFile<'a> {
             out.extend_from_slice(&(sealed.len() as u32).to_be_bytes());
             out.extend_from_slice(sealed);
         }
-        let mac = self.mac(&out).finalize().into_bytes();
-        out.extend_from_slice(&mac);
+        let out = self.authenticated(out);
         if out.len() as u64 > MAX_FILE {
             return Err(VaultError::TooLarge {
                 what: "the secrets file",
@@ -185,7 +184,14 @@ impl<'a> SecretsFile<'a> {
         Ok(Zeroizing::new(value))
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<Records, VaultError> {
+    /// The content of a file with its MAC behind it.
+    pub(super) fn authenticated(&self, mut content: Vec<u8>) -> Vec<u8> {
+        let mac = self.mac(&content).finalize().into_bytes();
+        content.extend_from_slice(&mac);
+        content
+    }
+
+    pub(super) fn decode(&self, bytes: &[u8]) -> Result<Records, VaultError> {
         let damaged = |reason| VaultError::Damaged {
             path: self.path.to_owned(),
             reason,

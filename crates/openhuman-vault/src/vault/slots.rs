@@ -57,7 +57,7 @@ impl Vault {
     /// As [`Vault::create`].
     pub fn change_password(&mut self, password: &Password, options: &VaultOptions) -> Result<(), VaultError> {
         password.check()?;
-        let params = options.params()?;
+        let params = options.params(self.password_params())?;
         let slot = Slot::password(&self.header.id, password, params, &self.key)?;
         self.update(|header| {
             replace_password(header, slot);

@@ -308,3 +308,32 @@ fn an_unknown_first_byte_may_be_damage() {
     );
     assert_eq!(VaultError::WrongPassword.to_string(), "the password is wrong");
 }
+
+/// Where no copy can help: every changed byte and every cut of the header is an error, never another vault.
+#[test]
+fn every_flipped_byte_and_every_cut_without_a_copy_is_an_error() {
+    let place = place();
+    let store = MemoryKeyStore::new();
+    let mut vault = place.open("pass").unwrap();
+    vault.remember_in(&store).unwrap();
+    vault.create_recovery_key().unwrap();
+    let good = std::fs::read(&place.header).unwrap();
+    let open = |bytes: &[u8]| {
+        std::fs::write(&place.header, bytes).unwrap();
+        let _ = std::fs::remove_file(copy_of(&place.header));
+        Vault::open_from_key_store(place.dir.path(), &store)
+    };
+    for at in 0..good.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut bad = good.clone();
+            bad[at] ^= flip;
+            assert!(open(&bad).is_err(), "byte {at} with {flip:#x}");
+        }
+        assert!(open(&good[..at]).is_err(), "cut at {at}");
+    }
+    assert!(
+        open(&[good.as_slice(), b"x"].concat()).is_err(),
+        "more than was written"
+    );
+    assert_eq!(*open(&good).unwrap().subkey("x").expose(), place.subkey);
+}

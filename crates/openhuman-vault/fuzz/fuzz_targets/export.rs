@@ -1,0 +1,4 @@
+#![no_main]
+//! See `openhuman_vault::fuzzing`.
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| openhuman_vault::fuzzing::export(data));
