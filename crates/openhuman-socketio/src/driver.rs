@@ -1,6 +1,6 @@
 //! The task behind a connection: attempts, links, and the waits between them.
 
-use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,8 +13,6 @@ use crate::link::Link;
 use crate::session::{Session, SessionConfig};
 use crate::state::State;
 use crate::transport::Transport;
-
-use std::sync::Arc;
 
 /// Longest timeout that is taken literally; it keeps clock arithmetic from overflowing.
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -96,7 +94,7 @@ async fn attempt(crew: &mut Crew) {
         parser: hub.parser,
     };
     let session = Session::new(config, Instant::now().into_std());
-    let mut link = Link::new(transport, session, crew, deadline.into_std());
+    let mut link = Box::new(Link::new(transport, session, crew, deadline.into_std()));
     std::future::poll_fn(|cx| link.poll(cx)).await;
     link.finish().await;
 }
@@ -104,7 +102,8 @@ async fn attempt(crew: &mut Crew) {
 /// Opens a transport, as long as some namespace still waits for it.
 async fn dial(crew: &mut Crew, deadline: Instant) -> Result<Option<Transport>, ConnectError> {
     let hub = Arc::clone(&crew.hub);
-    let mut dialling = pin!(timeout_at(deadline, hub.dialer.open()));
+    // Boxed, because what TLS and long-polling need here would otherwise be part of the task for ever.
+    let mut dialling = Box::pin(timeout_at(deadline, hub.dialer.open()));
     std::future::poll_fn(|cx| {
         hub.bell.register(cx.waker());
         if hub.bell.answered() {

@@ -113,6 +113,11 @@ fn resolve(value: &mut Value, attachments: &[Bytes]) -> Option<()> {
     }
 }
 
+/// Decodes the header of a message's packet alone; returns where its JSON begins.
+pub fn header(frame: &[u8]) -> usize {
+    packet::decode_header(frame, 1, &Limits::default()).map_or(0, |header| header.body_start())
+}
+
 /// One packet, its name, and its arguments in several forms.
 pub fn packet(data: &[u8]) {
     let Ok(text) = Utf8Bytes::try_from(data.to_vec()) else {

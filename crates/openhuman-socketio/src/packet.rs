@@ -167,7 +167,7 @@ fn invalid(what: &'static str) -> ProtocolError {
     ProtocolError::InvalidPacket { what }
 }
 
-fn decode_header(frame: &[u8], offset: usize, limits: &Limits) -> Result<Header, ProtocolError> {
+pub(crate) fn decode_header(frame: &[u8], offset: usize, limits: &Limits) -> Result<Header, ProtocolError> {
     let mut at = offset;
     let kind = match frame.get(at) {
         Some(b'0') => Kind::Connect,

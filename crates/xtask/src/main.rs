@@ -12,6 +12,7 @@ mod packages;
 mod plan;
 mod process;
 mod skills;
+mod socketio;
 mod step;
 mod torture;
 mod workspace;
@@ -32,7 +33,9 @@ Usage: cargo xtask COMMAND
   desktop test         the same, then drive the real window (Linux)
   bench demo [--json]  build in release mode and measure the demo, the core and the command line
   bench skills [--json]  the same for the skills engine, beside node's worker threads
-  torture skills       the long versions of the skills engine's proofs: hours";
+  bench socketio [--json]  the same for the Socket.IO client, beside rust_socketio and the official one
+  torture skills       the long versions of the skills engine's proofs: hours
+  torture socketio     the same for the Socket.IO client";
 
 /// What went wrong, with what, and what to do next, as one text for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +93,11 @@ fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
         ["bench", "demo", "--json"] => Box::new(|workspace| bench::demo(workspace, bench::Output::Json)),
         ["bench", "skills"] => Box::new(|workspace| skills::bench(workspace, bench::Output::Text)),
         ["bench", "skills", "--json"] => Box::new(|workspace| skills::bench(workspace, bench::Output::Json)),
+        ["bench", "socketio"] => Box::new(|workspace| socketio::bench(workspace, bench::Output::Text)),
+        ["bench", "socketio", "--json"] => {
+            Box::new(|workspace| socketio::bench(workspace, bench::Output::Json))
+        }
+        ["torture", "socketio"] => Box::new(|workspace| step::run_all(&socketio::torture(workspace))),
         ["torture", "skills"] => Box::new(|workspace| step::run_all(&torture::skills(workspace))),
         _ => return None,
     })

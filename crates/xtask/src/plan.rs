@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::checks::{LockFiles, Tools, python};
 use crate::desktop;
 use crate::process::Invocation;
+use crate::socketio;
 use crate::step::Step;
 use crate::workspace::Workspace;
 
@@ -54,6 +55,7 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
     // Without a choice of targets cargo runs everything, doc-tests too, and builds the examples as programs, which
     // some integration tests start.
     let tests = ["test", "--locked", "--workspace"];
+    let features = ["test", "--locked", "-p", "openhuman-socketio", "--all-features"];
     let documents = cargo(workspace, &["doc", "--locked", "--workspace", "--no-deps"]);
     vec![
         Step::programs("lints", 40, vec![cargo(workspace, &clippy)]),
@@ -61,10 +63,18 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
         Step::programs(
             "tests and doc-tests",
             70,
-            vec![thorough(workspace, cargo(workspace, &tests))],
+            vec![
+                thorough(workspace, cargo(workspace, &tests)),
+                cargo(workspace, &features),
+            ],
         ),
         // Builds without the engine, with AddressSanitizer, in a folder of its own: a minute.
-        Step::programs("fuzz smoke", 20, vec![fuzz(workspace, "2")]).on_linux(),
+        Step::programs(
+            "fuzz smoke",
+            20,
+            vec![fuzz(workspace, "2"), socketio::fuzz(workspace, "2")],
+        )
+        .on_linux(),
         Step::programs(
             "documentation",
             30,

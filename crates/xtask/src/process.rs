@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -97,6 +97,26 @@ impl Invocation {
         }
     }
 
+    /// Starts a server that prints its address in one line and ends when its input does.
+    pub(crate) fn serve(&self) -> Result<Server, Failure> {
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
+        let mut address = String::new();
+        let read = match child.stdout.take() {
+            Some(output) => BufReader::new(output).read_line(&mut address),
+            None => Ok(0),
+        };
+        let server = Server {
+            child,
+            address: address.trim().to_owned(),
+        };
+        match read {
+            Ok(1..) => Ok(server),
+            _ => Err(Failure::new(format!("`{self}` did not print its address"))),
+        }
+    }
+
     fn finish(&self, child: Child, limit: Duration) -> Result<(), Failure> {
         match wait(child, limit) {
             Some(Ok(status)) if status.success() => Ok(()),
@@ -124,6 +144,28 @@ impl Invocation {
             "cannot start `{self}`: {error}; is `{}` installed?",
             self.program
         ))
+    }
+}
+
+/// A running server; it is ended with this.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
