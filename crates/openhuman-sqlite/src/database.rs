@@ -1,18 +1,21 @@
 //! One sealed file as this process knows it, shared by all its connections.
 
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use openhuman_vault::Key;
 
-use crate::Options;
 use crate::error::{Error, io_at};
-use crate::format::{self, Codec, ID, MAGIC, PAGE};
-use crate::vfs::Shm;
+use crate::files::{self, full_path, with_suffix};
+use crate::format::{Codec, ID};
+use crate::freshness::{AnchorError, Freshness, Keeper};
+use crate::recovery::{self, LogProgress};
+use crate::vfs::{Code, IOERR_WRITE, Shm};
+use crate::{Options, Processes};
 
 /// Even a caller that does not want to wait waits this long: a connection that another thread is closing gives
 /// the lock back within it.
@@ -26,8 +29,22 @@ pub(crate) struct Database {
     pub(crate) shm: Shm,
     key_check: [u8; 32],
     damage: Mutex<Option<Damage>>,
+    progress: Mutex<LogProgress>,
+    processes: Processes,
+    purpose: Purpose,
+    keeper: Option<(Keeper, PathBuf)>,
+    anchor_failure: Mutex<Option<AnchorError>>,
     /// Freed by dropping it, after the last connection has closed its files.
     _lock: Option<File>,
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A database with pages.
+    Use,
+    /// An empty file that `VACUUM INTO` fills.
+    Fill,
 }
 
 /// The last thing that did not authenticate.
@@ -42,14 +59,62 @@ pub(crate) enum Damage {
 }
 
 impl Database {
-    pub(crate) fn new(key: &Key, file_id: [u8; ID], lock: Option<File>) -> Database {
+    pub(crate) fn new(
+        key: &Key,
+        file_id: [u8; ID],
+        processes: Processes,
+        purpose: Purpose,
+        keeper: Option<(Keeper, PathBuf)>,
+        lock: Option<File>,
+    ) -> Database {
         Database {
             codec: Codec::new(key, file_id),
             shm: Shm::default(),
             key_check: key_check(key, &file_id),
             damage: Mutex::new(None),
+            progress: Mutex::new(LogProgress::new(processes == Processes::Many)),
+            processes,
+            purpose,
+            keeper,
+            anchor_failure: Mutex::new(None),
             _lock: lock,
         }
+    }
+
+    pub(crate) fn processes(&self) -> Processes {
+        self.processes
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    pub(crate) fn log_progress(&self) -> MutexGuard<'_, LogProgress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        let found = self.keeper.as_ref().map(|(keeper, _)| keeper.found());
+        found.unwrap_or(Freshness::NotAnchored)
+    }
+
+    /// Nothing is written before the anchor knows that something will be.
+    pub(crate) fn before_write(&self) -> Result<(), Code> {
+        let told = self
+            .keeper
+            .as_ref()
+            .map_or(Ok(()), |(keeper, _)| keeper.before_write());
+        told.map_err(|error| {
+            *self.anchor_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            IOERR_WRITE
+        })
+    }
+
+    pub(crate) fn take_anchor_failure(&self) -> Option<AnchorError> {
+        self.anchor_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     pub(crate) fn note_damage(&self, damage: Damage) {
@@ -58,6 +123,14 @@ impl Database {
 
     pub(crate) fn damage(&self) -> Option<Damage> {
         *self.damage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some((keeper, path)) = &self.keeper {
+            keeper.finish(path);
+        }
     }
 }
 
@@ -80,10 +153,18 @@ pub(crate) fn find(path: &Path) -> Option<Arc<Database>> {
 
 /// The database at `path`, created, locked and checked as `options` say; and its full path.
 pub(crate) fn acquire(path: &Path, key: &Key, options: &Options) -> Result<(Arc<Database>, PathBuf), Error> {
+    patiently(options.busy_timeout, || try_acquire(path, key, options))
+}
+
+/// Tries until the file is not in use any more or the time is over.
+pub(crate) fn patiently<T>(
+    timeout: Duration,
+    mut attempt: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
     let started = Instant::now();
-    let patience = options.busy_timeout.max(LEAST_WAIT);
+    let patience = timeout.max(LEAST_WAIT);
     loop {
-        match try_acquire(path, key, options) {
+        match attempt() {
             Err(Error::InUse { .. }) if started.elapsed() < patience => std::thread::sleep(POLL),
             other => return other,
         }
@@ -105,151 +186,65 @@ fn try_acquire(path: &Path, key: &Key, options: &Options) -> Result<(Arc<Databas
         if key_check(key, database.codec.file_id()) != database.key_check {
             return Err(Error::WrongKey { path });
         }
+        if database.processes != options.processes {
+            let what = "this program has it open for another number of processes; use the same options";
+            return Err(Error::Unsupported { path, what });
+        }
+        if options.anchor.is_some() && database.keeper.is_none() {
+            let what = "this program has it open without an anchor; give the anchor to the first connection";
+            return Err(Error::Unsupported { path, what });
+        }
         return Ok((database, path));
     }
-    let lock = lock(&path)?;
+    if options.anchor.is_some() && options.processes == Processes::Many {
+        let what = "freshness needs one process; leave the anchor away or open it for one process";
+        return Err(Error::Unsupported { path, what });
+    }
     if !exists {
-        let log = with_suffix(&path, "-wal");
-        if log.exists() {
+        if with_suffix(&path, "-wal").exists() {
             return Err(Error::Missing { path });
         }
-        create(&path, key)?;
+        // Alone, also when the database will be shared: two programs must not create it at once.
+        let alone = files::lock(&path, Processes::One)?;
+        files::create(&path, key)?;
+        drop(alone);
     }
-    let file_id = read_file_id(&path, key)?;
-    let database = Arc::new(Database::new(key, file_id, Some(lock)));
+    let lock = files::lock(&path, options.processes)?;
+    let file_id = files::read_file_id(&path, key)?;
+    if options.processes == Processes::One {
+        check_log(&path, key, file_id)?;
+    }
+    let keeper = match &options.anchor {
+        Some(anchor) => Some((
+            Keeper::verify(&path, key, file_id, Arc::clone(anchor))?,
+            path.clone(),
+        )),
+        None => None,
+    };
+    let database = Database::new(key, file_id, options.processes, Purpose::Use, keeper, Some(lock));
+    let database = Arc::new(database);
     open.insert(path.clone(), Arc::downgrade(&database));
     Ok((database, path))
 }
 
-/// Resolves links, so that one file has one name.
-fn full_path(path: &Path) -> Result<PathBuf, Error> {
-    let bad = || Error::BadPath {
-        path: path.to_owned(),
+/// A log that a crash left must end where the crash tore it, and not in the middle of what was durable.
+fn check_log(path: &Path, key: &Key, file_id: [u8; ID]) -> Result<(), Error> {
+    let log = with_suffix(path, "-wal");
+    let mut file = match File::open(&log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_at(&log)(error)),
     };
-    if let Ok(full) = path.canonicalize() {
-        return Ok(full);
-    }
-    let absolute = std::path::absolute(path).map_err(|_| bad())?;
-    let (parent, name) = (
-        absolute.parent().ok_or_else(bad)?,
-        absolute.file_name().ok_or_else(bad)?,
-    );
-    Ok(parent.canonicalize().map_err(io_at(parent))?.join(name))
-}
-
-/// The index of the log is in this process's memory, so no second process may use the file. A file of its own
-/// carries the lock, because SQLite has locks on the database itself.
-fn lock(path: &Path) -> Result<File, Error> {
-    let lock_path = with_suffix(path, "-lock");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false);
-    owner_only(&mut options);
-    let file = options.open(&lock_path).map_err(io_at(&lock_path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse {
+    let length = file.metadata().map_err(io_at(&log))?.len();
+    let scanned = recovery::scan(&Codec::new(key, file_id), length, &mut |buf, offset| {
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(buf)
+    });
+    match scanned.map_err(io_at(&log))?.damaged {
+        Some(frame) => Err(Error::LogCorrupt {
             path: path.to_owned(),
+            frame,
         }),
-        Err(TryLockError::Error(source)) => Err(Error::Io {
-            path: lock_path,
-            source,
-        }),
-    }
-}
-
-/// Writes an empty database in one step (temporary file, fsync, rename, fsync of the directory), so that a file
-/// of this format is never shorter than one page and never needs a rollback journal. Called with the lock held;
-/// another process may have created the database, and written to it, just before it gave the lock away.
-fn create(path: &Path, key: &Key) -> Result<(), Error> {
-    if path.try_exists().map_err(io_at(path))? {
-        return Ok(());
-    }
-    let codec = Codec::new(key, format::new_file_id(key)?);
-    let mut page = format::empty_database(u32::try_from(rusqlite::version_number()).unwrap_or_default());
-    codec.seal_page(1, &mut page)?;
-    let temporary = with_suffix(path, "-new");
-    let written = (|| {
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        owner_only(&mut options);
-        let mut file = options.open(&temporary)?;
-        file.write_all(&page)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        sync_parent(path)
-    })();
-    written.map_err(io_at(path))
-}
-
-fn read_file_id(path: &Path, key: &Key) -> Result<[u8; ID], Error> {
-    let io = io_at(path);
-    let mut file = File::open(path).map_err(&io)?;
-    let size = file.metadata().map_err(&io)?.len();
-    let mut id = [0; ID];
-    match file.read_exact(&mut id) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(Error::Truncated {
-                path: path.to_owned(),
-                size,
-            });
-        }
-        Err(error) => return Err(io(error)),
-    }
-    if id == *MAGIC {
-        return Err(Error::NotSealed {
-            path: path.to_owned(),
-        });
-    }
-    if !format::id_matches(key, &id) {
-        return Err(Error::WrongKey {
-            path: path.to_owned(),
-        });
-    }
-    if size < PAGE as u64 {
-        return Err(Error::Truncated {
-            path: path.to_owned(),
-            size,
-        });
-    }
-    Ok(id)
-}
-
-fn owner_only(options: &mut std::fs::OpenOptions) {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    #[cfg(not(unix))]
-    let _ = options;
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(parent) = path.parent() {
-        File::open(parent)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}
-
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_that_another_process_created_meanwhile_is_not_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("test.db");
-        let key = Key::from_bytes([1; 32]);
-        create(&path, &key).unwrap();
-        let theirs = std::fs::read(&path).unwrap();
-        create(&path, &key).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), theirs);
+        None => Ok(()),
     }
 }

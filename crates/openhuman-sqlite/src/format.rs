@@ -14,6 +14,8 @@ use openhuman_vault::{Key, RandomError};
 pub(crate) const PAGE: usize = 4096;
 /// Bytes at the end of a page that belong to the format: nonce and tag.
 pub(crate) const RESERVE: usize = 40;
+/// SQLite never uses the page that holds its lock bytes, at 1 GiB; it is a hole of zeros.
+pub(crate) const LOCK_PAGE: u64 = 0x4000_0000 / PAGE as u64 + 1;
 const BODY: usize = PAGE - RESERVE;
 const NONCE: usize = 24;
 /// Bytes of the file id.
@@ -95,9 +97,17 @@ impl Codec {
         Ok(())
     }
 
-    /// Seals frame `index` (from 0), header and page, in place.
-    pub(crate) fn seal_frame(&self, index: u64, frame: &mut [u8; FRAME]) -> Result<(), RandomError> {
-        let nonce = self.nonce()?;
+    /// Seals frame `index` (from 0), header and page, in place. `durable` says how many frames of this log had
+    /// been committed and synced when this one was written; it takes the last four bytes of the nonce, of which
+    /// 160 random bits are left.
+    pub(crate) fn seal_frame(
+        &self,
+        index: u64,
+        durable: u32,
+        frame: &mut [u8; FRAME],
+    ) -> Result<(), RandomError> {
+        let mut nonce = self.nonce()?;
+        nonce[NONCE - 4..].copy_from_slice(&durable.to_be_bytes());
         let (body, tail) = frame.split_at_mut(FRAME_HEADER + BODY);
         let tag = self
             .frames
@@ -116,6 +126,12 @@ impl Codec {
             .map_err(|_| NotAuthentic)?;
         tail.fill(0);
         Ok(())
+    }
+
+    /// What [`Codec::seal_frame`] was told. Only true of a frame that authenticates.
+    pub(crate) fn durable_before(frame: &[u8; FRAME]) -> u64 {
+        let at = FRAME - RESERVE + NONCE - 4;
+        u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]).into()
     }
 
     fn nonce(&self) -> Result<[u8; NONCE], RandomError> {
@@ -250,7 +266,7 @@ mod tests {
     fn every_flipped_bit_of_a_frame_is_noticed() {
         let codec = codec();
         let mut sealed = [9; FRAME];
-        codec.seal_frame(4, &mut sealed).unwrap();
+        codec.seal_frame(4, 3, &mut sealed).unwrap();
         for byte in 0..FRAME {
             let mut changed = sealed;
             changed[byte] ^= 1 << (byte % 8);
@@ -260,6 +276,7 @@ mod tests {
                 "byte {byte}"
             );
         }
+        assert_eq!(Codec::durable_before(&sealed), 3);
         codec.open_frame(4, &mut sealed).unwrap();
         assert!(sealed[..FRAME_HEADER + BODY].iter().all(|byte| *byte == 9));
     }

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openhuman_vault::Key;
@@ -6,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::database::{self, Damage, Database};
 use crate::error::Error;
+use crate::freshness::{Anchor, Freshness};
 use crate::vfs;
 
 /// How [`open`] behaves.
@@ -20,6 +22,11 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// What a commit survives. Default: [`Durability::PowerLoss`].
     pub durability: Durability,
+    /// Who may have the database open at the same time. Default: [`Processes::One`].
+    pub processes: Processes,
+    /// Keeps the seal by which an older copy of the database is noticed. The first connection of the process
+    /// verifies the seal, which reads the whole file once. Default: none.
+    pub anchor: Option<Arc<dyn Anchor>>,
 }
 
 impl Default for Options {
@@ -29,8 +36,21 @@ impl Default for Options {
             read_only: false,
             busy_timeout: Duration::from_secs(5),
             durability: Durability::PowerLoss,
+            processes: Processes::One,
+            anchor: None,
         }
     }
+}
+
+/// Who may have a database open at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// Any number of connections of one process. The index of the log stays in memory.
+    One,
+    /// Connections of several processes, each of which asks for this. The index of the log is then the file
+    /// `NAME-shm`, which shows page numbers and a checksum of the plaintext of the log. Damage in a log that a
+    /// crash left is then taken for its end, and there is no freshness.
+    Many,
 }
 
 /// What a committed transaction survives. The database is consistent in either case.
@@ -43,15 +63,26 @@ pub enum Durability {
     ProcessCrash,
 }
 
+impl Durability {
+    pub(crate) fn synchronous(self) -> &'static str {
+        match self {
+            Durability::PowerLoss => "FULL",
+            Durability::ProcessCrash => "NORMAL",
+        }
+    }
+}
+
 /// Opens or creates a sealed database and returns an ordinary connection to it.
 ///
-/// Any number of connections of one process may be open on a file; a second process gets [`Error::InUse`]. The
-/// database is in write-ahead-log mode and stays there. Temporary tables, indices and sorter runs live in
-/// memory, whatever `temp_store` says.
+/// Any number of connections of one process may be open on a file; a second process gets [`Error::InUse`] unless
+/// both asked for [`Processes::Many`]. The database is in write-ahead-log mode and stays there. Temporary tables,
+/// indices and sorter runs live in memory up to 16 MiB each, then in a file of the system's temporary directory
+/// that is sealed under a key of its own and has no name.
 ///
 /// # Errors
 /// [`Error::WrongKey`], [`Error::NotSealed`], [`Error::Missing`], [`Error::Truncated`], [`Error::PageCorrupt`],
-/// [`Error::LogCorrupt`], [`Error::InUse`], [`Error::BadPath`], [`Error::Io`], [`Error::Random`] and
+/// [`Error::LogCorrupt`], [`Error::RolledBack`], [`Error::Anchor`], [`Error::InUse`], [`Error::Unsupported`],
+/// [`Error::DiskFull`], [`Error::ReadOnly`], [`Error::BadPath`], [`Error::Io`], [`Error::Random`] and
 /// [`Error::Sqlite`]. An `open` that fails does not change what is in the database.
 pub fn open(path: &Path, key: &Key, options: &Options) -> Result<Connection, Error> {
     vfs::register()?;
@@ -61,6 +92,7 @@ pub fn open(path: &Path, key: &Key, options: &Options) -> Result<Connection, Err
     } else {
         OpenFlags::SQLITE_OPEN_READ_WRITE
     };
+    // Without a mutex: rusqlite sees to it that one thread at a time uses a connection.
     let flags = mode | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = {
         let ticket = vfs::Ticket::new(&database);
@@ -72,50 +104,95 @@ pub fn open(path: &Path, key: &Key, options: &Options) -> Result<Connection, Err
         .map_err(|error| translate(&path, &database, error))
 }
 
+/// What is known about the age of an open database. See [`Anchor`].
+pub fn freshness(connection: &Connection) -> Freshness {
+    let path = connection.path().map(PathBuf::from).unwrap_or_default();
+    database::find(&path).map_or(Freshness::NotAnchored, |database| database.freshness())
+}
+
+/// Whether `key` is the one a database is sealed under. Reads 16 bytes and needs no lock.
+///
+/// # Errors
+/// [`Error::NotSealed`], [`Error::Truncated`] and [`Error::Io`].
+pub fn opens_with(path: &Path, key: &Key) -> Result<bool, Error> {
+    match crate::files::read_file_id(path, key) {
+        Ok(_) => Ok(true),
+        Err(Error::WrongKey { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn configure(connection: Connection, options: &Options) -> rusqlite::Result<Connection> {
     // SQLite counts milliseconds in 32 bits: more than 24 days are for ever.
     let longest = Duration::from_millis(i32::MAX as u64);
     connection.busy_timeout(options.busy_timeout.min(longest))?;
-    let synchronous = match options.durability {
-        Durability::PowerLoss => "FULL",
-        Durability::ProcessCrash => "NORMAL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "synchronous", options.durability.synchronous())?;
     // On macOS a plain fsync leaves the data in the drive's own cache; elsewhere this changes nothing.
     connection.pragma_update(None, "fullfsync", true)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Files of ours, in memory while they are small; `MEMORY` would keep a whole copy during VACUUM.
+    connection.pragma_update(None, "temp_store", "FILE")?;
     // Reads page 1 and, if there is a log, recovers it: errors belong to `open`, not to the first query.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
 
 /// Says more about an error of a sealed connection: [`Error::PageCorrupt`] and its like instead of SQLite's
-/// "disk I/O error" or "file is not a database". Anything else becomes [`Error::Sqlite`].
+/// "disk I/O error" or "file is not a database", also for attached databases. Anything else becomes
+/// [`Error::Sqlite`].
 pub fn diagnose(connection: &Connection, error: rusqlite::Error) -> Error {
-    let path = connection.path().map(PathBuf::from).unwrap_or_default();
-    match database::find(&path) {
-        Some(database) => translate(&path, &database, error),
+    let main = connection.path().map(PathBuf::from).unwrap_or_default();
+    let mut error = match database::find(&main) {
+        Some(database) => translate(&main, &database, error),
         None => Error::Sqlite(error),
+    };
+    for path in attached(connection) {
+        let Error::Sqlite(unexplained) = error else {
+            return error;
+        };
+        error = match database::find(&path) {
+            Some(database) => translate(&path, &database, unexplained),
+            None => Error::Sqlite(unexplained),
+        };
     }
+    error
 }
 
-fn translate(path: &Path, database: &Database, error: rusqlite::Error) -> Error {
-    let by_damage = match error.sqlite_error() {
-        Some(code) if code.extended_code == rusqlite::ffi::SQLITE_IOERR_DATA => true,
-        Some(code) => code.code == ErrorCode::NotADatabase,
-        None => false,
+fn attached(connection: &Connection) -> Vec<PathBuf> {
+    let list = || -> rusqlite::Result<Vec<PathBuf>> {
+        let mut statement = connection.prepare("SELECT file FROM pragma_database_list WHERE seq > 1")?;
+        let files = statement.query_map([], |row| row.get::<_, String>(0))?;
+        files.map(|file| file.map(PathBuf::from)).collect()
+    };
+    // The list helps to explain another error; without it that one is reported as it is.
+    list().unwrap_or_default()
+}
+
+pub(crate) fn translate(path: &Path, database: &Database, error: rusqlite::Error) -> Error {
+    let Some(code) = error.sqlite_error().copied() else {
+        return Error::Sqlite(error);
     };
     let path = path.to_owned();
-    match database.damage() {
-        Some(Damage::Page(page)) if by_damage => Error::PageCorrupt { path, page },
-        Some(Damage::Frame(frame)) if by_damage => Error::LogCorrupt { path, frame },
-        Some(Damage::EndsBefore { size, .. }) if by_damage => Error::Truncated { path, size },
+    if code.extended_code == rusqlite::ffi::SQLITE_IOERR_DATA || code.code == ErrorCode::NotADatabase {
+        return match database.damage() {
+            Some(Damage::Page(page)) => Error::PageCorrupt { path, page },
+            Some(Damage::Frame(frame)) => Error::LogCorrupt { path, frame },
+            Some(Damage::EndsBefore { size, .. }) => Error::Truncated { path, size },
+            None => Error::Sqlite(error),
+        };
+    }
+    match code.code {
+        ErrorCode::DiskFull => Error::DiskFull { path },
+        ErrorCode::ReadOnly => Error::ReadOnly { path },
+        ErrorCode::SystemIoFailure => match database.take_anchor_failure() {
+            Some(source) => Error::Anchor { path, source },
+            None => Error::Sqlite(error),
+        },
         _ => Error::Sqlite(error),
     }
 }
 
 /// The path as SQLite's URI, with the ticket by which the VFS finds the key. The key itself is never in it.
-fn uri(path: &Path, ticket: &str) -> Result<String, Error> {
+pub(crate) fn uri(path: &Path, ticket: &str) -> Result<String, Error> {
     let text = path.to_str().ok_or_else(|| Error::BadPath {
         path: path.to_owned(),
     })?;

@@ -1,4 +1,4 @@
-//! Temporary files: memory only, wiped when they are closed.
+//! Small temporary files: in memory, wiped when they are closed.
 
 use libsqlite3_sys as ffi;
 

@@ -60,7 +60,8 @@ impl<R: RawFile> LogFile<R> {
     }
 
     /// Whole frames are what recovery reads: one that does not authenticate comes back as zeros, and SQLite ends
-    /// the log there as it does for a bad checksum. Anything else has to authenticate.
+    /// the log there as it does for a bad checksum. Whether that is a torn tail or damage was decided before, by
+    /// [`crate::recovery::scan`]. Anything else has to authenticate.
     pub(crate) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<(), Code> {
         self.flush()?;
         let (index, inside) = match place(offset) {
@@ -96,7 +97,7 @@ impl<R: RawFile> LogFile<R> {
             Err(_) if recovery => {
                 buf.fill(0);
                 self.read_whole = None;
-                self.warn_about_gap(index)
+                Ok(())
             }
             Err(_) => {
                 buf.fill(0);
@@ -112,6 +113,8 @@ impl<R: RawFile> LogFile<R> {
             Place::FileHeader if offset == 0 && buf.len() == LOG_HEADER => {
                 // A new generation of the log: nothing of the old one is rewritten any more.
                 self.forget();
+                self.database.before_write()?;
+                self.database.log_progress().begin_anew();
                 self.raw.write(buf, offset)
             }
             Place::Frame { index, inside: 0 } if buf.len() == FRAME_HEADER => {
@@ -159,12 +162,17 @@ impl<R: RawFile> LogFile<R> {
 
     pub(crate) fn truncate(&mut self, size: u64) -> Result<(), Code> {
         self.forget();
+        self.database.before_write()?;
+        self.database.log_progress().begin_anew();
         self.raw.truncate(size)
     }
 
     pub(crate) fn sync(&mut self, flags: c_int) -> Result<(), Code> {
         self.flush()?;
-        self.raw.sync(flags)
+        let written = self.database.log_progress().snapshot();
+        self.raw.sync(flags)?;
+        self.database.log_progress().synced(written);
+        Ok(())
     }
 
     pub(crate) fn size(&mut self) -> Result<u64, Code> {
@@ -219,28 +227,16 @@ impl<R: RawFile> LogFile<R> {
         if !format::acceptable(page_number.into(), &frame[FRAME_HEADER..]) {
             return Err(ffi::SQLITE_IOERR_WRITE);
         }
+        self.database.before_write()?;
+        let mut header = [0; FRAME_HEADER];
+        header.copy_from_slice(&frame[..FRAME_HEADER]);
+        let durable = self.database.log_progress().before_frame(index, &header);
         self.database
             .codec
-            .seal_frame(index, frame)
+            .seal_frame(index, durable, frame)
             .map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
-        self.raw.write(frame, frame_offset(index))
-    }
-
-    /// Recovery is about to end the log at a frame that does not authenticate. Frames of the same generation
-    /// behind it are what an interrupted write leaves, or a damaged disk, or somebody who changed the file.
-    fn warn_about_gap(&mut self, index: u64) -> Result<(), Code> {
-        let mut salts = [0; 8];
-        self.raw.read(&mut salts, 16)?;
-        let mut frame = Box::new([0; FRAME]);
-        if self.raw.read(frame.as_mut_slice(), frame_offset(index + 1))? == FRAME
-            && self.database.codec.open_frame(index + 1, &mut frame).is_ok()
-            && frame[8..16] == salts
-        {
-            tracing::warn!(
-                frame = index,
-                "the log ends at an unreadable frame with readable frames behind it"
-            );
-        }
+        self.raw.write(frame, frame_offset(index))?;
+        self.database.log_progress().after_frame(index, &header);
         Ok(())
     }
 }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use openhuman_vault::Key;
 
 use super::raw::{Code, RawFile};
-use crate::database::Database;
+use crate::Processes;
+use crate::database::{Database, Purpose};
 use crate::format::new_file_id;
 
 #[derive(Default)]
-pub(super) struct MemoryFile {
-    pub(super) content: Vec<u8>,
-    pub(super) writes: Vec<(u64, usize)>,
+pub(crate) struct MemoryFile {
+    pub(crate) content: Vec<u8>,
+    pub(crate) writes: Vec<(u64, usize)>,
     /// Every write fails with this code.
-    pub(super) broken: Option<Code>,
+    pub(crate) broken: Option<Code>,
 }
 
 impl RawFile for MemoryFile {
@@ -51,7 +52,8 @@ impl RawFile for MemoryFile {
     }
 }
 
-pub(super) fn database() -> Arc<Database> {
+pub(crate) fn database() -> Arc<Database> {
     let key = Key::from_bytes([1; 32]);
-    Arc::new(Database::new(&key, new_file_id(&key).unwrap(), None))
+    let id = new_file_id(&key).unwrap();
+    Arc::new(Database::new(&key, id, Processes::One, Purpose::Use, None, None))
 }

@@ -19,7 +19,7 @@ pub(super) static MAIN: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     ..BASE
 };
 pub(super) static LOG: ffi::sqlite3_io_methods = BASE;
-pub(super) static HEAP: ffi::sqlite3_io_methods = BASE;
+pub(super) static TEMP: ffi::sqlite3_io_methods = BASE;
 
 const BASE: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 1,
@@ -52,7 +52,7 @@ pub(super) unsafe fn body<'a>(file: *mut ffi::sqlite3_file) -> Option<&'a mut Bo
     // SAFETY: the caller vouches for the pointer; the tables tell whether the file is one of ours.
     unsafe {
         let methods = file.as_ref()?.pMethods;
-        let ours = [&raw const MAIN, &raw const LOG, &raw const HEAP].contains(&methods);
+        let ours = [&raw const MAIN, &raw const LOG, &raw const TEMP].contains(&methods);
         if ours {
             (*file.cast::<File>()).body.as_mut()
         } else {
@@ -118,7 +118,7 @@ unsafe extern "C" fn read(
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .read(buf, offset),
-                Body::Heap(heap) => heap.read(buf, offset),
+                Body::Temp(temp) => temp.read(buf, offset),
             }
         })
     }
@@ -141,7 +141,7 @@ unsafe extern "C" fn write(
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .write(buf, offset),
-                Body::Heap(heap) => heap.write(buf, offset),
+                Body::Temp(temp) => temp.write(buf, offset),
             }
         })
     }
@@ -155,7 +155,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
             match body {
                 Body::Main(main) => main.file.truncate(size),
                 Body::Log(log) => log.lock().unwrap_or_else(PoisonError::into_inner).truncate(size),
-                Body::Heap(heap) => heap.truncate(size),
+                Body::Temp(temp) => temp.truncate(size),
             }
         })
     }
@@ -167,7 +167,7 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
         with(file, ffi::SQLITE_IOERR_FSYNC, |body| match body {
             Body::Main(main) => main.file.sync(flags),
             Body::Log(log) => log.lock().unwrap_or_else(PoisonError::into_inner).sync(flags),
-            Body::Heap(_) => Ok(()),
+            Body::Temp(_) => Ok(()),
         })
     }
 }
@@ -179,7 +179,7 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, out: *mut i64) -> c
             let size = match body {
                 Body::Main(main) => main.file.size()?,
                 Body::Log(log) => log.lock().unwrap_or_else(PoisonError::into_inner).size()?,
-                Body::Heap(heap) => heap.size(),
+                Body::Temp(temp) => temp.size(),
             };
             *out = i64::try_from(size).map_err(|_| ffi::SQLITE_IOERR_FSTAT)?;
             Ok(())
@@ -192,7 +192,7 @@ unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     unsafe {
         with(file, ffi::SQLITE_IOERR_LOCK, |body| match body {
             Body::Main(main) => super::raw::check(main.file.raw().lock(level)),
-            Body::Log(_) | Body::Heap(_) => Ok(()),
+            Body::Log(_) | Body::Temp(_) => Ok(()),
         })
     }
 }
@@ -202,7 +202,7 @@ unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int
     unsafe {
         with(file, ffi::SQLITE_IOERR_UNLOCK, |body| match body {
             Body::Main(main) => super::raw::check(main.file.raw().unlock(level)),
-            Body::Log(_) | Body::Heap(_) => Ok(()),
+            Body::Log(_) | Body::Temp(_) => Ok(()),
         })
     }
 }
@@ -213,7 +213,7 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
         with(file, ffi::SQLITE_IOERR_CHECKRESERVEDLOCK, |body| {
             *out = match body {
                 Body::Main(main) => c_int::from(main.file.raw().check_reserved()?),
-                Body::Log(_) | Body::Heap(_) => 0,
+                Body::Log(_) | Body::Temp(_) => 0,
             };
             Ok(())
         })
@@ -229,7 +229,7 @@ unsafe extern "C" fn file_control(
     unsafe {
         with(file, ffi::SQLITE_NOTFOUND, |body| match body {
             Body::Main(main) => main_control(main, operation, argument),
-            Body::Log(_) | Body::Heap(_) => Err(ffi::SQLITE_NOTFOUND),
+            Body::Log(_) | Body::Temp(_) => Err(ffi::SQLITE_NOTFOUND),
         })
     }
 }
@@ -304,7 +304,7 @@ unsafe extern "C" fn sector_size(file: *mut ffi::sqlite3_file) -> c_int {
                 .unwrap_or_else(PoisonError::into_inner)
                 .raw()
                 .sector_size(),
-            Some(Body::Heap(_)) | None => 4096,
+            Some(Body::Temp(_)) | None => 4096,
         }
     })
 }
@@ -322,7 +322,7 @@ unsafe extern "C" fn device_characteristics(file: *mut ffi::sqlite3_file) -> c_i
                 .unwrap_or_else(PoisonError::into_inner)
                 .raw()
                 .characteristics(),
-            Some(Body::Heap(_)) | None => 0,
+            Some(Body::Temp(_)) | None => 0,
         };
         always | (real & ffi::SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN)
     })
@@ -344,6 +344,10 @@ unsafe extern "C" fn shm_map(
             let (Ok(index), Ok(size)) = (usize::try_from(index), usize::try_from(size)) else {
                 return Err(ffi::SQLITE_IOERR_SHMMAP);
             };
+            if main.shared() {
+                let (index, size) = (index as c_int, size as c_int);
+                return super::raw::check(main.file.raw().shm_map(index, size, extend, out));
+            }
             let database = Arc::clone(main.file.database());
             let region = database.shm.map(&mut main.shm, index, size, extend != 0)?;
             *out = region.map_or(ptr::null_mut(), |words| words.as_ptr().cast());
@@ -367,6 +371,9 @@ unsafe extern "C" fn shm_lock(
             let (Ok(first), Ok(count)) = (usize::try_from(first), usize::try_from(count)) else {
                 return Err(ffi::SQLITE_IOERR_SHMLOCK);
             };
+            if main.shared() {
+                return super::raw::check(main.file.raw().shm_lock(first as c_int, count as c_int, flags));
+            }
             let database = Arc::clone(main.file.database());
             database.shm.lock(&mut main.shm, first, count, flags)
         })
@@ -386,17 +393,23 @@ unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
                         .flush_or_remember();
                 }
                 main.file.database().shm.barrier();
+                if main.shared() {
+                    main.file.raw().shm_barrier();
+                }
             }
             Ok(())
         });
     }
 }
 
-unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, _delete: c_int) -> c_int {
+unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, delete: c_int) -> c_int {
     // SAFETY: SQLite passes an open file.
     unsafe {
         with(file, ffi::SQLITE_OK, |body| {
             if let Body::Main(main) = body {
+                if main.shared() {
+                    return super::raw::check(main.file.raw().shm_unmap(delete));
+                }
                 let database = Arc::clone(main.file.database());
                 database.shm.unmap(&mut main.shm);
             }

@@ -1,9 +1,12 @@
 //! The platform's own file below ours.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::io;
 use std::ptr;
 
 use libsqlite3_sys as ffi;
+
+use crate::error::no_room;
 
 /// An SQLite result code other than `SQLITE_OK`.
 pub(crate) type Code = c_int;
@@ -116,6 +119,52 @@ impl PlatformFile {
         })
     }
 
+    /// The platform's shared memory for the index of the log.
+    ///
+    /// # Safety
+    /// `out` is a place for an address.
+    pub(super) unsafe fn shm_map(
+        &mut self,
+        index: c_int,
+        size: c_int,
+        extend: c_int,
+        out: *mut *mut c_void,
+    ) -> Code {
+        let map = self.shm_methods().and_then(|methods| methods.xShmMap);
+        // SAFETY: the method belongs to the open file it is called with; the caller vouches for `out`.
+        map.map_or(ffi::SQLITE_IOERR_SHMMAP, |map| unsafe {
+            map(self.pointer(), index, size, extend, out.cast())
+        })
+    }
+
+    /// Passes a lock operation on the index on.
+    pub(super) fn shm_lock(&mut self, first: c_int, count: c_int, flags: c_int) -> Code {
+        let lock = self.shm_methods().and_then(|methods| methods.xShmLock);
+        // SAFETY: the method belongs to the open file it is called with.
+        lock.map_or(ffi::SQLITE_IOERR_SHMLOCK, |lock| unsafe {
+            lock(self.pointer(), first, count, flags)
+        })
+    }
+
+    /// Passes a barrier on.
+    pub(super) fn shm_barrier(&mut self) {
+        if let Some(barrier) = self.shm_methods().and_then(|methods| methods.xShmBarrier) {
+            // SAFETY: the method belongs to the open file it is called with.
+            unsafe { barrier(self.pointer()) };
+        }
+    }
+
+    /// Ends the use of the index.
+    pub(super) fn shm_unmap(&mut self, delete: c_int) -> Code {
+        let unmap = self.shm_methods().and_then(|methods| methods.xShmUnmap);
+        // SAFETY: the method belongs to the open file it is called with.
+        unmap.map_or(ffi::SQLITE_OK, |unmap| unsafe { unmap(self.pointer(), delete) })
+    }
+
+    fn shm_methods(&self) -> Option<&ffi::sqlite3_io_methods> {
+        self.methods().filter(|methods| methods.iVersion >= 2)
+    }
+
     /// The sector size the platform reports.
     pub(super) fn sector_size(&mut self) -> c_int {
         let method = self.methods().and_then(|methods| methods.xSectorSize);
@@ -156,7 +205,14 @@ impl RawFile for PlatformFile {
             .ok_or(ffi::SQLITE_IOERR_WRITE)?;
         let (length, at) = extent(buf.len(), offset, ffi::SQLITE_IOERR_WRITE)?;
         // SAFETY: the method belongs to the open file it is called with; `buf` has `length` bytes.
-        check(unsafe { write(self.pointer(), buf.as_ptr().cast(), length, at) })?;
+        check(unsafe { write(self.pointer(), buf.as_ptr().cast(), length, at) }).map_err(|code| {
+            // SQLite knows a full disk, but not a quota or a limit on the size of files.
+            if code == ffi::SQLITE_IOERR_WRITE && no_room(&io::Error::last_os_error()) {
+                ffi::SQLITE_FULL
+            } else {
+                code
+            }
+        })?;
         #[cfg(test)]
         self.trace.write(buf, offset);
         Ok(())

@@ -153,27 +153,96 @@ fn a_copied_live_database_recovers_from_its_log() {
     assert_eq!(ids(&copy.open()), rows, "and again, from the main file");
 }
 
+/// Damage in what had reached the disk is an error. Damage in the last commit is what a crash can leave: the log
+/// ends before it.
 #[test]
-fn a_damaged_log_leaves_a_consistent_prefix() {
+fn a_damaged_log_is_an_error_or_a_consistent_prefix() {
     let (copy, rows) = live_copy(20);
     let (main, log) = (copy.path(), copy.dir().join("test.db-wal"));
     let (good_main, good_log) = (std::fs::read(&main).unwrap(), std::fs::read(&log).unwrap());
-    for at in (0..good_log.len()).step_by(601) {
+    let step = crate::count("OPENHUMAN_FLIP_STEP", 601) as usize;
+    let (mut errors, mut prefixes) = (0, 0);
+    for at in (0..good_log.len()).step_by(step).chain([good_log.len() - 1]) {
         let mut bad = good_log.clone();
         bad[at] ^= 0x10;
         std::fs::write(&main, &good_main).unwrap();
         std::fs::write(&log, &bad).unwrap();
-        let connection = copy.open();
         let frame = at.saturating_sub(32) / FRAME;
+        match open(&copy.path(), &key(), &at_once()) {
+            Err(Error::LogCorrupt { frame: found, .. }) => {
+                assert_eq!(found as usize, frame);
+                errors += 1;
+            }
+            Ok(connection) => {
+                assert_eq!(
+                    ids(&connection),
+                    rows[..rows.len() - 1],
+                    "frame {frame}: only the last commit"
+                );
+                prefixes += 1;
+            }
+            Err(error) => panic!("frame {frame}: {error}"),
+        }
+    }
+    assert!(
+        errors > prefixes && prefixes > 0,
+        "{errors} errors, {prefixes} prefixes"
+    );
+}
+
+#[test]
+fn a_log_cut_anywhere_is_a_consistent_prefix() {
+    let (copy, rows) = live_copy(6);
+    let (main, log) = (copy.path(), copy.dir().join("test.db-wal"));
+    let (good_main, good_log) = (std::fs::read(&main).unwrap(), std::fs::read(&log).unwrap());
+    let step = crate::count("OPENHUMAN_FLIP_STEP", 601) as usize;
+    for cut in (0..good_log.len()).step_by(step) {
+        std::fs::write(&main, &good_main).unwrap();
+        std::fs::write(&log, &good_log[..cut]).unwrap();
+        let connection = copy.open();
         let exists: bool = connection
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 't'", [], |row| {
                 row.get(0)
             })
             .unwrap();
         let found = if exists { ids(&connection) } else { Vec::new() };
-        assert_eq!(found, rows[..found.len()], "frame {frame}");
-        assert!(found.len() < rows.len(), "the damaged frame {frame} is not used");
+        assert_eq!(found, rows[..found.len()], "cut at {cut}");
     }
+}
+
+/// An authentic frame of an older log in the place of a newer one: SQLite alone would end the log there.
+#[test]
+fn a_frame_of_an_older_log_put_into_a_newer_one_is_an_error() {
+    let home = Home::new();
+    let log = home.dir().join("test.db-wal");
+    let connection = home.open();
+    connection
+        .execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
+        .unwrap();
+    let write = |from: u32| {
+        for id in from..from + 10 {
+            connection
+                .execute("INSERT INTO t VALUES (?1, ?2)", (id, "text ".repeat(300)))
+                .unwrap();
+        }
+    };
+    write(0);
+    let older = std::fs::read(&log).unwrap();
+    connection
+        .query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
+        .unwrap();
+    write(10);
+    let copy = Home::new();
+    let mut bytes = std::fs::read(&log).unwrap();
+    let frame = 32 + 3 * FRAME..32 + 4 * FRAME;
+    assert_ne!(bytes[frame.clone()], older[frame.clone()]);
+    bytes[frame.clone()].copy_from_slice(&older[frame]);
+    std::fs::copy(home.path(), copy.path()).unwrap();
+    std::fs::write(copy.dir().join("test.db-wal"), bytes).unwrap();
+    assert!(matches!(
+        open(&copy.path(), &key(), &at_once()),
+        Err(Error::LogCorrupt { frame: 3, .. })
+    ));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn fill(connection: &Connection) {
 }
 
 #[test]
-fn nothing_readable_reaches_the_disk() {
+fn row_5_nothing_readable_reaches_the_disk() {
     let home = Home::new();
     let connection = home.open();
     connection
@@ -65,6 +65,26 @@ fn nothing_readable_reaches_the_disk() {
     no_canary(&home, "after close");
     let names: Vec<_> = home.files().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["test.db", "test.db-lock"]);
+}
+
+#[test]
+fn row_8_no_key_is_written_in_plaintext() {
+    let home = Home::new();
+    let connection = home.open();
+    fill(&connection);
+    openhuman_sqlite::vacuum_into(&connection, &home.dir().join("copy.db"), &crate::key()).unwrap();
+    openhuman_sqlite::export_plain(&connection, &home.dir().join("plain.db")).unwrap();
+    let hex = crate::key().expose().map(|byte| format!("{byte:02x}")).concat();
+    let live = home.files();
+    drop(connection);
+    let other = openhuman_vault::Key::from_bytes([0x7e; 32]);
+    openhuman_sqlite::rekey(&home.path(), &crate::key(), &other, &crate::at_once()).unwrap();
+    for (name, content) in live.into_iter().chain(home.files()) {
+        for key in [crate::key().expose(), other.expose()] {
+            assert!(!contains(&content, &key[..8]), "{name}");
+        }
+        assert!(!contains(&content, &hex.as_bytes()[..16]), "{name}");
+    }
 }
 
 /// The control: the search finds the canary where it is.

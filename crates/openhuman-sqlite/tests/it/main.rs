@@ -3,11 +3,16 @@
 mod access;
 mod basics;
 mod concurrency;
+mod copies;
 mod crash;
 mod damage;
 mod differential;
 mod disk;
+mod freshness;
+mod processes;
 mod reader;
+mod rekey;
+mod syscalls;
 
 use std::path::{Path, PathBuf};
 
@@ -82,4 +87,9 @@ pub(crate) fn integrity(connection: &Connection) -> String {
 
 pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// How often something happens: `standard` in the tests, more where the variable says so.
+pub(crate) fn count(variable: &str, standard: u32) -> u32 {
+    std::env::var(variable).map_or(standard, |text| text.parse().expect("the variable is a number"))
 }

@@ -1,0 +1,85 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::vfs::memory::MemoryFile;
+
+fn file(in_memory: u64) -> TempFile<MemoryFile> {
+    TempFile::new(in_memory, Box::new(|| Ok(MemoryFile::default())))
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(usize, Vec<u8>),
+    Read(usize, usize),
+    Truncate(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let at = 0usize..6 * BLOCK;
+    prop_oneof![
+        (at.clone(), prop::collection::vec(any::<u8>(), 1..9000))
+            .prop_map(|(at, data)| Step::Write(at, data)),
+        (0usize..6, prop::collection::vec(any::<u8>(), BLOCK..=BLOCK))
+            .prop_map(|(n, data)| Step::Write(n * BLOCK, data)),
+        (at.clone(), 0usize..9000).prop_map(|(at, n)| Step::Read(at, n)),
+        at.prop_map(Step::Truncate),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn behaves_like_one_long_vector_wherever_it_lies(
+        steps in prop::collection::vec(step(), 1..40),
+        in_memory in 0u64..5 * BLOCK as u64,
+    ) {
+        let (mut file, mut model) = (file(in_memory), Vec::new());
+        for step in steps {
+            match step {
+                Step::Write(at, data) => {
+                    file.write(&data, at as u64).unwrap();
+                    if model.len() < at + data.len() {
+                        model.resize(at + data.len(), 0);
+                    }
+                    model[at..at + data.len()].copy_from_slice(&data);
+                }
+                Step::Read(at, n) => {
+                    let mut buf = vec![1; n];
+                    let result = file.read(&mut buf, at as u64);
+                    let mut expected = model.get(at..).unwrap_or_default().to_vec();
+                    prop_assert_eq!(result.is_ok(), expected.len() >= n);
+                    expected.resize(n.max(expected.len()), 0);
+                    prop_assert_eq!(&buf[..], &expected[..n]);
+                }
+                Step::Truncate(size) => {
+                    model.truncate(size);
+                    file.truncate(size as u64).unwrap();
+                }
+            }
+            prop_assert_eq!(file.size(), model.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn what_lies_on_the_disk_is_sealed_and_cannot_be_changed() {
+    let mut file = file(0);
+    file.write(&[b'c'; 3 * BLOCK], 0).unwrap();
+    let disk = file.disk.as_mut().unwrap();
+    assert_eq!(disk.raw.content.len(), 2 * STORED, "the last block is still open");
+    assert!(!disk.raw.content.windows(8).any(|part| part == [b'c'; 8]));
+    let (first, second) = disk.raw.content.split_at_mut(STORED);
+    first.swap_with_slice(second);
+    let mut buf = [0; BLOCK];
+    assert_eq!(file.read(&mut buf, 0), Err(ffi::SQLITE_IOERR_DATA));
+}
+
+#[test]
+fn a_full_disk_is_reported_and_a_small_file_needs_none() {
+    let mut file: TempFile<MemoryFile> = TempFile::new(BLOCK as u64, Box::new(|| Err(ffi::SQLITE_FULL)));
+    file.write(&[1; BLOCK], 0).unwrap();
+    assert_eq!(file.write(&[1], BLOCK as u64), Err(ffi::SQLITE_FULL));
+    let mut buf = [0; BLOCK];
+    file.read(&mut buf, 0).unwrap();
+    assert_eq!(buf, [1; BLOCK]);
+}
