@@ -27,9 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Vault::open_with_recovery_key(dir.path(), &recovery).map(drop)
     })?;
     // With measuring, as a user's change of the password does it.
-    let change = median(3, || {
-        Ok(vault.change_password(&password, &VaultOptions::default())?)
-    })?;
+    let change = median(3, || vault.change_password(&password, &VaultOptions::default()))?;
 
     let tokens = LoginTokens::new(
         SqliteTokenStore::open(dir.path().join("tokens.db"))?,

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "vault")]
 mod contract_rows;
+#[cfg(all(feature = "vault", unix))]
+mod kill;
 #[cfg(feature = "sqlite-tokens")]
 mod redeem;
 /// The keychain against a real Secret Service.

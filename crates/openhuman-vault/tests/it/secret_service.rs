@@ -5,11 +5,20 @@ use openhuman_vault::{
     Key, KeyStore, KeyStoreError, KeychainStore, Password, Vault, VaultError, VaultOptions,
 };
 
+const UNLOCK: &str = "printf password | gnome-keyring-daemon --unlock --components=secrets >/dev/null && ";
+/// The daemon runs, and nobody has unlocked anything.
+const LOCKED: &str = "gnome-keyring-daemon --start --components=secrets </dev/null >/dev/null && ";
 const INSIDE: &str = "OPENHUMAN_TEST_INSIDE_SESSION";
 
 /// Runs a test of this binary in a D-Bus session of its own, where `prepare` is executed first. Returns `None`,
 /// and says so, when the programs for it are not installed; on a CI machine that is a failure.
 fn in_session(test: &str, prepare: &str) -> Option<String> {
+    let home = tempfile::tempdir().unwrap();
+    in_session_of(home.path(), test, prepare, "1")
+}
+
+/// As [`in_session`], for a user whose keyring may be there already. `part` tells the test which part to run.
+fn in_session_of(home: &Path, test: &str, prepare: &str, part: &str) -> Option<String> {
     let missing: Vec<_> = ["dbus-run-session", "gnome-keyring-daemon"]
         .into_iter()
         .filter(|program| !installed(program))
@@ -22,13 +31,12 @@ fn in_session(test: &str, prepare: &str) -> Option<String> {
         eprintln!("NOT RUN: {test} needs {missing:?}");
         return None;
     }
-    let home = tempfile::tempdir().unwrap();
     let script = format!("{prepare}exec \"$0\" \"$@\"");
     let output = Command::new("dbus-run-session")
         .args(["--", "sh", "-c", &script])
         .arg(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
-        .env(INSIDE, "1")
+        .env(INSIDE, part)
         .envs(
             [
                 "HOME",
@@ -37,7 +45,7 @@ fn in_session(test: &str, prepare: &str) -> Option<String> {
                 "XDG_CACHE_HOME",
                 "XDG_RUNTIME_DIR",
             ]
-            .map(|name| (name, home.path())),
+            .map(|name| (name, home)),
         )
         .stdin(Stdio::null())
         .output()
@@ -63,7 +71,7 @@ fn inside() -> bool {
 #[test]
 fn the_keychain_keeps_a_vault_key() {
     if !inside() {
-        let unlock = "printf password | gnome-keyring-daemon --unlock --components=secrets >/dev/null && ";
+        let unlock = UNLOCK;
         if let Some(text) = in_session("secret_service::the_keychain_keeps_a_vault_key", unlock) {
             assert!(text.contains("the keychain was used"), "{text}");
         }
@@ -126,4 +134,50 @@ fn a_locked_keychain_is_an_error_and_not_a_fresh_start() {
         "{refused}"
     );
     println!("refused: {refused}");
+}
+
+/// The user logs in again and does not unlock the keychain: the vault they had is not taken for a new one, nothing
+/// hangs, the password still opens it, and with the keychain unlocked all is as before.
+#[test]
+fn a_vault_remembered_in_a_keychain_that_is_locked_now_is_not_a_new_vault() {
+    const TEST: &str =
+        "secret_service::a_vault_remembered_in_a_keychain_that_is_locked_now_is_not_a_new_vault";
+    let Some(part) = std::env::var_os(INSIDE) else {
+        let home = tempfile::tempdir().unwrap();
+        for (prepare, part) in [(UNLOCK, "remember"), (LOCKED, "locked"), (UNLOCK, "unlocked")] {
+            let Some(text) = in_session_of(home.path(), TEST, prepare, part) else {
+                return;
+            };
+            assert!(text.contains(&format!("{part}: ")), "{text}");
+        }
+        return;
+    };
+    let dir = std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join("vault");
+    let password = Password::from("password".to_owned());
+    let store = KeychainStore::with_service("openhuman-test").unwrap();
+    match part.to_str().unwrap() {
+        "remember" => {
+            let mut vault = Vault::create(&dir, &password, &VaultOptions::fast_for_tests()).unwrap();
+            vault.remember_in(&store).unwrap();
+            println!("remember: done");
+        }
+        "locked" => {
+            let error = Vault::open_from_key_store(&dir, &store).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    VaultError::KeyStoreEntryMissing
+                        | VaultError::KeyStore(KeyStoreError::Locked { .. } | KeyStoreError::Denied { .. })
+                ),
+                "{error}"
+            );
+            assert!(Vault::try_exists(&dir).unwrap());
+            assert!(Vault::open(&dir, &password).unwrap().is_remembered());
+            println!("locked: {error}");
+        }
+        _ => {
+            Vault::open_from_key_store(&dir, &store).unwrap();
+            println!("unlocked: opened");
+        }
+    }
 }
