@@ -78,16 +78,13 @@ impl KeyStore for KeychainStore {
 fn translate(account: &str, error: Error) -> KeyStoreError {
     match error {
         Error::NoStorageAccess(source) => {
-            let reason = source.to_string();
-            if format!("{source:?}").contains("Denied") {
-                KeyStoreError::Denied { reason }
-            } else {
-                KeyStoreError::Locked { reason }
-            }
+            let cause = cause(&format!("{source:?}")).unwrap_or(Cause::Locked);
+            cause.with(source.to_string())
         }
-        Error::PlatformFailure(source) => KeyStoreError::Unavailable {
-            reason: source.to_string(),
-        },
+        Error::PlatformFailure(source) => {
+            let cause = cause(&format!("{source:?}")).unwrap_or(Cause::Absent);
+            cause.with(source.to_string())
+        }
         Error::NoDefaultStore => KeyStoreError::Unavailable {
             reason: "no store for this platform".to_owned(),
         },
@@ -98,6 +95,58 @@ fn translate(account: &str, error: Error) -> KeyStoreError {
             reason: other.to_string(),
         },
     }
+}
+
+/// What stands in the way of the store.
+#[derive(Clone, Copy)]
+enum Cause {
+    Locked,
+    Absent,
+    Denied,
+}
+
+impl Cause {
+    fn with(self, reason: String) -> KeyStoreError {
+        match self {
+            Cause::Locked => KeyStoreError::Locked { reason },
+            Cause::Absent => KeyStoreError::Unavailable { reason },
+            Cause::Denied => KeyStoreError::Denied { reason },
+        }
+    }
+}
+
+/// The stores do not tell these apart in their types, so it is read from the names and numbers of the platforms'
+/// own errors. `None` when they say nothing that is known.
+fn cause(platform: &str) -> Option<Cause> {
+    const KNOWN: [(&str, Cause); 12] = [
+        // Linux: the kernel's key rings, and a dismissed prompt of the Secret Service.
+        ("Denied", Cause::Denied),
+        ("Prompt", Cause::Denied),
+        ("Locked", Cause::Locked),
+        // macOS: the user said no, a wrong password, no access for this program, the screen is locked.
+        ("-128", Cause::Denied),
+        ("-25293", Cause::Denied),
+        ("-25243", Cause::Denied),
+        ("-25308", Cause::Locked),
+        // macOS: no keychain there, none of that name, not a keychain.
+        ("-25291", Cause::Absent),
+        ("-25294", Cause::Absent),
+        ("-25295", Cause::Absent),
+        // Windows: a session without credentials, as of a service.
+        ("NO_SUCH_LOGON_SESSION", Cause::Absent),
+        ("1312", Cause::Absent),
+    ];
+    // A number counts when it stands alone: -128 is not part of -1280.
+    let stands_alone = |at: usize, name: &str| {
+        let number = name.ends_with(|c: char| c.is_ascii_digit());
+        let next = platform[at + name.len()..].chars().next();
+        let before = platform[..at].chars().next_back();
+        !number || ![next, before].into_iter().flatten().any(|c| c.is_ascii_digit())
+    };
+    KNOWN
+        .into_iter()
+        .find(|(name, _)| platform.match_indices(name).any(|(at, _)| stands_alone(at, name)))
+        .map(|(_, cause)| cause)
 }
 
 #[cfg(test)]
@@ -113,6 +162,27 @@ mod tests {
         assert!(matches!(denied, KeyStoreError::Denied { .. }), "{denied}");
         let none = translate("a", Error::PlatformFailure(boxed("no bus")));
         assert!(matches!(none, KeyStoreError::Unavailable { .. }), "{none}");
+        let of = |error: fn(Box<dyn std::error::Error + Send + Sync>) -> Error, text: &str| {
+            translate("a", error(boxed(text)))
+        };
+        for denied in [
+            "Prompt",
+            "Error { code: -128, message: \"cancelled\" }",
+            "code: -25293",
+        ] {
+            let error = of(Error::PlatformFailure, denied);
+            assert!(matches!(error, KeyStoreError::Denied { .. }), "{error}");
+        }
+        let locked = of(Error::PlatformFailure, "Error { code: -25308 }");
+        assert!(matches!(locked, KeyStoreError::Locked { .. }), "{locked}");
+        for absent in ["code: -25291", "WIN32_ERROR(1312)"] {
+            let error = of(Error::NoStorageAccess, absent);
+            assert!(matches!(error, KeyStoreError::Unavailable { .. }), "{error}");
+        }
+        for unknown in ["code: -1280", "code: 13120", "something"] {
+            let error = of(Error::PlatformFailure, unknown);
+            assert!(matches!(error, KeyStoreError::Unavailable { .. }), "{error}");
+        }
         let bad = translate("a", Error::BadEncoding(b"SECRET".to_vec()));
         assert!(!format!("{bad} {bad:?}").contains("SECRET") && !format!("{bad:?}").contains("83"));
     }
