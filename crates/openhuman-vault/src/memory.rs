@@ -6,11 +6,14 @@
 
 use std::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+#[cfg(feature = "vault")]
+use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// Bytes of a key.
 const LEN: usize = 32;
 /// How much of the stack below a caller [`scrub_stack`] overwrites.
+#[cfg(feature = "vault")]
 const SCRUBBED: usize = 48 * 1024;
 
 /// What the operating system grants for the memory that holds keys.
@@ -54,6 +57,7 @@ pub fn forbid_core_dumps() -> std::io::Result<()> {
 
 /// Overwrites the part of the stack that the functions called before have used: what ciphers and hash functions
 /// left of keys there. For the end of an operation that touched a password or the vault key.
+#[cfg(feature = "vault")]
 #[inline(never)]
 pub(crate) fn scrub_stack() {
     let mut below = [0_u8; SCRUBBED];
