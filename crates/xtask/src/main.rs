@@ -14,6 +14,7 @@ mod process;
 mod skills;
 mod socketio;
 mod step;
+mod storage;
 mod torture;
 mod workspace;
 
@@ -34,6 +35,8 @@ Usage: cargo xtask COMMAND
   bench demo [--json]  build in release mode and measure the demo, the core and the command line
   bench skills [--json]  the same for the skills engine, beside node's worker threads
   bench socketio [--json]  the same for the Socket.IO client, beside rust_socketio and the official one
+  bench storage [--json]  the same for sealed databases and the vault, beside plain SQLite and SQLCipher
+  torture storage      the long versions of the storage's proofs: hours
   torture skills       the long versions of the skills engine's proofs: hours
   torture socketio     the same for the Socket.IO client";
 
@@ -98,6 +101,11 @@ fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
             Box::new(|workspace| socketio::bench(workspace, bench::Output::Json))
         }
         ["torture", "socketio"] => Box::new(|workspace| step::run_all(&socketio::torture(workspace))),
+        ["bench", "storage"] => Box::new(|workspace| storage::bench(workspace, bench::Output::Text)),
+        ["bench", "storage", "--json"] => {
+            Box::new(|workspace| storage::bench(workspace, bench::Output::Json))
+        }
+        ["torture", "storage"] => Box::new(|workspace| step::run_all(&storage::torture(workspace))),
         ["torture", "skills"] => Box::new(|workspace| step::run_all(&torture::skills(workspace))),
         _ => return None,
     })

@@ -43,6 +43,10 @@ const PACKAGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("test of the keychain", &["gnome-keyring", "libsecret-tools"]),
+    (
+        "test of what storage writes, and its bench",
+        &["strace", "sqlcipher"],
+    ),
     ("spell and workflow checks", &["python3-venv"]),
 ];
 

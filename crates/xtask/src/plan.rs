@@ -7,6 +7,7 @@ use crate::desktop;
 use crate::process::Invocation;
 use crate::socketio;
 use crate::step::Step;
+use crate::storage;
 use crate::workspace::Workspace;
 
 /// Cheap checks first, the window last. The front end stands before everything that compiles the desktop crate,
@@ -72,7 +73,12 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
         Step::programs(
             "fuzz smoke",
             20,
-            vec![fuzz(workspace, "2"), socketio::fuzz(workspace, "2")],
+            vec![
+                fuzz(workspace, "2"),
+                socketio::fuzz(workspace, "2"),
+                storage::fuzz(workspace, "openhuman-sqlite", "2"),
+                storage::fuzz(workspace, "openhuman-vault", "2"),
+            ],
         )
         .on_linux(),
         Step::programs(
@@ -110,6 +116,10 @@ fn thorough(workspace: &Workspace, tests: Invocation) -> Invocation {
     tests
         .with_environment("OPENHUMAN_REQUIRE_NODE", "1")
         .with_environment("OPENHUMAN_REQUIRE_READER", "1")
+        .with_environment(
+            "OPENHUMAN_REQUIRE_STRACE",
+            if cfg!(target_os = "linux") { "1" } else { "0" },
+        )
         .with_environment("OPENHUMAN_PYTHON", python)
 }
 

@@ -81,8 +81,8 @@ impl<R: RawFile> LogFile<R> {
         if inside + buf.len() > FRAME {
             return Err(ffi::SQLITE_IOERR_READ);
         }
-        let mut frame = Box::new([0; FRAME]);
-        let present = self.raw.read(frame.as_mut_slice(), frame_offset(index))?;
+        let mut frame = [0; FRAME];
+        let present = self.raw.read(&mut frame, frame_offset(index))?;
         if present < FRAME {
             buf.fill(0);
             return Err(ffi::SQLITE_IOERR_SHORT_READ);
@@ -91,7 +91,7 @@ impl<R: RawFile> LogFile<R> {
         match self.database.codec.open_frame(index, &mut frame) {
             Ok(()) => {
                 buf.copy_from_slice(&frame[inside..inside + buf.len()]);
-                self.read_whole = recovery.then_some((index, frame));
+                self.read_whole = recovery.then(|| (index, Box::new(frame)));
                 Ok(())
             }
             Err(_) if recovery => {
@@ -142,7 +142,7 @@ impl<R: RawFile> LogFile<R> {
                 self.read_whole = None;
                 let mut frame = match self.pending.take() {
                     Some((waiting, header)) if waiting == index => {
-                        let mut frame = Box::new([0; FRAME]);
+                        let mut frame = [0; FRAME];
                         frame[..FRAME_HEADER].copy_from_slice(&header);
                         frame
                     }
@@ -211,9 +211,9 @@ impl<R: RawFile> LogFile<R> {
         self.read_whole = None;
     }
 
-    fn existing_frame(&mut self, index: u64) -> Result<Box<[u8; FRAME]>, Code> {
-        let mut frame = Box::new([0; FRAME]);
-        let present = self.raw.read(frame.as_mut_slice(), frame_offset(index))?;
+    fn existing_frame(&mut self, index: u64) -> Result<[u8; FRAME], Code> {
+        let mut frame = [0; FRAME];
+        let present = self.raw.read(&mut frame, frame_offset(index))?;
         if present < FRAME || self.database.codec.open_frame(index, &mut frame).is_err() {
             self.database.note_damage(Damage::Frame(index));
             return Err(ffi::SQLITE_IOERR_DATA);

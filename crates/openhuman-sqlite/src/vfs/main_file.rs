@@ -49,21 +49,21 @@ impl<R: RawFile> MainFile<R> {
         if offset == 0 && buf.len() == 100 {
             return self.read_header(buf);
         }
+        if offset.is_multiple_of(PAGE as u64)
+            && let Ok(page) = <&mut [u8; PAGE]>::try_from(&mut *buf)
+        {
+            // A whole page is opened where SQLite wants it.
+            let number = offset / PAGE as u64 + 1;
+            let opened = self.page_into(number, page)?;
+            return opened.map_err(|damage| self.damaged(number, damage, buf));
+        }
         let mut done = 0;
         while done < buf.len() {
             let at = offset + done as u64;
             let (number, inside) = (at / PAGE as u64 + 1, (at % PAGE as u64) as usize);
             let page = match self.page(number)? {
                 Ok(page) => page,
-                Err(damage) => {
-                    self.database.note_damage(damage);
-                    buf.fill(0);
-                    return Err(if number == 1 {
-                        ffi::SQLITE_NOTADB
-                    } else {
-                        ffi::SQLITE_IOERR_DATA
-                    });
-                }
+                Err(damage) => return Err(self.damaged(number, damage, buf)),
             };
             let n = (PAGE - inside).min(buf.len() - done);
             buf[done..done + n].copy_from_slice(&page[inside..inside + n]);
@@ -133,20 +133,35 @@ impl<R: RawFile> MainFile<R> {
         self.database.purpose() == Purpose::Fill
     }
 
+    fn damaged(&self, number: u64, damage: Damage, buf: &mut [u8]) -> Code {
+        self.database.note_damage(damage);
+        buf.fill(0);
+        if number == 1 {
+            ffi::SQLITE_NOTADB
+        } else {
+            ffi::SQLITE_IOERR_DATA
+        }
+    }
+
     fn page(&mut self, number: u64) -> Result<Result<[u8; PAGE], Damage>, Code> {
         let mut page = [0; PAGE];
-        let present = self.raw.read(&mut page, (number - 1) * PAGE as u64)?;
+        let opened = self.page_into(number, &mut page)?;
+        Ok(opened.map(|()| page))
+    }
+
+    fn page_into(&mut self, number: u64, page: &mut [u8; PAGE]) -> Result<Result<(), Damage>, Code> {
+        let present = self.raw.read(page, (number - 1) * PAGE as u64)?;
         if present < PAGE {
             return Ok(Err(Damage::EndsBefore {
                 page: number,
                 size: self.raw.size()?,
             }));
         }
-        let opened = self.database.codec.open_page(number, &mut page);
+        let opened = self.database.codec.open_page(number, page);
         if self.filling() && number == 1 {
             page[18..20].fill(1);
         }
-        Ok(opened.map(|()| page).map_err(|_| Damage::Page(number)))
+        Ok(opened.map_err(|_| Damage::Page(number)))
     }
 }
 
