@@ -109,6 +109,16 @@ pub enum SkillEvent {
         /// Its published state: an object.
         state: Value,
     },
+    /// A skill's `onHookTriggered` answered with actions. What they mean is between the skill and the host; the engine
+    /// carries none out.
+    HookActions {
+        /// The skill.
+        skill_id: SkillId,
+        /// The hook.
+        hook_id: String,
+        /// Each an object with a `type`; 64 at most.
+        actions: Vec<Value>,
+    },
     /// A skill reported that its authentication failed, and is being stopped.
     AuthFailed {
         /// The skill.

@@ -14,6 +14,8 @@ use crate::{HookError, SkillEvent, SkillId, SkillStatus, SnapshotTrigger};
 
 /// The limit of a hook that answers somebody.
 pub(super) const HOOK_LIMIT: Duration = Duration::from_secs(30);
+/// Actions of one answer that are passed on.
+const MOST_ACTIONS: usize = 64;
 
 impl Engine {
     /// Calls a hook of a running skill and waits for its result, which may be a value or a promise. `args` is the
@@ -114,16 +116,77 @@ impl Engine {
         self.fire_hooks(firings);
     }
 
+    /// Calls the hooks of one event, those of higher priority first. Each is called when the one before has answered:
+    /// an answer with `suppress` keeps the event from those behind it. `actions` of an answer go to the host.
     fn fire_hooks(&self, firings: Vec<HookFiring>) {
-        for firing in firings {
-            let Some(skill) = self.find(&firing.skill) else {
-                continue;
-            };
-            let instance = skill.view().instance.clone();
-            if let Some(instance) = instance {
-                self.spawn_hook(&skill, &instance, "onHookTriggered", json!([firing.args]));
+        let mut firings = firings.into_iter();
+        let Some(first) = firings.next() else { return };
+        // The first is posted now, so that events arrive in the order they were emitted in.
+        let posted = self.post_firing(&first);
+        let engine = Arc::downgrade(&self.0);
+        // Ends after the last hook, each of which has its limit.
+        self.0.shared.handle.spawn(async move {
+            let (mut firing, mut posted) = (first, posted);
+            loop {
+                if let Some((skill, waiting)) = posted {
+                    let answer = waiting.result(Instant::now() + HOOK_LIMIT).await;
+                    let Some(inner) = engine.upgrade() else { return };
+                    if Engine(inner).hook_answered(&skill, &firing.hook_id, answer) {
+                        return;
+                    }
+                }
+                let (Some(next), Some(inner)) = (firings.next(), engine.upgrade()) else {
+                    return;
+                };
+                posted = Engine(inner).post_firing(&next);
+                firing = next;
+            }
+        });
+    }
+
+    fn post_firing(&self, firing: &HookFiring) -> Option<(Arc<Skill>, Posted)> {
+        const HOOK: &str = "onHookTriggered";
+        let skill = self.find(&firing.skill)?;
+        let instance = skill.view().instance.clone()?;
+        if !self.has_hook(&skill, HOOK) {
+            return None;
+        }
+        let args = json!([firing.args]);
+        match self.post_to(&skill, &instance, CallKind::Hook, HOOK, args, HOOK_LIMIT) {
+            Ok(posted) => Some((skill, posted)),
+            Err(error) => {
+                tracing::warn!(skill = %skill.id, hook = HOOK, %error, "a hook was not called");
+                None
             }
         }
+    }
+
+    /// Takes the answer `{actions?, suppress?}` of a hook; whether it keeps the event from the others.
+    fn hook_answered(&self, skill: &Arc<Skill>, hook_id: &str, answer: Result<String, CallError>) -> bool {
+        let text = match answer {
+            Ok(text) => text,
+            Err(error) => {
+                self.failed(skill, "onHookTriggered", &error);
+                return false;
+            }
+        };
+        let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let actions = answer.get("actions").and_then(Value::as_array);
+        let actions: Vec<Value> = actions
+            .into_iter()
+            .flatten()
+            .filter(|action| action.get("type").is_some_and(Value::is_string))
+            .take(MOST_ACTIONS)
+            .cloned()
+            .collect();
+        if !actions.is_empty() {
+            self.0.shared.emit(SkillEvent::HookActions {
+                skill_id: skill.id.clone(),
+                hook_id: hook_id.to_owned(),
+                actions,
+            });
+        }
+        answer.get("suppress") == Some(&Value::Bool(true))
     }
 
     /// The skill and its instance, if it runs.

@@ -147,6 +147,22 @@ impl SkillPackage {
         Self::assemble(dir::read(dir, false)?)
     }
 
+    /// As [`SkillPackage::load`], for the directory its author works in: a signature that does not hold any more, as
+    /// after each edit, is left out and returned beside the package.
+    ///
+    /// # Errors
+    /// As [`SkillPackage::load`], without those of the signature.
+    pub fn load_edited(dir: &Path) -> Result<(Self, Option<SignatureError>), PackageError> {
+        let mut files = dir::read(dir, false)?;
+        match Self::assemble(files.clone()) {
+            Err(PackageError::Signature(stale)) => {
+                files.take_signature();
+                Ok((Self::assemble(files)?, Some(stale)))
+            }
+            other => other.map(|package| (package, None)),
+        }
+    }
+
     /// Builds a package from the text of its manifest and its script.
     ///
     /// # Errors

@@ -254,3 +254,22 @@ fn keys_survive_their_file_and_do_not_print() {
 }
 
 const KEY_PREFIX: usize = "openhuman-skill-key-1:".len();
+
+#[test]
+fn an_author_goes_on_with_a_signature_that_the_last_edit_made_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("manifest.json", r#"{"id":"a","name":"A"}"#);
+    write("index.js", "1");
+    let signed = SkillPackage::load(dir.path())
+        .unwrap()
+        .signed(&SigningKey::from_seed(&[1; 32]));
+    write("signature.json", &signed.signature().unwrap().to_json());
+    let (package, stale) = SkillPackage::load_edited(dir.path()).unwrap();
+    assert!(package.signature().is_some() && stale.is_none());
+    write("index.js", "2");
+    assert!(SkillPackage::load(dir.path()).is_err(), "who installs it is told");
+    let (package, stale) = SkillPackage::load_edited(dir.path()).unwrap();
+    assert!(package.signature().is_none() && stale.is_some());
+    assert_eq!(package.file("index.js"), Some("2"));
+}

@@ -1,8 +1,6 @@
 //! How much memory SQLite uses, and who may use much of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use ::rusqlite::ffi;
 
@@ -13,7 +11,13 @@ const MOST: i64 = 64 * 1024 * 1024;
 
 /// Whether a statement has the right to take much memory. Only one has it, so that what SQLite takes meanwhile can
 /// be laid to its charge: SQLite counts for the process, not for a connection.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+static TAKEN: Mutex<bool> = Mutex::new(false);
+/// Told when it is given back.
+static FREE: Condvar = Condvar::new();
+
+fn taken() -> MutexGuard<'static, bool> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The memory of one running statement.
 #[derive(Debug, Default)]
@@ -31,7 +35,8 @@ impl Heap {
     pub(super) fn end(&mut self) {
         if self.holds {
             self.holds = false;
-            TAKEN.store(false, Ordering::Release);
+            *taken() = false;
+            FREE.notify_one();
         }
     }
 
@@ -59,9 +64,12 @@ impl Heap {
         }
         if used - self.base > COMMON {
             // The other one ends at its own limit, of time or of memory.
-            while TAKEN.swap(true, Ordering::Acquire) {
-                thread::sleep(Duration::from_millis(1));
+            let mut right = taken();
+            while *right {
+                right = FREE.wait(right).unwrap_or_else(PoisonError::into_inner);
             }
+            *right = true;
+            drop(right);
             self.holds = true;
             self.base = self::used();
         }

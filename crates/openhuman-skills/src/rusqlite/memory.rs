@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::rusqlite::Connection;
@@ -10,14 +9,28 @@ use super::{DbQuota, SqliteDatabase};
 use crate::{Database, DbError, DbOpener, DbOptions, DbRows, DbValue, SkillId};
 
 /// How long a database is waited for that is still open elsewhere.
-const PATIENCE_MS: u32 = 1_000;
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Databases that live in memory as long as the opener does, also across restarts of a skill. For tests and
 /// for hosts without storage. One that is not in use is kept as a few pages, without a connection.
 #[derive(Default)]
 pub struct MemoryDbOpener {
     quota: DbQuota,
-    databases: Mutex<BTreeMap<SkillId, Arc<Mutex<Kept>>>>,
+    databases: Mutex<BTreeMap<SkillId, Arc<Place>>>,
+}
+
+/// Where the database of one skill is kept.
+#[derive(Default)]
+struct Place {
+    kept: Mutex<Kept>,
+    /// Told when it is put back.
+    back: Condvar,
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A database between two uses.
@@ -41,7 +54,7 @@ impl MemoryDbOpener {
         }
     }
 
-    fn kept(&self, skill: &SkillId) -> Option<Arc<Mutex<Kept>>> {
+    fn place(&self, skill: &SkillId) -> Option<Arc<Place>> {
         let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         databases.get(skill).cloned()
     }
@@ -57,24 +70,20 @@ impl fmt::Debug for MemoryDbOpener {
 
 impl DbOpener for MemoryDbOpener {
     fn exists(&self, skill: &SkillId) -> bool {
-        self.kept(skill).is_some()
+        self.place(skill).is_some()
     }
 
     fn open(&self, skill: &SkillId, options: &DbOptions) -> Result<Box<dyn Database>, DbError> {
-        let kept = {
+        let place = {
             let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(databases.entry(skill.clone()).or_default())
         };
-        let mut place = kept.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever gave it up may be putting it away.
-        for _ in 0..PATIENCE_MS {
-            if !matches!(*place, Kept::InUse) {
-                break;
-            }
-            drop(place);
-            thread::sleep(Duration::from_millis(1));
-            place = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        }
+        let in_use = |kept: &mut Kept| matches!(kept, Kept::InUse);
+        let (mut kept, _) = place
+            .back
+            .wait_timeout_while(place.lock(), PATIENCE, in_use)
+            .unwrap_or_else(PoisonError::into_inner);
         let failed = |error: ::rusqlite::Error| DbError::Open(error.to_string());
         let connect = |pages: Option<&[u8]>| {
             let mut connection = Connection::open_in_memory().map_err(failed)?;
@@ -89,16 +98,16 @@ impl DbOpener for MemoryDbOpener {
             }
             SqliteDatabase::confined(connection, self.quota.within(options))
         };
-        let database = match std::mem::replace(&mut *place, Kept::InUse) {
+        let database = match std::mem::replace(&mut *kept, Kept::InUse) {
             Kept::Open(database) => database,
             Kept::New => connect(None)?,
-            Kept::Pages(pages) => connect(Some(&pages)).inspect_err(|_| *place = Kept::Pages(pages))?,
+            Kept::Pages(pages) => connect(Some(&pages)).inspect_err(|_| *kept = Kept::Pages(pages))?,
             Kept::InUse => return Err(DbError::Open("it is open already".to_owned())),
         };
-        drop(place);
+        drop(kept);
         Ok(Box::new(Lent {
             database: Some(database),
-            kept,
+            place,
         }))
     }
 }
@@ -107,7 +116,7 @@ impl DbOpener for MemoryDbOpener {
 struct Lent {
     /// There until it is dropped.
     database: Option<SqliteDatabase>,
-    kept: Arc<Mutex<Kept>>,
+    place: Arc<Place>,
 }
 
 impl Lent {
@@ -151,6 +160,7 @@ impl Drop for Lent {
             false => None,
         };
         let kept = pages.map_or(Kept::Open(database), Kept::Pages);
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        *self.place.lock() = kept;
+        self.place.back.notify_one();
     }
 }
