@@ -14,6 +14,8 @@ use crate::style::ERROR;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Code {
+    /// Nothing is wrong: whoever read the output has had enough of it.
+    Enough = 0,
     /// Something failed.
     Failed = 1,
     /// The command line is wrong.
@@ -35,6 +37,7 @@ pub(crate) enum Code {
 impl Code {
     fn name(self) -> &'static str {
         match self {
+            Self::Enough => "enough",
             Self::Failed => "failed",
             Self::Usage => "usage",
             Self::NotFound => "not_found",
@@ -159,7 +162,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         // Whoever read our output has had enough, as `head` does: that is no news to anybody.
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::shown(Code::Failed);
+            return Self::shown(Code::Enough);
         }
         Self::new(Code::Failed, format!("cannot read or write: {error}"))
     }

@@ -13,6 +13,7 @@ mod exit;
 mod mcp;
 mod memory;
 mod output;
+mod prompt;
 mod registry;
 mod session;
 mod skills;
@@ -25,10 +26,11 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::args::{Cli, Command};
 use crate::exit::{Code, Failure};
@@ -90,6 +92,48 @@ const DISCREET: [(&str, LevelFilter); 12] = [
     ("zbus", LevelFilter::INFO),
 ];
 
+/// The target of what skills write with `console`.
+const SKILL: &str = "openhuman_skills::skill";
+
+/// Shows what skills write as lines for people: whose they are, and the text.
+struct SkillLines;
+
+impl<S: tracing::Subscriber> Layer<S> for SkillLines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() != SKILL {
+            return;
+        }
+        let mut said = Said::default();
+        event.record(&mut said);
+        let style = match *event.metadata().level() {
+            tracing::Level::ERROR => style::ERROR,
+            tracing::Level::WARN => style::WARNING,
+            _ => style::DIM,
+        };
+        let text = output::clean(&said.message);
+        exit::tell(format_args!(
+            "{style}{}{style:#}: {text}",
+            output::clean_line(&said.skill)
+        ));
+    }
+}
+
+#[derive(Default)]
+struct Said {
+    skill: String,
+    message: String,
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        match field.name() {
+            "skill" => self.skill = format!("{value:?}"),
+            "message" => self.message = format!("{value:?}"),
+            _ => {}
+        }
+    }
+}
+
 /// Logs go to standard error; standard output is for answers.
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
@@ -114,9 +158,11 @@ fn log_to_stderr(verbose: u8) {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colour)
         .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_filter(filter_fn(|event| event.target() != SKILL));
     tracing_subscriber::registry()
         .with(lines)
+        .with(SkillLines)
         .with(filter)
         .with(limits)
         .init();

@@ -48,6 +48,24 @@ pub(crate) fn clean_line(text: &str) -> String {
         .collect()
 }
 
+/// The text cut to the width of the terminal, where standard output is one; `taken` columns of the line are not for it.
+pub(crate) fn fitting(text: &str, taken: usize) -> String {
+    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    match width {
+        // In a very narrow one the text is worth more than the line.
+        Some(width) => cut(text, width.saturating_sub(taken).max(20)),
+        None => text.to_owned(),
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
 /// Marks that turn the direction of text or end a line without a control character: they make a terminal show other
 /// words than there are.
 fn turns_text(c: char) -> bool {
@@ -57,6 +75,13 @@ fn turns_text(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_to_its_room() {
+        assert_eq!(cut("reach a.org", 11), "reach a.org");
+        assert_eq!(cut("reach a.org", 7), "reach…");
+        assert_eq!(cut("äöüß", 3), "äö…");
+    }
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {

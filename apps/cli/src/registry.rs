@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use openhuman::skills::registry::{Available, Decision, Listing, Offer, Plan, update_available};
-use openhuman::skills::{SkillId, SkillPackage};
-use openhuman::{Core, CoreBuilder, CoreError, Home};
+use openhuman::skills::{PackageError, SkillId, SkillPackage};
+use openhuman::{Core, CoreError, Home};
 use serde_json::json;
 
 use crate::args::{FromRegistry, Global};
 use crate::exit::{Code, Failure};
-use crate::output::{self, clean_line, line};
+use crate::output::{self, clean_line, fitting, line};
+use crate::prompt::confirmed;
 use crate::session;
-use crate::skills::confirmed;
+use crate::skills::loaded;
 use crate::style::{BOLD, DIM, GOOD, TOOL};
 
 /// Lists what the registry offers; only what holds every word, when there are words.
@@ -42,7 +43,10 @@ pub(crate) async fn search(global: &Global, words: &[String], from: &FromRegistr
             clean_line(version)
         ))?;
         let description = entry.description.as_deref().unwrap_or(&entry.name);
-        line(format_args!("  {DIM}{}{DIM:#}", clean_line(description)))?;
+        line(format_args!(
+            "  {DIM}{}{DIM:#}",
+            fitting(&clean_line(description), 2)
+        ))?;
     }
     if found.is_empty() {
         line("No skill in the registry matches.")?;
@@ -151,7 +155,9 @@ pub(crate) async fn remove(global: &Global, skill: &str) -> Result<(), Failure> 
             Err(Failure::new(Code::NotFound, message))
         }
         true if global.json => output::json(&json!({ "removed": skill })),
-        true => line(format_args!("{skill} is removed; what it stored stays.")),
+        true => line(format_args!(
+            "{skill} is removed; what it stored stays, for the same publisher's skill only."
+        )),
     }
 }
 
@@ -187,10 +193,15 @@ async fn carry_out(
     }
     let plan = agreed(plan, yes)?;
     let skill = core.install_skill(plan, false).await?;
+    let starts = core.starts_by_itself(&skill).await?;
     if global.json {
         output::json(&json!({ "installed": skill, "version": new }))
+    } else if starts {
+        line(format_args!("{skill} is installed, and starts with OpenHuman."))
     } else {
-        line(format_args!("{skill} is installed."))
+        line(format_args!(
+            "{skill} is installed. `openhuman skills enable {skill}` starts it with OpenHuman."
+        ))
     }
 }
 
@@ -216,12 +227,23 @@ fn agreed(plan: Plan, yes: bool) -> Result<Plan, Failure> {
 /// A package in a file or directory of this machine; `None` for the name of a skill.
 fn local(what: &str) -> Result<Option<(SkillPackage, Offer)>, Failure> {
     let path = Path::new(what);
+    let unusable = |error: PackageError| {
+        let next = if path.is_dir() {
+            format!("`openhuman skills check {what}` shows every problem")
+        } else {
+            "ask whoever made it for a new one, or unpack it and check the folder".to_owned()
+        };
+        Failure::new(
+            Code::Failed,
+            format!("the package '{what}' cannot be installed: {error}; {next}"),
+        )
+    };
     // A bare name is a skill of the registry, whatever lies in the current directory.
     let is_path = what.contains(['/', '\\']) || what == ".";
     let package = if is_path && path.is_dir() {
-        SkillPackage::load(path).map_err(CoreError::from)?
+        SkillPackage::load(path).map_err(unusable)?
     } else if (is_path || what.ends_with(".tar.gz")) && path.is_file() {
-        SkillPackage::read_archive(path).map_err(CoreError::from)?
+        SkillPackage::read_archive(path).map_err(unusable)?
     } else if what.contains(['/', '\\']) {
         let message = format!("there is no package at '{what}'");
         return Err(Failure::new(Code::NotFound, message));
@@ -265,13 +287,4 @@ fn lockfile(home: &Home) -> Result<openhuman::skills::registry::Lockfile, Failur
 fn id(text: &str) -> Result<SkillId, Failure> {
     text.parse::<SkillId>()
         .map_err(|error| Failure::new(Code::Usage, error.to_string()))
-}
-
-/// A core whose skills are known but not started.
-async fn loaded(global: &Global) -> Result<Core, Failure> {
-    let home = session::home(global)?;
-    let vault = session::vault(global, &home).await?;
-    let builder = Core::builder(home, vault).start_skills(false);
-    let builder = global.skills_dir.iter().fold(builder, CoreBuilder::skills_dir);
-    Ok(builder.build().await?)
 }

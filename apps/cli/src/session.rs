@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Read};
 use openhuman::vault::{
     Key, KeyStore, KeyStoreError, KeychainStore, Password, Vault, VaultError, VaultOptions, Zeroizing,
 };
-use openhuman::{Core, CoreError, Credential, Home, model_from_env};
+use openhuman::{Core, CoreBuilder, CoreError, Credential, Home, earlier_skill_dirs, model_from_env};
 
 use crate::args::{BackendLogin, Cli, Command, Global};
 use crate::exit::{Code, Failure, interruptible, tell};
@@ -65,20 +65,27 @@ pub(crate) async fn core_quietly(global: &Global) -> Result<Core, Failure> {
     interruptible(async {
         let home = home(global)?;
         let vault = vault(global, &home).await?;
-        let mut builder = Core::builder(home, vault).model(model_from_env());
-        for dir in &global.skills_dir {
-            if !dir.is_dir() {
-                let message = format!(
-                    "the skills directory {} does not exist; check --skills-dir",
-                    dir.display()
-                );
-                return Err(Failure::new(Code::NotFound, message));
-            }
-            builder = builder.skills_dir(dir);
-        }
-        Ok(builder.build().await?)
+        let builder = Core::builder(home, vault).model(model_from_env());
+        Ok(with_skills(global, builder)?.build().await?)
     })
     .await
+}
+
+/// Adds the directories of skills that the user named, and those of an earlier installation.
+pub(crate) fn with_skills(global: &Global, mut builder: CoreBuilder) -> Result<CoreBuilder, Failure> {
+    for dir in &global.skills_dir {
+        if !dir.is_dir() {
+            let message = format!(
+                "the skills directory {} does not exist; check --skills-dir",
+                dir.display()
+            );
+            return Err(Failure::new(Code::NotFound, message));
+        }
+        builder = builder.skills_dir(dir);
+    }
+    // A home of its own has skills of its own.
+    let earlier = earlier_skill_dirs(global.home.is_none());
+    Ok(earlier.into_iter().fold(builder, CoreBuilder::skills_dir))
 }
 
 /// Whether there is a vault. A directory that cannot be looked into is no answer.

@@ -1,17 +1,16 @@
 //! `openhuman skills`.
 
-use std::io::{self, IsTerminal, Write};
-
 use openhuman::mcp::{CallContext, CallError, Origin};
 use openhuman::skills::{Grant, Manifest, SkillId, SkillPackage, SkillSnapshot, SkillStatus};
-use openhuman::{Core, CoreBuilder, CoreError, SkillProblem};
+use openhuman::{Core, CoreError, SkillProblem};
 use serde_json::{Value, json};
 
 use crate::args::{Global, Skills};
 use crate::ask::preview;
 use crate::author;
 use crate::exit::{Code, Failure};
-use crate::output::{self, clean, clean_line, line};
+use crate::output::{self, clean, clean_line, fitting, line};
+use crate::prompt;
 use crate::registry;
 use crate::session;
 use crate::style::{BOLD, DIM, ERROR, GOOD, TOOL};
@@ -48,8 +47,12 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
         Skills::Revoke { skill } => {
             let core = loaded(global).await?;
             let revoked = core.revoke_skill(&skill);
+            let known = core.skill(&skill);
             core.close().await;
             match revoked? {
+                false if known.is_err() => Err(known
+                    .err()
+                    .map_or_else(|| Failure::shown(Code::NotFound), Failure::from)),
                 false => {
                     let message = format!("the skill '{skill}' was not allowed anything");
                     Err(Failure::new(Code::NotFound, message))
@@ -168,12 +171,11 @@ async fn running(core: &Core, skill: &str) -> Result<SkillId, Failure> {
 }
 
 /// A core whose skills are known but not started: consent needs no running skill.
-async fn loaded(global: &Global) -> Result<Core, Failure> {
+pub(crate) async fn loaded(global: &Global) -> Result<Core, Failure> {
     let home = session::home(global)?;
     let vault = session::vault(global, &home).await?;
     let builder = Core::builder(home, vault).start_skills(false);
-    let builder = global.skills_dir.iter().fold(builder, CoreBuilder::skills_dir);
-    Ok(builder.build().await?)
+    Ok(session::with_skills(global, builder)?.build().await?)
 }
 
 fn object(text: &str) -> Result<Value, Failure> {
@@ -210,7 +212,11 @@ fn list(core: &Core, global: &Global) -> Result<(), Failure> {
             .iter()
             .map(|problem| json!({ "path": problem.path, "error": problem.error.to_string() }))
             .collect();
-        output::json(&json!({ "skills": snapshots, "problems": failed }))?;
+        let mut skills = serde_json::to_value(&snapshots)?;
+        for (json, skill) in skills.as_array_mut().into_iter().flatten().zip(&snapshots) {
+            json["disabled"] = (resting(core, skill) == Some("disabled")).into();
+        }
+        output::json(&json!({ "skills": skills, "problems": failed }))?;
     } else {
         for skill in &snapshots {
             show(core, skill)?;
@@ -239,9 +245,27 @@ fn is_of(problem: &SkillProblem, skill: &SkillSnapshot) -> bool {
     skill.error.is_some() && package.is_ok_and(|package| package.manifest().id.as_str() == skill.skill_id)
 }
 
+/// Why a skill that does not run does not: `None` when it should, or does.
+fn resting(core: &Core, skill: &SkillSnapshot) -> Option<&'static str> {
+    if skill.error.is_some() || !matches!(skill.status, SkillStatus::Pending | SkillStatus::Stopped) {
+        return None;
+    }
+    let id = skill.skill_id.parse().ok()?;
+    match core.skills().preference(&id).ok()?.enabled {
+        Some(false) => Some("disabled"),
+        Some(true) => None,
+        // `openhuman skills enable` starts it with OpenHuman.
+        None => Some("not started"),
+    }
+}
+
 fn show(core: &Core, skill: &SkillSnapshot) -> Result<(), Failure> {
-    let style = if skill.error.is_some() { ERROR } else { GOOD };
-    let (id, status, name) = (&skill.skill_id, &skill.connection_status, clean_line(&skill.name));
+    let (id, name) = (&skill.skill_id, clean_line(&skill.name));
+    let (style, status) = match resting(core, skill) {
+        Some(why) => (DIM, why),
+        None if skill.error.is_some() => (ERROR, skill.connection_status.as_str()),
+        None => (GOOD, skill.connection_status.as_str()),
+    };
     line(format_args!(
         "{BOLD}{id}{BOLD:#}  {style}{status}{style:#}  {name}"
     ))?;
@@ -249,7 +273,7 @@ fn show(core: &Core, skill: &SkillSnapshot) -> Result<(), Failure> {
         line(format_args!("  {ERROR}{}{ERROR:#}", clean(error)))?;
     }
     for tool in &skill.tools {
-        let description = preview(&tool.description);
+        let description = fitting(&preview(&tool.description), tool.name.chars().count() + 4);
         line(format_args!(
             "  {TOOL}{}{TOOL:#}  {DIM}{description}{DIM:#}",
             tool.name
@@ -257,10 +281,10 @@ fn show(core: &Core, skill: &SkillSnapshot) -> Result<(), Failure> {
     }
     let package = package(core, id)?;
     if !asked(package.manifest()).is_empty() && !core.is_allowed(&package)? {
+        let (start, end) = ("not allowed yet: ", format!(". `openhuman skills allow {id}`"));
         let wishes = asked(package.manifest()).join("; ");
-        line(format_args!(
-            "  {DIM}not allowed yet: {wishes}. `openhuman skills allow {id}`{DIM:#}"
-        ))?;
+        let wishes = fitting(&wishes, start.len() + end.len() + 2);
+        line(format_args!("  {DIM}{start}{wishes}{end}{DIM:#}"))?;
     }
     Ok(())
 }
@@ -351,7 +375,7 @@ fn allow(
     if asked.is_empty() {
         return say("  nothing, and needs no consent".to_owned());
     }
-    if !yes && !confirmed("Allow this? [y/N] ")? {
+    if !yes && !prompt::confirmed("Allow this? [y/N] ")? {
         let message = format!("nothing was allowed; {skill} runs without these");
         return Err(Failure::new(Code::Denied, message));
     }
@@ -364,7 +388,7 @@ fn allow(
 }
 
 /// What a manifest asks for, a line each. A package from before permissions existed asks through its set-up.
-fn asked(manifest: &Manifest) -> Vec<String> {
+pub(crate) fn asked(manifest: &Manifest) -> Vec<String> {
     let wishes = Grant::none().difference(&Grant::from_manifest(manifest));
     wishes
         .widened
@@ -382,18 +406,4 @@ fn package(core: &Core, skill: &str) -> Result<SkillPackage, Failure> {
         Code::NotFound,
         format!("the package of the skill '{skill}' is not there any more"),
     ))
-}
-
-pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::new(
-            Code::Denied,
-            "nobody can be asked here; look at the list above and repeat with --yes",
-        ));
-    }
-    print!("{question}");
-    io::stdout().flush()?;
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }

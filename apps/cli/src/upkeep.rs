@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use openhuman::Core;
-use openhuman::skills::{EgressCause, EgressOutcome, EgressRecord, ScheduleInfo, SkillId};
+use openhuman::skills::{EgressCause, EgressOutcome, EgressRecord, ScheduleError, ScheduleInfo, SkillId};
 use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure};
@@ -54,7 +54,23 @@ pub(crate) async fn schedules(
     let engine = core.skills();
     if let Some(schedule) = run {
         let ran = engine.run_schedule(skill, schedule).await;
-        ran.map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+        ran.map_err(|error| {
+            let code = match error {
+                ScheduleError::Unknown { .. } => Code::NotFound,
+                _ => Code::Failed,
+            };
+            let names: Vec<_> = engine
+                .schedules(skill)
+                .into_iter()
+                .map(|known| known.id)
+                .collect();
+            let hint = match (code, names.is_empty()) {
+                (Code::NotFound, true) => "; it has none".to_owned(),
+                (Code::NotFound, false) => format!("; it has: {}", clean_line(&names.join(", "))),
+                _ => String::new(),
+            };
+            Failure::new(code, format!("{error}{hint}"))
+        })?;
     }
     let all = engine.schedules(skill);
     if as_json {

@@ -163,6 +163,7 @@ impl CoreError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         use openhuman_skills::registry::{FetchError, RegistryError, StoreError};
+        use openhuman_skills::{HookError, RpcError, SkillError, ToolError};
         use openhuman_vault::VaultError;
         match self {
             Self::Vault(VaultError::WrongPassword | VaultError::KeyStore(_)) => ErrorKind::Locked,
@@ -170,6 +171,12 @@ impl CoreError {
             | Self::NotFound { .. }
             | Self::VaultMissing { .. }
             | Self::MemoryMissing { .. } => ErrorKind::NotFound,
+            Self::Skill(SkillError::Unknown { .. })
+            | Self::SkillCall(
+                RpcError::Skill(SkillError::Unknown { .. })
+                | RpcError::Hook(HookError::UnknownSkill { .. })
+                | RpcError::Tool(ToolError::UnknownSkill { .. } | ToolError::UnknownTool { .. }),
+            ) => ErrorKind::NotFound,
             Self::Io { source, .. } if is_about_access(source) => ErrorKind::Unavailable,
             Self::Busy { .. } | Self::Backend { .. } | Self::NotConnected(_) => ErrorKind::Unavailable,
             Self::Login { .. } => ErrorKind::Locked,

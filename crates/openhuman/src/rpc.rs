@@ -2,6 +2,7 @@
 //!
 //! Methods are in one table. Nothing they return is a secret: passwords and tokens go in, never out.
 
+mod packages;
 mod skills;
 
 use std::collections::HashMap;
@@ -53,6 +54,17 @@ pub const METHODS: &[&str] = &[
     "openhuman.skills_is_enabled",
     "openhuman.skills_set_setup_complete",
     "openhuman.skills_disconnect",
+    "openhuman.skills_registry_fetch",
+    "openhuman.skills_search",
+    "openhuman.skills_list_available",
+    "openhuman.skills_list_installed",
+    "openhuman.skills_install",
+    "openhuman.skills_uninstall",
+    "openhuman.skills_discover",
+    "openhuman.skills_data_read",
+    "openhuman.skills_data_write",
+    "openhuman.skills_data_dir",
+    "openhuman.skills_data_stats",
     "openhuman.memory_search",
     "openhuman.memory_add",
     "openhuman.chat_cancel",
@@ -69,7 +81,7 @@ pub struct RpcError {
     pub code: i32,
     /// What failed, with what, and what to do next.
     pub message: String,
-    /// `{"kind": ..}` where a caller decides by it: `wrong_password`, `locked`.
+    /// `{"kind": ..}` where a caller decides by it: `wrong_password`, `locked`, `needs_consent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }
@@ -126,6 +138,8 @@ pub struct DispatcherOptions {
     pub home: Home,
     /// Directories of skill packages beside the home's own.
     pub skills_dirs: Vec<PathBuf>,
+    /// The registry: an https address, an absolute path or a `file://` address; the public one without it.
+    pub registry: Option<String>,
     /// The provider of local turns.
     pub model: Option<ModelConfig>,
     /// How a new vault is made.
@@ -139,6 +153,7 @@ impl DispatcherOptions {
         Self {
             home,
             skills_dirs: Vec::new(),
+            registry: None,
             model: model_from_env(),
             vault: VaultOptions::default(),
         }
@@ -222,6 +237,10 @@ impl Dispatcher {
             "openhuman.chat_cancel" => self.chat_cancel(&parse(params)?),
             other if skills::METHODS.contains(&other) => {
                 skills::call(&self.core().await?, other, params).await
+            }
+            other if packages::METHODS.contains(&other) => {
+                let registry = self.shared.options.registry.as_deref();
+                packages::call(&self.core().await?, registry, other, params).await
             }
             other => Err(RpcError::unknown_method(other)),
         }

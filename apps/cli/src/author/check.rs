@@ -1,18 +1,19 @@
 //! `openhuman skills check`.
 
 use openhuman::skills::kit::{self, CheckReport, Finding, Level};
-use openhuman::skills::{Frame, PackageError, SkillPackage};
+use openhuman::skills::{Frame, PackageError};
 use serde_json::json;
 
 use super::{Check, show};
 use crate::args::Global;
 use crate::exit::{Code, Failure};
 use crate::output::{self, clean, clean_line, line};
+use crate::skills::asked;
 use crate::style::{BOLD, DIM, ERROR, GOOD, TOOL, WARNING};
 
 pub(super) async fn run(global: &Global, check: &Check) -> Result<(), Failure> {
     super::find(&check.dir)?;
-    let package = match SkillPackage::load(&check.dir) {
+    let package = match super::edited(&check.dir) {
         Ok(package) => package,
         Err(error) => return unreadable(global, check, &error),
     };
@@ -27,11 +28,12 @@ pub(super) async fn run(global: &Global, check: &Check) -> Result<(), Failure> {
     if global.json {
         let mut value = serde_json::to_value(&report)?;
         if let Some(fields) = value.as_object_mut() {
+            fields.insert("asks_for".to_owned(), asked(package.manifest()).into());
             fields.insert("passed".to_owned(), passed.into());
         }
         output::json(&value)?;
     } else {
-        print(&report, passed)?;
+        print(&report, &asked(package.manifest()), passed)?;
     }
     if passed {
         Ok(())
@@ -75,7 +77,7 @@ fn findings_of(check: &Check, error: &PackageError) -> Vec<(String, Option<Frame
 }
 
 /// Prints a report for people.
-fn print(report: &CheckReport, passed: bool) -> Result<(), Failure> {
+fn print(report: &CheckReport, asked: &[String], passed: bool) -> Result<(), Failure> {
     for found in &report.findings {
         print_finding(found)?;
     }
@@ -94,6 +96,12 @@ fn print(report: &CheckReport, passed: bool) -> Result<(), Failure> {
             clean_line(&tool.name),
             crate::ask::preview(&tool.description)
         ))?;
+    }
+    if !asked.is_empty() {
+        line("  asks for:")?;
+    }
+    for wish in asked {
+        line(format_args!("  - {wish}"))?;
     }
     let count = |level| {
         report

@@ -16,7 +16,8 @@ use openhuman::skills::kit::template::Template;
 use openhuman::skills::{PackageError, SkillPackage};
 
 use crate::args::Global;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, tell};
+use crate::style::WARNING;
 
 #[derive(Subcommand)]
 pub(crate) enum Author {
@@ -142,7 +143,7 @@ pub(crate) struct Pack {
     /// The skill's directory.
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// The file to write [default: ID-VERSION.tar.gz].
+    /// The file to write, or `-` for standard output [default: ID-VERSION.tar.gz]. Only an earlier archive is replaced.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also sign it with this key.
@@ -195,7 +196,18 @@ fn find(dir: &Path) -> Result<(), Failure> {
 /// Loads the skill of a directory.
 fn load(dir: &Path) -> Result<SkillPackage, Failure> {
     find(dir)?;
-    SkillPackage::load(dir).map_err(|error| failed(&error))
+    edited(dir).map_err(|error| failed(&error))
+}
+
+/// Loads a package that its author works on; a signature that does not fit any more is no reason to stop.
+fn edited(dir: &Path) -> Result<SkillPackage, PackageError> {
+    let (package, stale) = SkillPackage::load_edited(dir)?;
+    if let Some(stale) = stale {
+        tell(format_args!(
+            "{WARNING}warning{WARNING:#}: signature.json is left out: {stale}; `openhuman skills sign` makes a new one"
+        ));
+    }
+    Ok(package)
 }
 
 fn failed(error: &PackageError) -> Failure {

@@ -1,7 +1,7 @@
 //! `openhuman skills pack`, `sign` and `keygen`.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use openhuman::skills::kit::{self, Level, template};
@@ -56,8 +56,47 @@ pub(super) async fn pack(global: &Global, pack: &Pack) -> Result<(), Failure> {
     let usual = format!("{}-{}.tar.gz", manifest.id, safe(version));
     let path = pack.output.clone().unwrap_or_else(|| PathBuf::from(usual));
     let bytes = package.to_archive().map_err(|error| failed(&error))?;
-    fs::write(&path, &bytes).map_err(|error| io_failed("write", &path, &error))?;
+    if path == Path::new("-") {
+        return to_output(&bytes);
+    }
+    refuse_sources(&path)?;
+    replace(&path, &bytes).map_err(|error| io_failed("write", &path, &error))?;
     told(global, "Packed", &path, &package, Some(bytes.len()))
+}
+
+/// Writes an archive to standard output, and nothing else.
+fn to_output(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        let message =
+            "an archive is nothing to look at; send standard output into a file, or name one with -o FILE";
+        return Err(Failure::new(Code::Usage, message));
+    }
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}
+
+/// Only an archive may be in the place of the new one: a slip of the hand must not cost a source file.
+fn refuse_sources(path: &Path) -> Result<(), Failure> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_failed("write", path, &error)),
+    };
+    let mut start = Vec::new();
+    let is_archive = metadata.is_file()
+        && fs::File::open(path)
+            .and_then(|file| file.take(2).read_to_end(&mut start))
+            .is_ok()
+        && start == [0x1f, 0x8b];
+    if is_archive {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is there already and is no packed skill; choose another file with -o",
+        path.display()
+    );
+    Err(Failure::new(Code::Usage, message))
 }
 
 /// A version as a part of a file's name.

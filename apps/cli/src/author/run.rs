@@ -11,7 +11,7 @@ use openhuman::skills::{
     SkillId, SkillPackage, SkillSnapshot,
 };
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin, Take};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -59,7 +59,7 @@ async fn serve(
         list(engine, &id)?;
     }
     let mut watch = run.watch.then(|| Watch::new(&run.dir));
-    let mut lines = Some(BufReader::new(tokio::io::stdin()).lines());
+    let mut lines = Some(Entered::default());
     let terminal = std::io::stdin().is_terminal();
     loop {
         if terminal && lines.is_some() {
@@ -67,7 +67,8 @@ async fn serve(
         }
         tokio::select! {
             entered = next_line(&mut lines) => match entered {
-                Some(entered) => command(global, engine, &id, &entered).await?,
+                Some(Ok(entered)) => command(global, engine, &id, &entered).await?,
+                Some(Err(failure)) => failure.report(global.json),
                 // Without anybody to ask, it goes on for the watch alone.
                 None if watch.is_none() => return Ok(()),
                 None => lines = None,
@@ -82,11 +83,45 @@ async fn serve(
     }
 }
 
-async fn next_line(lines: &mut Option<Lines<BufReader<Stdin>>>) -> Option<String> {
-    match lines {
-        Some(lines) => lines.next_line().await.ok().flatten(),
-        None => std::future::pending().await,
+/// The longest line that is read, in bytes.
+const LONGEST_LINE: u64 = 1024 * 1024;
+
+/// The lines of standard input. What was read of one stays when a change of a file comes first.
+struct Entered {
+    input: Take<BufReader<Stdin>>,
+    line: Vec<u8>,
+    number: usize,
+}
+
+impl Default for Entered {
+    fn default() -> Self {
+        Self {
+            input: BufReader::new(tokio::io::stdin()).take(LONGEST_LINE),
+            line: Vec::new(),
+            number: 0,
+        }
     }
+}
+
+/// The next line; an inner failure is that of one line. `None` at the end.
+async fn next_line(lines: &mut Option<Entered>) -> Option<Result<String, Failure>> {
+    let Some(entered) = lines else {
+        return std::future::pending().await;
+    };
+    let count = entered.input.read_until(b'\n', &mut entered.line).await.ok()?;
+    if count == 0 && entered.line.is_empty() {
+        return None;
+    }
+    entered.input.set_limit(LONGEST_LINE);
+    entered.number += 1;
+    let number = entered.number;
+    let text = String::from_utf8(std::mem::take(&mut entered.line));
+    Some(text.map_err(|_| {
+        Failure::new(
+            Code::Usage,
+            format!("line {number} is not UTF-8 text; it is left out"),
+        )
+    }))
 }
 
 async fn changed(watch: &mut Option<Watch>) -> std::path::PathBuf {
@@ -105,7 +140,7 @@ async fn reload(run: &Run, engine: &Engine, id: &SkillId, path: &Path) {
             clean(text)
         ));
     };
-    let package = match SkillPackage::load(&run.dir) {
+    let package = match super::edited(&run.dir) {
         Ok(package) => package,
         Err(error) => return complain(&error.to_string()),
     };

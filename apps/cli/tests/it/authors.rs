@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{Ended, Sandbox, end};
 
 /// Runs a command of the kit in the sandbox's directory. None of them needs a vault.
-fn kit(sandbox: &Sandbox, args: &[&str], stdin: &str) -> Ended {
+pub(crate) fn kit(sandbox: &Sandbox, args: &[&str], stdin: &str) -> Ended {
     let mut all = vec!["skills"];
     all.extend(args);
     let mut command = sandbox.command(&all);

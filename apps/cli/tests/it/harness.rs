@@ -56,7 +56,9 @@ impl Sandbox {
 
     /// A skill package in the directory `skills` of the sandbox.
     pub(crate) fn skill(&self, id: &str, code: &str) -> PathBuf {
-        let manifest = format!(r#"{{ "id": "{id}", "name": "The {id} skill", "version": "1.0.0" }}"#);
+        let manifest = format!(
+            r#"{{ "id": "{id}", "name": "The {id} skill", "version": "1.0.0", "auto_start": true }}"#
+        );
         self.file(&format!("skills/{id}/manifest.json"), &manifest);
         self.file(&format!("skills/{id}/index.js"), code);
         self.dir.path().join("skills")
@@ -78,6 +80,8 @@ impl Sandbox {
             "OPENAI_BASE_URL",
             "OPENAI_MODEL",
             "OPENHUMAN_SKILLS_DIR",
+            "OPENHUMAN_WORKSPACE",
+            "SKILLS_LOCAL_DIR",
             "DBUS_SESSION_BUS_ADDRESS",
         ] {
             command.env_remove(name);

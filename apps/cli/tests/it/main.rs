@@ -1,5 +1,6 @@
 //! The `openhuman` command as its users run it: real processes, real exit codes, real messages.
 
+mod author_slips;
 mod authors;
 mod bad_input;
 mod demo;
@@ -10,4 +11,5 @@ mod own_files;
 #[cfg(unix)]
 mod sessions;
 mod skill_accounts;
+mod skill_lists;
 mod skill_registry;

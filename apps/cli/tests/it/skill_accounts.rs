@@ -151,14 +151,14 @@ fn a_skill_is_set_up_connected_and_watched() {
     assert!(run(&["egress", "--refused"]).ok().contains("refused"));
 
     assert!(run(&["schedules", "mill"]).ok().contains("grind"));
-    run(&["schedules", "mill", "--run", "weave"]).fails(1, &["weave"]);
+    run(&["schedules", "mill", "--run", "weave"]).fails(3, &["weave"]);
 
     assert_eq!(run(&["call", "mill", "mode"]).ok().trim(), "self_hosted");
     run(&["disconnect", "mill"]).ok();
     assert_eq!(run(&["call", "mill", "mode"]).ok().trim(), "none");
 
     run(&["disable", "mill"]).ok();
-    assert!(run(&["list"]).ok().contains("offline"));
+    assert!(run(&["list"]).ok().contains("disabled"));
     assert_eq!(
         run(&["call", "mill", "mode"]).ok().trim(),
         "none",

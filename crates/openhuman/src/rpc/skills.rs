@@ -27,8 +27,8 @@ pub(super) const METHODS: [&str; 14] = [
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SkillParams {
-    skill_id: String,
+pub(super) struct SkillParams {
+    pub(super) skill_id: String,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +86,12 @@ pub(super) async fn call(core: &Core, method: &str, params: Value) -> Result<Val
     let params: SkillParams = parse(params)?;
     let skill = core.skill(&params.skill_id)?;
     match method {
-        "openhuman.skills_start" => engine.start(&skill).await?,
+        "openhuman.skills_start" => {
+            engine.start(&skill).await?;
+            // Whoever starts a skill wants it to run, also next time; `skills_disable` ends that.
+            let (engine, id) = (engine.clone(), skill.clone());
+            blocking(move || engine.set_enabled(&id, Some(true))).await?;
+        }
         "openhuman.skills_stop" => engine.stop(&skill).await?,
         "openhuman.skills_status" => return status(core, &skill),
         "openhuman.skills_setup_start" => return Ok(engine.setup_start(&skill).await?),
@@ -98,8 +103,7 @@ pub(super) async fn call(core: &Core, method: &str, params: Value) -> Result<Val
             blocking(move || engine.set_enabled(&id, Some(on))).await?;
         }
         "openhuman.skills_is_enabled" => {
-            let engine = engine.clone();
-            let enabled = blocking(move || engine.should_start(&skill)).await?;
+            let enabled = core.starts_by_itself(&skill).await?;
             return Ok(json!({ "enabled": enabled }));
         }
         other => return Err(RpcError::unknown_method(other)),

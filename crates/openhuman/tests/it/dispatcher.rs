@@ -285,3 +285,104 @@ async fn a_front_end_sets_skills_up_and_switches_them() {
     );
     rpc.close().await;
 }
+
+#[tokio::test]
+async fn a_skill_of_the_registry_is_installed_with_the_consent_that_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    write(
+        "bell/manifest.json",
+        r#"{ "id": "bell", "name": "Bell", "version": "1.0.0" }"#,
+    );
+    write(
+        "bell/index.js",
+        "globalThis.__skill = { default: { tools: [] } };",
+    );
+    let entry = json!({ "id": "bell", "name": "Bell", "version": "1.0.0", "download_url": "bell/index.js",
+        "manifest_url": "bell/manifest.json", "category": "core" });
+    let index = json!({ "version": 1, "skills": { "core": [entry], "third_party": [] } });
+    let place = write("registry.json", &index.to_string());
+    let rpc = Dispatcher::new(DispatcherOptions {
+        registry: Some(place.to_str().unwrap().to_owned()),
+        model: None,
+        vault: VaultOptions::fast_for_tests(),
+        ..DispatcherOptions::new(Home::at(dir.path().join("home")))
+    });
+    let call = async |method: &str, params: Value| rpc.call(&format!("openhuman.{method}"), params).await;
+    call("vault_create", json!({ "password": "long enough" }))
+        .await
+        .unwrap();
+    assert_eq!(
+        call("skills_registry_fetch", json!({ "force": true }))
+            .await
+            .unwrap()["skills"],
+        1
+    );
+    let found = call("skills_search", json!({ "query": "bell" })).await.unwrap();
+    assert_eq!(
+        (&found[0]["id"], &found[0]["installed"]),
+        (&json!("bell"), &json!(false))
+    );
+
+    let bell = json!({ "skill_id": "bell" });
+    let asked = call("skills_install", bell.clone()).await.unwrap_err();
+    let data = asked.data.unwrap();
+    assert_eq!(data["kind"], "needs_consent");
+    assert!(data["asks"].as_str().unwrap().contains("is not signed"), "{data}");
+    let wrong = json!({ "skill_id": "bell", "consent": "0".repeat(64) });
+    assert!(
+        call("skills_install", wrong).await.is_err(),
+        "the consent is for what was shown"
+    );
+    let agreed = json!({ "skill_id": "bell", "consent": data["consent"] });
+    assert_eq!(call("skills_install", agreed).await.unwrap()["version"], "1.0.0");
+    assert_eq!(
+        call("skills_list_installed", json!({})).await.unwrap()[0]["id"],
+        "bell"
+    );
+    assert_eq!(
+        call("skills_list_available", json!({})).await.unwrap()[0]["installed"],
+        true
+    );
+    assert_eq!(call("skills_discover", json!({})).await.unwrap()[0]["id"], "bell");
+
+    let file = |name: &str| json!({ "skill_id": "bell", "filename": name });
+    let content = json!({ "skill_id": "bell", "filename": "a.txt", "content": "words" });
+    call("skills_data_write", content).await.unwrap();
+    assert_eq!(
+        call("skills_data_read", file("a.txt")).await.unwrap()["content"],
+        "words"
+    );
+    assert!(call("skills_data_read", file("none.txt")).await.unwrap()["content"].is_null());
+    assert_eq!(call("skills_data_stats", bell.clone()).await.unwrap()["files"], 1);
+    for bad in ["../a.txt", "/etc/passwd", "..\\a.txt", "C:a.txt", ""] {
+        assert!(call("skills_data_read", file(bad)).await.is_err(), "{bad}");
+    }
+    let shown = call("skills_data_dir", bell.clone()).await.unwrap();
+    assert!(
+        shown["dir"].as_str().unwrap().ends_with("skills_data/bell"),
+        "{shown}"
+    );
+
+    // Who starts a skill finds it running again.
+    assert_eq!(
+        call("skills_is_enabled", bell.clone()).await.unwrap()["enabled"],
+        false
+    );
+    call("skills_start", bell.clone()).await.unwrap();
+    assert_eq!(
+        call("skills_is_enabled", bell.clone()).await.unwrap()["enabled"],
+        true
+    );
+    assert_eq!(
+        call("skills_uninstall", bell.clone()).await.unwrap()["removed"],
+        true
+    );
+    assert!(call("skills_status", bell).await.is_err());
+    rpc.close().await;
+}
