@@ -180,3 +180,28 @@ fn the_contract_catches_a_store_that_is_not_atomic() {
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(text.contains("exactly one wins"), "{text}");
 }
+
+/// What a second server accepts whose clock is off by so much, in milliseconds, over the same store.
+#[test]
+fn the_clocks_of_two_servers_may_differ_by_thirty_seconds() {
+    const ISSUED: i64 = 1_000_000_000;
+    for (off, good) in [
+        (-3_600_000, false),
+        (-MAX_SKEW_MS - 1, false),
+        (-MAX_SKEW_MS, true),
+        (-1, true),
+        (0, true),
+        (TTL_MS - 1, true),
+        (TTL_MS, true),
+        (TTL_MS + 1, false),
+        (3_600_000, false),
+    ] {
+        let store = std::sync::Arc::new(MemoryTokenStore::new());
+        let key = Key::from_bytes([5; 32]);
+        let token = LoginTokens::new(store.clone(), &key)
+            .issue("alice", "desktop", ISSUED)
+            .unwrap();
+        let redeemed = LoginTokens::new(store, &key).redeem(token.expose(), "desktop", ISSUED + off);
+        assert_eq!(redeemed.is_ok(), good, "{off} ms");
+    }
+}

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "vault")]
 mod contract_rows;
+#[cfg(target_os = "linux")]
+mod core_dumps;
 #[cfg(all(feature = "vault", unix))]
 mod kill;
 #[cfg(feature = "sqlite-tokens")]
