@@ -118,6 +118,11 @@ pub fn header(frame: &[u8]) -> usize {
     packet::decode_header(frame, 1, &Limits::default()).map_or(0, |header| header.body_start())
 }
 
+/// Checks a text as every delivered payload is checked.
+pub fn is_json(text: &str) -> bool {
+    crate::json::is_valid(text)
+}
+
 /// One packet, its name, and its arguments in several forms.
 pub fn packet(data: &[u8]) {
     let Ok(text) = Utf8Bytes::try_from(data.to_vec()) else {
@@ -129,6 +134,8 @@ pub fn packet(data: &[u8]) {
     };
     if let Body::Event { payload, .. } | Body::Ack { payload } = &packet.body {
         let list = payload.args::<Vec<Value>>(0);
+        let ignored = serde_json::from_str::<serde::de::IgnoredAny>(payload.text());
+        assert_eq!(payload.is_json(), ignored.is_ok());
         // Not the other way round: what is not built has no depth, and no numbers that are too large.
         assert!(payload.is_json() || list.is_err());
         let last = list.ok().and_then(|mut list| list.pop());

@@ -17,6 +17,7 @@ mod event;
 pub mod fuzzing;
 mod http;
 mod hub;
+mod json;
 mod lifecycle;
 mod limits;
 mod link;

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::binary::{Extract, Scope};
 use crate::error::{DecodeError, EmitError};
+use crate::json;
 use crate::limits::Limits;
 use crate::packet::{self, Encoded, Kind};
 
@@ -50,7 +51,7 @@ impl Payload {
 
     /// Reads the whole list for errors without building anything.
     pub(crate) fn is_json(&self) -> bool {
-        serde_json::from_str::<IgnoredAny>(self.text()).is_ok()
+        json::is_valid(self.text())
     }
 
     /// Reads the elements behind the first `skip` as `T`.
