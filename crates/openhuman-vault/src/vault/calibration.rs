@@ -22,7 +22,7 @@ pub(super) fn measured() -> Argon2Params {
         return Argon2Params::DEFAULT;
     };
     let planned = plan(fastest);
-    // Caches make the first guess too high where the memory is slow.
+    // Caches make the first guess too high where the memory is slow, other programs too low.
     match time(planned) {
         Some(taken) => correct(planned, taken),
         None => Argon2Params::DEFAULT,
@@ -50,15 +50,14 @@ fn plan(default_took: Duration) -> Argon2Params {
     }
 }
 
-/// One step back when the planned parameters took more than 600 ms.
+/// One step back or forth when the planned parameters took less than 300 or more than 600 ms.
 fn correct(planned: Argon2Params, took: Duration) -> Argon2Params {
-    if took <= TARGET * 4 / 3 {
+    if (TARGET * 2 / 3..=TARGET * 4 / 3).contains(&took) {
         return planned;
     }
-    let memory_kib =
-        scale(planned.memory_kib, took).clamp(Argon2Params::DEFAULT.memory_kib, planned.memory_kib);
+    let least = Argon2Params::DEFAULT.memory_kib;
     Argon2Params {
-        memory_kib,
+        memory_kib: scale(planned.memory_kib, took).clamp(least, MOST_KIB),
         ..planned
     }
 }
@@ -104,7 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_taken_back_but_not_below_the_default() {
+    fn what_takes_too_long_or_too_short_is_corrected_within_the_limits() {
+        assert_eq!(correct(params(128, 3), ms(300)), params(128, 3));
+        assert_eq!(correct(params(128, 3), ms(225)), params(256, 3));
+        assert_eq!(correct(params(256, 3), ms(45)), params(512, 3));
         assert_eq!(correct(params(256, 3), ms(600)), params(256, 3));
         assert_eq!(correct(params(256, 3), ms(900)), params(128, 3));
         assert_eq!(correct(params(256, 3), ms(9_000)), params(64, 3));
