@@ -76,7 +76,7 @@ impl Durability {
 ///
 /// Any number of connections of one process may be open on a file; a second process gets [`Error::InUse`] unless
 /// both asked for [`Processes::Many`]. The database is in write-ahead-log mode and stays there. Temporary tables,
-/// indices and sorter runs live in memory up to 16 MiB each, then in a file of the system's temporary directory
+/// indices and sorter runs live in memory up to 4 MiB each, then in a file of the system's temporary directory
 /// that is sealed under a key of its own and has no name.
 ///
 /// # Errors

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Reads a sealed database (docs/format-sqlite.md) without the Rust code.
 
-Usage: read_sealed.py DATABASE KEY-IN-HEX OUTPUT
+Usage: read_sealed.py DATABASE KEY-IN-HEX OUTPUT [SEAL-IN-HEX]
 
 Writes a plain SQLite database: the pages of the file, overlaid with the committed frames of DATABASE-wal if there
-is one. Needs the package `cryptography`. Exits with a message when anything does not authenticate.
+is one. Checks the seal if there is one. Needs the package `cryptography`. Exits with a message when anything does not
+authenticate, or is not the newest.
 """
 
 import struct
 import sys
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 PAGE, RESERVE, FRAME_HEADER, LOG_HEADER = 4096, 40, 24, 32
 BODY, FRAME = PAGE - RESERVE, PAGE + FRAME_HEADER
 MAGIC = b"SQLite format 3\0"
+LOCK_PAGE = 0x40000000 // PAGE + 1  # never used by SQLite
 
 
 def derive(key: bytes, salt: bytes, label: str) -> bytes:
@@ -62,6 +64,9 @@ def read_pages(data: bytes, key: bytes) -> tuple[bytes, dict[int, bytes]]:
     pages = {}
     for number in range(1, len(data) // PAGE + 1):
         page = data[(number - 1) * PAGE : number * PAGE]
+        if number == LOCK_PAGE and page == bytes(PAGE):
+            pages[number] = page
+            continue
         aad = b"\0" + file_id + struct.pack(">Q", number)
         try:
             plain = cipher.open(page[16:], aad) if number == 1 else cipher.open(page, aad)
@@ -83,28 +88,48 @@ def checksum(data: bytes, state: tuple[int, int], order: str) -> tuple[int, int]
 
 def read_log(log: bytes, file_id: bytes, key: bytes) -> tuple[dict[int, bytes], int | None]:
     """The committed pages of the log, and the size of the database after the last commit."""
+    cipher = Xaes(derive(key, file_id, "openhuman-memory/v1/wal"))
+    count = max(0, len(log) - LOG_HEADER) // FRAME
+
+    def frame(index: int) -> bytes | None:
+        start = LOG_HEADER + index * FRAME
+        try:
+            return cipher.open(log[start : start + FRAME], b"\1" + file_id + struct.pack(">Q", index))
+        except InvalidTag:
+            return None
+
+    def end(index: int, salts: bytes | None):
+        """A frame behind the end whose mark lies beyond it says that the log was damaged."""
+        for later in range(index, count):
+            at = LOG_HEADER + later * FRAME + FRAME - 20
+            mark = int.from_bytes(log[at : at + 4], "big")
+            plain = frame(later) if mark > index else None
+            if plain and salts in (None, plain[8:16]):
+                fail(f"frame {index} of the log was damaged or exchanged")
+
     if len(log) < LOG_HEADER:
         return {}, None
     magic, version, page_size, _sequence = struct.unpack(">4I", log[:16])
     if magic & ~1 != 0x377F0682 or version != 3007000 or page_size != PAGE:
+        end(0, None)
         return {}, None
     order = ">" if magic & 1 else "<"
     salts = log[16:24]
     state = checksum(log[:24], (0, 0), order)
     if state != struct.unpack(">2I", log[24:32]):
+        end(0, None)
         return {}, None
-    cipher = Xaes(derive(key, file_id, "openhuman-memory/v1/wal"))
     committed, open_transaction, size = {}, {}, None
-    for index in range((len(log) - LOG_HEADER) // FRAME):
-        start = LOG_HEADER + index * FRAME
-        try:
-            plain = cipher.open(log[start : start + FRAME], b"\1" + file_id + struct.pack(">Q", index))
-        except InvalidTag:
+    for index in range(count):
+        plain = frame(index)
+        if plain is None:
+            end(index, salts)
             break
         header, page = plain[:FRAME_HEADER], plain[FRAME_HEADER:] + bytes(RESERVE)
         number, new_size = struct.unpack(">2I", header[:8])
         state = checksum(header[:8] + page, state, order)
-        if header[8:16] != salts or state != struct.unpack(">2I", header[16:24]):
+        if header[8:16] != salts or not number or state != struct.unpack(">2I", header[16:24]):
+            end(index, salts)
             break
         open_transaction[number] = page
         if new_size:
@@ -113,10 +138,24 @@ def read_log(log: bytes, file_id: bytes, key: bytes) -> tuple[dict[int, bytes], 
     return committed, size
 
 
+def check_seal(seal: bytes, data: bytes, log: bytes, key: bytes):
+    head, mac = seal[:34], seal[34:]
+    version, state, _generation, pages = struct.unpack(">BBQQ", head[:18])
+    if version != 1 or len(seal) != 66:
+        fail("this is no seal")
+    if state == 0:
+        print("freshness unknown: the last session did not close", file=sys.stderr)
+        return
+    ours = hmac.HMAC(derive(key, head[18:], "openhuman-memory/v1/seal"), hashes.SHA256())
+    ours.update(head + b"".join(data[at - 16 : at] for at in range(PAGE, len(data) + 1, PAGE)))
+    if log or len(data) != pages * PAGE or data[:16] != head[18:] or ours.finalize() != mac:
+        fail("rolled back: this is not the database of the last clean close")
+
+
 def main() -> None:
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (4, 5):
         fail(__doc__.strip().splitlines()[2])
-    path, key, output = sys.argv[1], bytes.fromhex(sys.argv[2]), sys.argv[3]
+    path, key, output = *sys.argv[1:2], bytes.fromhex(sys.argv[2]), sys.argv[3]
     with open(path, "rb") as file:
         data = file.read()
     try:
@@ -124,6 +163,8 @@ def main() -> None:
             log = file.read()
     except FileNotFoundError:
         log = b""
+    if len(sys.argv) == 5:
+        check_seal(bytes.fromhex(sys.argv[4]), data, log, key)
     file_id, pages = read_pages(data, key)
     newer, size = read_log(log, file_id, key)
     pages.update(newer)

@@ -11,7 +11,7 @@ use super::heap_file::HeapFile;
 use super::raw::{Code, RawFile};
 
 /// Above this size a temporary file goes to the disk.
-pub(crate) const IN_MEMORY: u64 = 16 * 1024 * 1024;
+pub(crate) const IN_MEMORY: u64 = 4 * 1024 * 1024;
 /// Pages of SQLite's temporary databases and buffers of its sorter have this size.
 const BLOCK: usize = 4096;
 const STORED: usize = BLOCK + OVERHEAD;
@@ -112,9 +112,13 @@ impl<R: RawFile> SealedBlocks<R> {
         let mut done = 0;
         while done < available {
             let (number, inside) = place(offset + done as u64);
-            self.load(number)?;
             let n = (BLOCK - inside).min(available - done);
-            buf[done..done + n].copy_from_slice(&self.block[inside..inside + n]);
+            if n == BLOCK && self.at != Some(number) {
+                self.open_block(number, &mut buf[done..done + n])?;
+            } else {
+                self.load(number)?;
+                buf[done..done + n].copy_from_slice(&self.block[inside..inside + n]);
+            }
             done += n;
         }
         if available < buf.len() {
@@ -130,13 +134,15 @@ impl<R: RawFile> SealedBlocks<R> {
             let (number, inside) = place(offset + done as u64);
             let n = (BLOCK - inside).min(buf.len() - done);
             if n == BLOCK {
-                self.flush_unless(number)?;
-                self.at = Some(number);
+                if self.at == Some(number) {
+                    (self.at, self.dirty) = (None, false);
+                }
+                self.seal_block(number, &buf[done..done + n])?;
             } else {
                 self.load(number)?;
+                self.block[inside..inside + n].copy_from_slice(&buf[done..done + n]);
+                self.dirty = true;
             }
-            self.block[inside..inside + n].copy_from_slice(&buf[done..done + n]);
-            self.dirty = true;
             done += n;
             self.size = self.size.max(offset + done as u64);
         }
@@ -171,20 +177,10 @@ impl<R: RawFile> SealedBlocks<R> {
             return Ok(());
         }
         self.flush_unless(number)?;
-        let mut stored = [0; STORED];
-        let present = self.raw.read(&mut stored, number * STORED as u64)?;
-        if present == 0 || (present == STORED && stored == [0; STORED]) {
-            self.block.fill(0);
-        } else {
-            let (body, tail) = stored.split_at(BLOCK);
-            let (mut nonce, mut tag) = ([0; NONCE_LEN], [0; TAG_LEN]);
-            nonce.copy_from_slice(&tail[..NONCE_LEN]);
-            tag.copy_from_slice(&tail[NONCE_LEN..]);
-            self.block.copy_from_slice(body);
-            self.sealer
-                .open_in_place(&nonce, &number.to_be_bytes(), &mut self.block[..], &tag)
-                .map_err(|_| ffi::SQLITE_IOERR_DATA)?;
-        }
+        let mut block = std::mem::replace(&mut self.block, Box::new(Zeroizing::new([0; BLOCK])));
+        let opened = self.open_block(number, &mut block[..]);
+        self.block = block;
+        opened?;
         self.at = Some(number);
         Ok(())
     }
@@ -196,15 +192,37 @@ impl<R: RawFile> SealedBlocks<R> {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
+        let block = Zeroizing::new(**self.block);
+        self.seal_block(at, &block[..])
+    }
+
+    fn open_block(&mut self, number: u64, out: &mut [u8]) -> Result<(), Code> {
+        let mut stored = [0; STORED];
+        let present = self.raw.read(&mut stored, number * STORED as u64)?;
+        if present == 0 || (present == STORED && stored == [0; STORED]) {
+            out.fill(0);
+            return Ok(());
+        }
+        let (body, tail) = stored.split_at(BLOCK);
+        let (mut nonce, mut tag) = ([0; NONCE_LEN], [0; TAG_LEN]);
+        nonce.copy_from_slice(&tail[..NONCE_LEN]);
+        tag.copy_from_slice(&tail[NONCE_LEN..]);
+        out.copy_from_slice(body);
+        self.sealer
+            .open_in_place(&nonce, &number.to_be_bytes(), out, &tag)
+            .map_err(|_| ffi::SQLITE_IOERR_DATA)
+    }
+
+    fn seal_block(&mut self, number: u64, data: &[u8]) -> Result<(), Code> {
         let nonce = self.nonces.next().map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
         let mut stored = [0; STORED];
-        stored[..BLOCK].copy_from_slice(&self.block[..]);
+        stored[..BLOCK].copy_from_slice(data);
         let tag = self
             .sealer
-            .seal_in_place(&nonce, &at.to_be_bytes(), &mut stored[..BLOCK]);
+            .seal_in_place(&nonce, &number.to_be_bytes(), &mut stored[..BLOCK]);
         stored[BLOCK..BLOCK + NONCE_LEN].copy_from_slice(&nonce);
         stored[BLOCK + NONCE_LEN..].copy_from_slice(&tag);
-        self.raw.write(&stored, at * STORED as u64)
+        self.raw.write(&stored, number * STORED as u64)
     }
 }
 

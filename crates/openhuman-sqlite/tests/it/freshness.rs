@@ -19,7 +19,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    fn seal(&self) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self) -> Option<Vec<u8>> {
         self.seal.lock().unwrap().clone()
     }
 }
@@ -39,7 +39,7 @@ impl Anchor for Memory {
     }
 }
 
-fn anchored(anchor: &Arc<Memory>) -> Options {
+pub(crate) fn anchored(anchor: &Arc<Memory>) -> Options {
     let anchor: Arc<dyn Anchor> = Arc::<Memory>::clone(anchor);
     Options {
         anchor: Some(anchor),

@@ -30,12 +30,23 @@ fn python() -> Option<String> {
 }
 
 fn read(python: &str, database: &Path, key_hex: &str, output: &Path) -> Result<(), String> {
+    read_sealed(python, database, key_hex, output, None)
+}
+
+fn read_sealed(
+    python: &str,
+    database: &Path,
+    key_hex: &str,
+    output: &Path,
+    seal: Option<&[u8]>,
+) -> Result<(), String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_sealed.py");
     let run = Command::new(python)
         .arg(script)
         .arg(database)
         .arg(key_hex)
         .arg(output)
+        .args(seal.map(|seal| hex(seal)))
         .output()
         .unwrap();
     if run.status.success() {
@@ -48,7 +59,7 @@ fn read(python: &str, database: &Path, key_hex: &str, output: &Path) -> Result<(
 #[test]
 fn an_independent_reader_agrees_about_the_format() {
     let Some(python) = python() else { return };
-    let key_hex = key().expose().map(|byte| format!("{byte:02x}")).concat();
+    let key_hex = hex(key().expose());
     let home = Home::new();
     let mut connection = home.open();
     connection
@@ -102,4 +113,50 @@ fn an_independent_reader_agrees_about_the_format() {
             .unwrap_err()
             .contains("page 2")
     );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn an_independent_reader_agrees_about_seals_and_damaged_logs() {
+    let Some(python) = python() else { return };
+    let home = Home::new();
+    let anchor = std::sync::Arc::new(crate::freshness::Memory::default());
+    let options = crate::freshness::anchored(&anchor);
+    let connection = openhuman_sqlite::open(&home.path(), &key(), &options).unwrap();
+    connection.execute_batch("CREATE TABLE t (x)").unwrap();
+    for n in 0..20 {
+        connection.execute("INSERT INTO t VALUES (?1)", [n]).unwrap();
+    }
+    let log_path = home.dir().join("test.db-wal");
+    let (main, log) = (
+        std::fs::read(home.path()).unwrap(),
+        std::fs::read(&log_path).unwrap(),
+    );
+    connection.close().unwrap();
+    let (seal, key_hex) = (anchor.seal().unwrap(), hex(key().expose()));
+    let output = |n: u32| home.dir().join(format!("output-{n}"));
+    read_sealed(&python, &home.path(), &key_hex, &output(1), Some(&seal)).unwrap();
+    // The same page, an older version of it, and a log: each is authentic, none is the newest.
+    let mut older = std::fs::read(home.path()).unwrap();
+    older[..4096].copy_from_slice(&main[..4096]);
+    std::fs::write(home.path(), older).unwrap();
+    let error = read_sealed(&python, &home.path(), &key_hex, &output(2), Some(&seal)).unwrap_err();
+    assert!(error.contains("rolled back"), "{error}");
+
+    std::fs::write(home.path(), main).unwrap();
+    std::fs::write(&log_path, &log).unwrap();
+    read(&python, &home.path(), &key_hex, &output(3)).unwrap();
+    let mut damaged = log.clone();
+    damaged[32 + 4120 * 3 + 500] ^= 1;
+    std::fs::write(&log_path, damaged).unwrap();
+    let error = read(&python, &home.path(), &key_hex, &output(4)).unwrap_err();
+    assert!(error.contains("frame 3"), "{error}");
+    let mut torn = log;
+    let last = torn.len() - 1;
+    torn[last] ^= 1;
+    std::fs::write(&log_path, torn).unwrap();
+    read(&python, &home.path(), &key_hex, &output(5)).unwrap();
 }
