@@ -2,20 +2,20 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use libsqlite3_sys as ffi;
 
 use super::raw::{Code, code};
-use super::{Body, File, Main, guarded};
+use super::{Body, File, Main, guarded, index};
 
 /// Version 2: shared memory, but no memory-mapped pages.
 pub(super) static MAIN: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 2,
-    xShmMap: Some(shm_map),
-    xShmLock: Some(shm_lock),
-    xShmBarrier: Some(shm_barrier),
-    xShmUnmap: Some(shm_unmap),
+    xShmMap: Some(index::shm_map),
+    xShmLock: Some(index::shm_lock),
+    xShmBarrier: Some(index::shm_barrier),
+    xShmUnmap: Some(index::shm_unmap),
     ..BASE
 };
 pub(super) static LOG: ffi::sqlite3_io_methods = BASE;
@@ -65,7 +65,7 @@ pub(super) unsafe fn body<'a>(file: *mut ffi::sqlite3_file) -> Option<&'a mut Bo
 ///
 /// # Safety
 /// As [`body`].
-unsafe fn with(
+pub(super) unsafe fn with(
     file: *mut ffi::sqlite3_file,
     otherwise: Code,
     work: impl FnOnce(&mut Body) -> Result<(), Code>,
@@ -326,96 +326,6 @@ unsafe extern "C" fn device_characteristics(file: *mut ffi::sqlite3_file) -> c_i
         };
         always | (real & ffi::SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN)
     })
-}
-
-unsafe extern "C" fn shm_map(
-    file: *mut ffi::sqlite3_file,
-    index: c_int,
-    size: c_int,
-    extend: c_int,
-    out: *mut *mut c_void,
-) -> c_int {
-    // SAFETY: SQLite passes an open file and a place for the address.
-    unsafe {
-        with(file, ffi::SQLITE_IOERR_SHMMAP, |body| {
-            let Body::Main(main) = body else {
-                return Err(ffi::SQLITE_IOERR_SHMMAP);
-            };
-            let (Ok(index), Ok(size)) = (usize::try_from(index), usize::try_from(size)) else {
-                return Err(ffi::SQLITE_IOERR_SHMMAP);
-            };
-            if main.shared() {
-                let (index, size) = (index as c_int, size as c_int);
-                return super::raw::check(main.file.raw().shm_map(index, size, extend, out));
-            }
-            let database = Arc::clone(main.file.database());
-            let region = database.shm.map(&mut main.shm, index, size, extend != 0)?;
-            *out = region.map_or(ptr::null_mut(), |words| words.as_ptr().cast());
-            Ok(())
-        })
-    }
-}
-
-unsafe extern "C" fn shm_lock(
-    file: *mut ffi::sqlite3_file,
-    first: c_int,
-    count: c_int,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: SQLite passes an open file.
-    unsafe {
-        with(file, ffi::SQLITE_IOERR_SHMLOCK, |body| {
-            let Body::Main(main) = body else {
-                return Err(ffi::SQLITE_IOERR_SHMLOCK);
-            };
-            let (Ok(first), Ok(count)) = (usize::try_from(first), usize::try_from(count)) else {
-                return Err(ffi::SQLITE_IOERR_SHMLOCK);
-            };
-            if main.shared() {
-                return super::raw::check(main.file.raw().shm_lock(first as c_int, count as c_int, flags));
-            }
-            let database = Arc::clone(main.file.database());
-            database.shm.lock(&mut main.shm, first, count, flags)
-        })
-    }
-}
-
-/// SQLite calls this before it shows new frames to other connections: a frame header that still waits is
-/// written by then.
-unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
-    // SAFETY: SQLite passes an open file.
-    unsafe {
-        with(file, ffi::SQLITE_OK, |body| {
-            if let Body::Main(main) = body {
-                if let Some(log) = main.log.upgrade() {
-                    log.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .flush_or_remember();
-                }
-                main.file.database().shm.barrier();
-                if main.shared() {
-                    main.file.raw().shm_barrier();
-                }
-            }
-            Ok(())
-        });
-    }
-}
-
-unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, delete: c_int) -> c_int {
-    // SAFETY: SQLite passes an open file.
-    unsafe {
-        with(file, ffi::SQLITE_OK, |body| {
-            if let Body::Main(main) = body {
-                if main.shared() {
-                    return super::raw::check(main.file.raw().shm_unmap(delete));
-                }
-                let database = Arc::clone(main.file.database());
-                database.shm.unmap(&mut main.shm);
-            }
-            Ok(())
-        })
-    }
 }
 
 fn extent(length: c_int, offset: i64, code: Code) -> Result<(usize, u64), Code> {

@@ -6,6 +6,7 @@
 mod below;
 #[forbid(unsafe_code)]
 mod heap_file;
+mod index;
 #[forbid(unsafe_code)]
 mod log_file;
 #[forbid(unsafe_code)]
@@ -60,7 +61,7 @@ enum Body {
     Main(Main),
     /// The mutex is shared with the main file of the same connection.
     Log(Arc<Mutex<LogFile<PlatformFile>>>),
-    Temp(TempFile<PlatformFile>),
+    Temp(Box<TempFile<PlatformFile>>),
 }
 
 struct Main {
@@ -176,7 +177,7 @@ unsafe fn open_body(
         | ffi::SQLITE_OPEN_TEMP_JOURNAL
         | ffi::SQLITE_OPEN_SUBJOURNAL;
     if flags & TEMPORARY != 0 {
-        return Ok((Body::Temp(temporary(real)), &methods::TEMP, flags));
+        return Ok((Body::Temp(Box::new(temporary(real))), &methods::TEMP, flags));
     }
     if name.is_null() {
         return Err(ffi::SQLITE_CANTOPEN);
@@ -230,7 +231,7 @@ unsafe fn open_body(
             && main.file.database().purpose() == Purpose::Fill
         {
             // A copy that fails is thrown away as a whole.
-            return Ok((Body::Temp(temporary(real)), &methods::TEMP, flags));
+            return Ok((Body::Temp(Box::new(temporary(real))), &methods::TEMP, flags));
         }
     }
     // Rollback journals and super-journals would show plaintext checksums; this format has neither.

@@ -46,7 +46,7 @@ fn read_sealed(
         .arg(database)
         .arg(key_hex)
         .arg(output)
-        .args(seal.map(|seal| hex(seal)))
+        .args(seal.map(hex))
         .output()
         .unwrap();
     if run.status.success() {
