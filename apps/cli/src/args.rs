@@ -153,6 +153,9 @@ pub(crate) enum Skills {
         /// Also let it reach this private or loopback address.
         #[arg(long, value_name = "HOST:PORT")]
         private: Vec<String>,
+        /// Also let it reach this public host, over https.
+        #[arg(long, value_name = "HOST")]
+        host: Vec<String>,
         /// Do not ask.
         #[arg(short, long)]
         yes: bool,

@@ -244,7 +244,7 @@ fn local(what: &str) -> Result<Option<(SkillPackage, Offer)>, Failure> {
         SkillPackage::load(path).map_err(unusable)?
     } else if (is_path || what.ends_with(".tar.gz")) && path.is_file() {
         SkillPackage::read_archive(path).map_err(unusable)?
-    } else if what.contains(['/', '\\']) {
+    } else if is_path || what.ends_with(".tar.gz") {
         let message = format!("there is no package at '{what}'");
         return Err(Failure::new(Code::NotFound, message));
     } else {

@@ -1,9 +1,12 @@
 //! `openhuman skills`.
 
 use openhuman::mcp::{CallContext, CallError, Origin};
-use openhuman::skills::{Grant, Manifest, SkillId, SkillPackage, SkillSnapshot, SkillStatus};
+use openhuman::skills::{
+    Grant, Manifest, PermissionKind, SkillEvent, SkillId, SkillPackage, SkillSnapshot, SkillStatus,
+};
 use openhuman::{Core, CoreError, SkillProblem};
 use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
 
 use crate::args::{Global, Skills};
 use crate::ask::preview;
@@ -36,10 +39,22 @@ pub(crate) async fn run(global: &Global, command: Skills) -> Result<(), Failure>
             core.close().await;
             outcome
         }
-        Skills::Allow { skill, private, yes } => {
-            let hosts: Result<Vec<_>, _> = private.iter().map(|address| host_and_port(address)).collect();
+        Skills::Allow {
+            skill,
+            private,
+            host,
+            yes,
+        } => {
+            let private: Result<Vec<_>, _> = private.iter().map(|address| host_and_port(address)).collect();
+            let wishes = Wishes {
+                private: private?,
+                hosts: host
+                    .iter()
+                    .map(|host| public_host(host))
+                    .collect::<Result<_, _>>()?,
+            };
             let core = loaded(global).await?;
-            let outcome = allow(global, &core, &skill, &hosts?, yes);
+            let outcome = allow(global, &core, &skill, wishes, yes);
             core.close().await;
             outcome
         }
@@ -192,6 +207,37 @@ fn object(text: &str) -> Result<Value, Failure> {
     }
 }
 
+/// The host a skill was just refused, if its manifest does not ask for it.
+fn wanted_host(events: &mut Receiver<SkillEvent>, skill: &str) -> Option<String> {
+    std::iter::from_fn(|| events.try_recv().ok()).find_map(|event| match event {
+        SkillEvent::PermissionWanted {
+            skill_id,
+            kind: PermissionKind::Host,
+            what,
+        } if skill_id.as_str() == skill => public_host(&what).ok(),
+        _ => None,
+    })
+}
+
+/// What the user lets a skill do beyond its manifest.
+struct Wishes {
+    private: Vec<(String, u16)>,
+    hosts: Vec<String>,
+}
+
+/// A host name, or a pattern such as `*.example.com`.
+fn public_host(host: &str) -> Result<String, Failure> {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
+    if !name.is_empty() && name.chars().all(plain) && name.contains(|c: char| c.is_alphabetic()) {
+        return Ok(host.to_owned());
+    }
+    let message = format!(
+        "'{host}' is not a host name, such as api.example.com; an address of your own network goes with --private HOST:PORT"
+    );
+    Err(Failure::new(Code::Usage, message))
+}
+
 fn host_and_port(address: &str) -> Result<(String, u16), Failure> {
     let parsed = address
         .rsplit_once(':')
@@ -314,6 +360,7 @@ async fn call(core: &Core, skill: &str, tool: &str, arguments: Value, as_json: b
         return Err(Failure::new(Code::NotFound, message));
     }
     let context = CallContext::new(Origin::Cli);
+    let mut events = core.skills().events();
     let result = core
         .hub()
         .try_call(&format!("{skill}__{tool}"), arguments, context)
@@ -325,7 +372,16 @@ async fn call(core: &Core, skill: &str, tool: &str, arguments: Value, as_json: b
         )
     };
     match result {
-        Ok(result) if result.is_error => Err(failed(Code::Failed, &result.to_text())),
+        Ok(result) if result.is_error => {
+            let text = result.to_text();
+            Err(match wanted_host(&mut events, skill) {
+                Some(host) => failed(
+                    Code::Failed,
+                    &format!("{text}\n`openhuman skills allow {skill} --host {host}` allows that host"),
+                ),
+                None => failed(Code::Failed, &text),
+            })
+        }
         Ok(result) if as_json => output::json(&json!({ "content": result.content, "isError": false })),
         Ok(result) => line(clean(&result.to_text())),
         Err(error @ CallError::DeadlineExceeded { .. }) => Err(failed(Code::Timeout, &error.to_string())),
@@ -333,16 +389,15 @@ async fn call(core: &Core, skill: &str, tool: &str, arguments: Value, as_json: b
     }
 }
 
-fn allow(
-    global: &Global,
-    core: &Core,
-    skill: &str,
-    private: &[(String, u16)],
-    yes: bool,
-) -> Result<(), Failure> {
+fn allow(global: &Global, core: &Core, skill: &str, wishes: Wishes, yes: bool) -> Result<(), Failure> {
     core.skill(skill)?;
     let package = package(core, skill)?;
-    let mut private = private.to_vec();
+    let Wishes {
+        mut private,
+        mut hosts,
+    } = wishes;
+    let mut added = core.added_hosts(skill)?;
+    added.retain(|host| !hosts.contains(host));
     let kept: Vec<_> = core
         .private_hosts(skill)?
         .into_iter()
@@ -358,7 +413,10 @@ fn allow(
         kept.iter()
             .map(|(host, port)| format!("the private address {host}:{port} (allowed before)")),
     );
+    asked.extend(hosts.iter().map(|host| format!("reach {host} (your own wish)")));
+    asked.extend(added.iter().map(|host| format!("reach {host} (allowed before)")));
     private.extend(kept);
+    hosts.extend(added);
     // Under --json only the outcome is for standard output.
     let say = |text: String| {
         if global.json {
@@ -379,7 +437,7 @@ fn allow(
         let message = format!("nothing was allowed; {skill} runs without these");
         return Err(Failure::new(Code::Denied, message));
     }
-    core.allow_skill(&package, private)?;
+    core.allow_skill_with(&package, private, hosts)?;
     if global.json {
         output::json(&json!({ "allowed": skill, "permissions": asked }))
     } else {

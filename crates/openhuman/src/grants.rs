@@ -20,6 +20,9 @@ struct Consent {
     next: Option<String>,
     #[serde(default)]
     private: Vec<(String, u16)>,
+    /// Public hosts the user added to what the manifest asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<String>,
 }
 
 impl Consent {
@@ -48,11 +51,12 @@ impl Grants {
     }
 
     /// Consents to what the package asks for, and to the private or loopback hosts named.
-    fn allow(&mut self, package: &SkillPackage, private: Vec<(String, u16)>) {
+    fn allow(&mut self, package: &SkillPackage, private: Vec<(String, u16)>, hosts: Vec<String>) {
         let consent = Consent {
             digest: package.digest().to_owned(),
             next: None,
             private,
+            hosts,
         };
         self.0.insert(package.manifest().id.to_string(), consent);
     }
@@ -66,7 +70,7 @@ impl Grants {
                 old.clone_into(&mut consent.digest);
                 consent.next = Some(package.digest().to_owned()).filter(|digest| digest != old);
             }
-            _ => self.allow(package, Vec::new()),
+            _ => self.allow(package, Vec::new(), Vec::new()),
         }
     }
 
@@ -112,6 +116,14 @@ impl Grants {
             .unwrap_or_default()
     }
 
+    /// The public hosts the user added for a skill.
+    fn hosts(&self, skill: &str) -> Vec<String> {
+        self.0
+            .get(skill)
+            .map(|consent| consent.hosts.clone())
+            .unwrap_or_default()
+    }
+
     /// What the package may do now. A package that changed since the consent has nothing until it is asked again.
     pub(crate) fn of(&self, package: &SkillPackage) -> Grant {
         match self.0.get(package.manifest().id.as_str()) {
@@ -119,6 +131,9 @@ impl Grants {
                 let mut grant = Grant::from_manifest(package.manifest());
                 for (host, port) in &consent.private {
                     grant.allow_private(host, *port);
+                }
+                for host in &consent.hosts {
+                    grant.allow_host(host.as_str());
                 }
                 grant
             }
@@ -132,14 +147,37 @@ impl Grants {
 }
 
 impl Core {
-    /// Remembers the user's consent to what a package asks for, plus the private or loopback `hosts` named, sealed in
+    /// Remembers the user's consent to what a package asks for, plus the `private` or loopback hosts named, sealed in
     /// the vault. It holds for exactly this package: a changed one asks again. Takes effect when the skill is loaded.
     /// Blocks on the disk.
     ///
     /// # Errors
     /// When the vault cannot be written.
-    pub fn allow_skill(&self, package: &SkillPackage, hosts: Vec<(String, u16)>) -> Result<(), CoreError> {
-        self.change_grants(|grants| grants.allow(package, hosts))
+    pub fn allow_skill(&self, package: &SkillPackage, private: Vec<(String, u16)>) -> Result<(), CoreError> {
+        self.allow_skill_with(package, private, Vec::new())
+    }
+
+    /// As [`Core::allow_skill`], plus public `hosts` that the manifest does not name, over https: a skill from before
+    /// permissions existed may ask its user for an address.
+    ///
+    /// # Errors
+    /// When the vault cannot be written.
+    pub fn allow_skill_with(
+        &self,
+        package: &SkillPackage,
+        private: Vec<(String, u16)>,
+        hosts: Vec<String>,
+    ) -> Result<(), CoreError> {
+        self.change_grants(|grants| grants.allow(package, private, hosts))
+    }
+
+    /// The public hosts that the user added to what a skill asks for, with whatever version of its package. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub fn added_hosts(&self, skill: &str) -> Result<Vec<String>, CoreError> {
+        Ok(Grants::load(self.vault())?.hosts(skill))
     }
 
     /// Whether the user consented to this very package. Blocks on the disk.
@@ -195,7 +233,7 @@ mod tests {
     fn an_update_has_its_consent_before_it_is_installed_and_the_old_version_until_it_is() {
         let (one, two) = (package("1"), package("2"));
         let mut grants = Grants::default();
-        grants.allow(&one, vec![("127.0.0.1".to_owned(), 8080)]);
+        grants.allow(&one, vec![("127.0.0.1".to_owned(), 8080)], Vec::new());
         grants.add(&two, Some(one.digest()));
         // A crash here finds a consent with either version.
         assert!(grants.has(&one) && grants.has(&two));
@@ -208,10 +246,22 @@ mod tests {
     }
 
     #[test]
+    fn a_host_the_user_added_is_granted_and_stays_over_an_update() {
+        let (one, two) = (package("1"), package("2"));
+        let mut grants = Grants::default();
+        grants.allow(&one, Vec::new(), vec!["b.org".to_owned()]);
+        let added = Grant::from_manifest(one.manifest()).difference(&grants.of(&one));
+        assert_eq!(added.to_string(), "+ reach b.org");
+        grants.add(&two, Some(one.digest()));
+        grants.settle("a", two.digest());
+        assert_eq!(grants.hosts("a"), ["b.org"]);
+    }
+
+    #[test]
     fn a_consent_that_is_taken_back_meanwhile_stays_away() {
         let (one, two) = (package("1"), package("2"));
         let mut grants = Grants::default();
-        grants.allow(&one, Vec::new());
+        grants.allow(&one, Vec::new(), Vec::new());
         grants.add(&two, Some(one.digest()));
         grants.revoke("a");
         grants.settle("a", two.digest());
@@ -221,9 +271,9 @@ mod tests {
     #[test]
     fn a_skill_installed_anew_has_no_private_host_of_another() {
         let mut grants = Grants::default();
-        grants.allow(&package("1"), vec![("127.0.0.1".to_owned(), 8080)]);
+        grants.allow(&package("1"), vec![("127.0.0.1".to_owned(), 8080)], Vec::new());
         grants.add(&package("2"), None);
-        assert!(grants.private_hosts("a").is_empty());
+        assert!(grants.private_hosts("a").is_empty() && grants.hosts("a").is_empty());
         grants.withdraw("a", package("2").digest());
         assert!(!grants.has(&package("2")));
     }

@@ -85,6 +85,51 @@ fn skills_of_an_earlier_installation_are_found() {
     assert!(listed.contains("not started"), "without auto_start: {listed}");
 }
 
+#[test]
+fn a_host_that_an_older_skill_is_told_by_its_user_can_be_allowed() {
+    let sandbox = with_bell();
+    sandbox.skill(
+        "visitor",
+        "globalThis.__skill = { default: { tools: [{ name: 'go', description: '', input_schema: {},
+            execute: (args) => net.fetch(args.url).body }] } };",
+    );
+    let go = [
+        "skills",
+        "call",
+        "visitor",
+        "go",
+        r#"{"url":"https://tower.example.invalid/"}"#,
+    ];
+    let hint = "openhuman skills allow visitor --host tower.example.invalid";
+    sandbox
+        .run(&go)
+        .fails(1, &["is not asked for in the manifest", hint]);
+    for bad in ["https://x.org", "127.0.0.1", "x.org:80", "*", ""] {
+        sandbox
+            .run(&["skills", "allow", "visitor", "--host", bad, "--yes"])
+            .fails(2, &["host name"]);
+    }
+    let allow = [
+        "skills",
+        "allow",
+        "visitor",
+        "--host",
+        "tower.example.invalid",
+        "--yes",
+    ];
+    assert!(
+        sandbox
+            .run(&allow)
+            .ok()
+            .contains("reach tower.example.invalid (your own wish)")
+    );
+    let again = sandbox.run(&["skills", "allow", "visitor", "--yes"]).ok();
+    assert!(
+        again.contains("reach tower.example.invalid (allowed before)"),
+        "{again}"
+    );
+}
+
 /// `script` gives the command a terminal of its own.
 #[cfg(target_os = "linux")]
 #[test]

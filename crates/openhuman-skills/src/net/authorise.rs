@@ -79,7 +79,7 @@ pub(crate) fn authorise(request: Request, grant: &Grant, asked: &Grant) -> Resul
                     PermissionKind::Host,
                     wish(),
                     format!(
-                        "{} {}://{to} is not asked for in the manifest; add it to the manifest's permissions.net",
+                        "{} {}://{to} is not asked for in the manifest; its author can add it to permissions.net, or its user allow the host",
                         request.method,
                         request.url.scheme()
                     ),
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(error.kind, NetErrorKind::Refused(Some(wish)));
         assert_eq!(
             refused(&none, "POST", "https://example.com/x").message,
-            "POST https://example.com:443 is not asked for in the manifest; add it to the manifest's permissions.net"
+            "POST https://example.com:443 is not asked for in the manifest; its author can add it to permissions.net, or its user allow the host"
         );
         for grant in [&none, &asked] {
             let error = refused(grant, "GET", "http://127.0.0.1:8080/");
