@@ -1,4 +1,4 @@
-//! Measures the vault and prints one JSON object: see "Measured" in the README.
+//! Measures the vault and prints one JSON object; the README tells what came out once.
 //!
 //! Run it with `--release --features sqlite-tokens`; it needs about ten seconds and a quiet machine.
 
