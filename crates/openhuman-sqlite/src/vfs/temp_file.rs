@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use libsqlite3_sys as ffi;
 use openhuman_vault::Key;
-use openhuman_vault::seal::{NONCE_LEN, NonceSource, OVERHEAD, Sealer, TAG_LEN};
+use openhuman_vault::seal::{NONCE_LEN, NonceSource, Sealer, TAG_LEN};
 use zeroize::Zeroizing;
 
 use super::heap_file::HeapFile;
@@ -14,7 +14,6 @@ use super::raw::{Code, RawFile};
 pub(crate) const IN_MEMORY: u64 = 4 * 1024 * 1024;
 /// Pages of SQLite's temporary databases and buffers of its sorter have this size.
 const BLOCK: usize = 4096;
-const STORED: usize = BLOCK + OVERHEAD;
 
 /// Opens the nameless file on the disk.
 pub(crate) type OpenDisk<R> = Box<dyn FnMut() -> Result<R, Code> + Send>;
@@ -73,6 +72,7 @@ impl<R: RawFile> TempFile<R> {
             raw: (self.open_disk)()?,
             sealer: Sealer::new(&key),
             nonces: NonceSource::new(),
+            tails: Vec::new(),
             size: 0,
             block: Box::new(Zeroizing::new([0; BLOCK])),
             at: None,
@@ -93,12 +93,18 @@ impl<R: RawFile> TempFile<R> {
     }
 }
 
-/// Block `n` is stored at `n * STORED` as `ciphertext || nonce || tag`, bound to its number. One block is kept open,
-/// for writes that are smaller.
+/// Nonce and tag of a block. They stay in memory like the key: the blocks keep their place on the disk, and an older
+/// version of one is noticed, too.
+type Tail = ([u8; NONCE_LEN], [u8; TAG_LEN]);
+
+/// Block `n` is stored at `n * BLOCK` as ciphertext, bound to its number. One block is kept open, for writes that are
+/// smaller.
 struct SealedBlocks<R> {
     raw: R,
     sealer: Sealer,
     nonces: NonceSource,
+    /// One per block; none for a block that was never written.
+    tails: Vec<Option<Tail>>,
     size: u64,
     block: Box<Zeroizing<[u8; BLOCK]>>,
     at: Option<u64>,
@@ -167,8 +173,9 @@ impl<R: RawFile> SealedBlocks<R> {
         }
         let kept = number + u64::from(inside > 0);
         self.size = size;
+        self.tails.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
         let present = self.raw.size()?;
-        self.raw.truncate(present.min(kept * STORED as u64))
+        self.raw.truncate(present.min(kept * BLOCK as u64))
     }
 
     /// Makes block `number` the open one. A block that was never written is zeros, like a hole.
@@ -197,32 +204,40 @@ impl<R: RawFile> SealedBlocks<R> {
     }
 
     fn open_block(&mut self, number: u64, out: &mut [u8]) -> Result<(), Code> {
-        let mut stored = [0; STORED];
-        let present = self.raw.read(&mut stored, number * STORED as u64)?;
-        if present == 0 || (present == STORED && stored == [0; STORED]) {
+        let tail = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.tails.get(number));
+        let Some(Some((nonce, tag))) = tail else {
             out.fill(0);
             return Ok(());
+        };
+        if self.raw.read(out, number * BLOCK as u64)? < BLOCK {
+            out.fill(0);
+            return Err(ffi::SQLITE_IOERR_DATA);
         }
-        let (body, tail) = stored.split_at(BLOCK);
-        let (mut nonce, mut tag) = ([0; NONCE_LEN], [0; TAG_LEN]);
-        nonce.copy_from_slice(&tail[..NONCE_LEN]);
-        tag.copy_from_slice(&tail[NONCE_LEN..]);
-        out.copy_from_slice(body);
         self.sealer
-            .open_in_place(&nonce, &number.to_be_bytes(), out, &tag)
+            .open_in_place(nonce, &number.to_be_bytes(), out, tag)
             .map_err(|_| ffi::SQLITE_IOERR_DATA)
     }
 
     fn seal_block(&mut self, number: u64, data: &[u8]) -> Result<(), Code> {
         let nonce = self.nonces.next().map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
-        let mut stored = [0; STORED];
-        stored[..BLOCK].copy_from_slice(data);
+        let mut block = [0; BLOCK];
+        block.copy_from_slice(data);
         let tag = self
             .sealer
-            .seal_in_place(&nonce, &number.to_be_bytes(), &mut stored[..BLOCK]);
-        stored[BLOCK..BLOCK + NONCE_LEN].copy_from_slice(&nonce);
-        stored[BLOCK + NONCE_LEN..].copy_from_slice(&tag);
-        self.raw.write(&stored, number * STORED as u64)
+            .seal_in_place(&nonce, &number.to_be_bytes(), &mut block);
+        let at = usize::try_from(number).map_err(|_| ffi::SQLITE_FULL)?;
+        if self.tails.len() <= at {
+            let missing = at + 1 - self.tails.len();
+            self.tails
+                .try_reserve(missing)
+                .map_err(|_| ffi::SQLITE_IOERR_NOMEM)?;
+            self.tails.resize(at + 1, None);
+        }
+        self.raw.write(&block, number * BLOCK as u64)?;
+        self.tails[at] = Some((nonce, tag));
+        Ok(())
     }
 }
 

@@ -66,11 +66,21 @@ fn what_lies_on_the_disk_is_sealed_and_cannot_be_changed() {
     let mut file = file(0);
     file.write(&[b'c'; 3 * BLOCK], 0).unwrap();
     let disk = file.disk.as_mut().unwrap();
-    assert_eq!(disk.raw.content.len(), 3 * STORED);
+    assert_eq!(disk.raw.content.len(), 3 * BLOCK);
     assert!(!disk.raw.content.windows(8).any(|part| part == [b'c'; 8]));
-    disk.raw.content.copy_within(STORED..2 * STORED, 0);
+    let older = disk.raw.content.clone();
+    disk.raw.content.copy_within(BLOCK..2 * BLOCK, 0);
     let mut buf = [0; BLOCK];
     assert_eq!(file.read(&mut buf, 0), Err(ffi::SQLITE_IOERR_DATA));
+    file.write(&[b'd'; BLOCK], 0).unwrap();
+    file.read(&mut buf, 0).unwrap();
+    assert_eq!(buf, [b'd'; BLOCK]);
+    file.disk.as_mut().unwrap().raw.content = older;
+    assert_eq!(
+        file.read(&mut buf, 0),
+        Err(ffi::SQLITE_IOERR_DATA),
+        "an older version"
+    );
 }
 
 #[test]
