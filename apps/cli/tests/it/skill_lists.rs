@@ -176,6 +176,7 @@ fn ctrl_c_ends_the_setup_at_once_and_leaves_the_terminal_as_it_was() {
             sent = true;
         }
     }
+    child.wait().unwrap();
     assert!(seen.contains("code=130"), "{seen}");
     let terminal = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).unwrap();
     assert_eq!(terminal("before"), terminal("after"));

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::Engine;
 use super::hooks::HOOK_LIMIT;
 use super::posting::{GRACE, Posted};
+use super::{Engine, is_out_of_memory, told};
 use crate::credentials::{Held, import_old_files};
 use crate::db::shared::SharedDb;
 use crate::db::store;
@@ -104,10 +104,13 @@ impl Engine {
                 });
                 let _ = tokio::time::timeout(GRACE, gone).await;
                 skill.set_status(shared, SkillStatus::Error, Some(error.to_string()));
-                if matches!(
-                    error,
-                    SkillError::LoadTimedOut { .. } | SkillError::TimedOut { .. }
-                ) {
+                let by_force = match &error {
+                    SkillError::LoadTimedOut { .. } | SkillError::TimedOut { .. } => true,
+                    // It takes as much as a kill to fill a heap again and again.
+                    SkillError::Failed { message, .. } => is_out_of_memory(message),
+                    _ => false,
+                };
+                if by_force {
                     self.ended_by_force(skill, &error.to_string(), again);
                 }
                 Err(error)
@@ -195,7 +198,7 @@ impl Engine {
             },
             CallError::Threw(message) => SkillError::Failed {
                 skill: skill.id.clone(),
-                message: skill.sources.annotate(&format!("the script failed: {message}")),
+                message: told(skill, &format!("the script failed: {message}")),
             },
             other => SkillError::Failed {
                 skill: skill.id.clone(),
@@ -389,7 +392,7 @@ impl Engine {
             },
             other => SkillError::Failed {
                 skill: skill.id.clone(),
-                message: skill.sources.annotate(&other.describe(step)),
+                message: told(skill, &other.describe(step)),
             },
         })
     }

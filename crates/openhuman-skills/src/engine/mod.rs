@@ -2,6 +2,7 @@
 
 mod auth;
 mod builder;
+mod files;
 mod grants;
 mod hooks;
 #[cfg(feature = "kit")]
@@ -215,7 +216,7 @@ impl Engine {
         match posted.result(deadline).await {
             Ok(text) => Ok(ToolOutput { text }),
             Err(CallError::Threw(message) | CallError::Rejected(message)) => Err(ToolError::Failed {
-                message: found.sources.annotate(&message),
+                message: told(&found, &message),
             }),
             Err(CallError::NoSuchTool) => Err(ToolError::UnknownTool { tool: tool() }),
             Err(CallError::NeverSettles) => Err(ToolError::NeverSettles { tool: tool() }),
@@ -368,8 +369,25 @@ impl Engine {
     }
 }
 
+/// A message of the script's, with places in the author's files, and with the limit that was reached.
+fn told(skill: &Skill, message: &str) -> String {
+    let text = skill.sources.annotate(message);
+    if !is_out_of_memory(message) {
+        return text;
+    }
+    let limit = skill.package.manifest().memory_limit_mb;
+    format!(
+        "{text}\nit has used up its memory limit of {limit} MB; `memory_limit_mb` in its manifest sets that, up to 256"
+    )
+}
+
+/// Whether the engine says that the heap is full.
+fn is_out_of_memory(message: &str) -> bool {
+    message.contains("out of memory")
+}
+
 fn report(shared: &Shared, skill: &Skill, hook: &str, error: &CallError) {
-    let message = skill.sources.annotate(&error.describe(hook));
+    let message = told(skill, &error.describe(hook));
     tracing::warn!(skill = %skill.id, %message, "a hook failed");
     shared.emit(SkillEvent::Log {
         skill_id: skill.id.clone(),

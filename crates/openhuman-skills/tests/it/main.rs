@@ -7,6 +7,8 @@ mod contract_rows;
 mod egress;
 mod examples;
 mod fixtures;
+mod full_heaps;
+mod hook_answers;
 mod hooks;
 mod hostile;
 #[cfg(feature = "kit")]
