@@ -62,6 +62,8 @@ mod source;
 #[cfg(feature = "runtime")]
 mod stall;
 #[cfg(feature = "runtime")]
+mod tools;
+#[cfg(feature = "runtime")]
 mod webhooks;
 #[cfg(feature = "runtime")]
 mod worker;

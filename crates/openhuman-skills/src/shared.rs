@@ -27,11 +27,12 @@ use crate::net::{Client, SkillNet, Wanted};
 use crate::schedule::{Agenda, Timetable};
 use crate::snapshot::connection_status;
 use crate::source::Sources;
+use crate::tools::Declared;
 use crate::webhooks::Webhooks;
 use crate::{
     Clock, CredentialKind, Credentials, DbOpener, Grant, HostModule, MemoryCredentials, MemoryPreferences,
     MemorySink, Models, Preferences, Secrets, Session, SkillEvent, SkillId, SkillPackage, SkillSnapshot,
-    SkillStatus, ToolInfo, Tunnels,
+    SkillStatus, Tunnels,
 };
 
 /// Threads of the runtime that work of credentials, preferences and data files may hold at once.
@@ -263,7 +264,7 @@ pub(crate) struct Skill {
 /// What changes over a skill's life.
 pub(crate) struct View {
     pub(crate) status: SkillStatus,
-    pub(crate) tools: Vec<ToolInfo>,
+    pub(crate) tools: Vec<Declared>,
     pub(crate) hooks: BTreeSet<String>,
     pub(crate) error: Option<String>,
     pub(crate) state: Map<String, Value>,
@@ -431,7 +432,7 @@ impl Skill {
             skill_id: self.id.to_string(),
             name: self.package.manifest().name.clone(),
             status: view.status,
-            tools: view.tools.clone(),
+            tools: view.tools.iter().map(Declared::info).collect(),
             error: view.error.clone(),
             state: Value::Object(view.state.clone()),
             setup_complete: view.setup_complete,

@@ -68,8 +68,9 @@ impl Trace {
     /// Leaves out the places in files of the host.
     #[cfg(feature = "kit")]
     pub(crate) fn own(&mut self) {
-        self.frames
-            .retain(|frame| !frame.file.starts_with("openhuman:") && frame.file != "<input>");
+        self.frames.retain(|frame| {
+            !frame.file.starts_with("openhuman:") && !["<input>", "<null>"].contains(&&*frame.file)
+        });
     }
 
     /// The message, at most `frames` places, and the source line of the first one with a mark below it.

@@ -17,8 +17,9 @@ use crate::db::shared::SharedDb;
 use crate::db::store;
 use crate::error::CallError;
 use crate::shared::{CallKind, Instance, Run, Skill, ToWorker};
+use crate::tools::Declared;
 use crate::{
-    CredentialError, CredentialKind, Database, DbError, DbOptions, SkillError, SkillId, SkillStatus, ToolInfo,
+    CredentialError, CredentialKind, Database, DbError, DbOptions, SkillError, SkillId, SkillStatus,
 };
 
 const MAX_TOOLS: usize = 256;
@@ -242,6 +243,7 @@ impl Engine {
             !tool.name.is_empty() && tool.name.len() <= 128 && names.insert(tool.name.clone())
         });
         description.tools.truncate(MAX_TOOLS);
+        description.tools.shrink_to_fit();
         Ok(description)
     }
 
@@ -471,5 +473,5 @@ struct Description {
     /// Whether it set `__skill` or `tools`, or has one of the hooks as a function.
     defined: bool,
     hooks: BTreeSet<String>,
-    tools: Vec<ToolInfo>,
+    tools: Vec<Declared>,
 }

@@ -35,6 +35,7 @@ use self::restarts::Restarts;
 use crate::error::CallError;
 use crate::manifest::platform_name;
 use crate::shared::{CallKind, MAILBOX, Shared, Skill, ToWorker};
+use crate::tools::Declared;
 use crate::worker::WorkerHandle;
 use crate::{
     Grant, SkillError, SkillEvent, SkillId, SkillPackage, SkillSnapshot, SkillStatus, ToolError, ToolInfo,
@@ -304,7 +305,10 @@ impl Engine {
     pub fn tool(&self, skill: &SkillId, tool: &str) -> Option<ToolInfo> {
         let found = self.find(skill)?;
         let view = found.view();
-        view.tools.iter().find(|known| known.name == tool).cloned()
+        view.tools
+            .iter()
+            .find(|known| *known.name == *tool)
+            .map(Declared::info)
     }
 
     /// A number that grows whenever a snapshot changes.

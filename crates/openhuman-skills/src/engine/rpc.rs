@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::hooks::HOOK_LIMIT;
 use super::{CallOptions, Engine};
-use crate::{RpcError, SkillId, ToolError};
+use crate::tools::Declared;
+use crate::{RpcError, SkillId, ToolError, ToolInfo};
 
 impl Engine {
     /// Answers a front end's call on one skill. A method outside this list goes to the skill's `onRpc`.
@@ -54,7 +55,7 @@ impl Engine {
             }
             "tools/list" => {
                 let found = self.running(skill, "tools/list")?.0;
-                let tools = found.view().tools.clone();
+                let tools: Vec<ToolInfo> = found.view().tools.iter().map(Declared::info).collect();
                 Ok(json!({ "tools": tools }))
             }
             "tools/call" => {

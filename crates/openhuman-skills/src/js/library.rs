@@ -194,14 +194,15 @@ pub(crate) fn is_taken(name: &str) -> bool {
 /// What one context of a skill has loaded. Its contents are buried with the runtime, see [`Realm::forget`].
 pub(crate) struct Realm {
     host: Rc<Host>,
-    loaded: RefCell<Vec<Option<Persistent<Object<'static>>>>>,
+    /// The modules that were loaded, by index. Most skills need a few.
+    loaded: RefCell<Vec<(usize, Persistent<Object<'static>>)>>,
 }
 
 impl Realm {
     pub(super) fn new(host: &Rc<Host>) -> Rc<Self> {
         Rc::new(Self {
             host: Rc::clone(host),
-            loaded: RefCell::new((0..MODULES.len()).map(|_| None).collect()),
+            loaded: RefCell::default(),
         })
     }
 
@@ -283,16 +284,16 @@ impl Realm {
             .iter()
             .position(|module| module.name == name)
             .ok_or_else(|| HostError::Failed(format!("the module {name} does not exist")))?;
-        let known = self.loaded.borrow().get(index).and_then(Clone::clone);
+        let known = |(number, exports): &(usize, Persistent<_>)| (*number == index).then(|| exports.clone());
+        let known = self.loaded.borrow().iter().find_map(known);
         if let Some(exports) = known {
             return Ok(exports.restore(ctx)?);
         }
         let make: Function<'js> = Function::from_value(raw::load(ctx, &bytecode(ctx, index)?)?)?;
         // Modules see the same `op` and `use`; each loads once, so making them anew costs nothing that lasts.
         let exports: Object<'js> = make.call((raw::lookup_function(ctx)?, raw::use_function(ctx)?))?;
-        if let Some(place) = self.loaded.borrow_mut().get_mut(index) {
-            *place = Some(Persistent::save(ctx, exports.clone()));
-        }
+        let saved = Persistent::save(ctx, exports.clone());
+        self.loaded.borrow_mut().push((index, saved));
         Ok(exports)
     }
 

@@ -269,14 +269,15 @@ pub(super) fn define_global<'js>(ctx: &Ctx<'js>, name: &str, value: Value<'js>) 
     )
 }
 
-/// Compiles a script into bytecode without its source text, for [`load`] in any context of this process.
+/// Compiles a script into bytecode without its source text, for [`load`] in any context of this process. A script of
+/// the library is strict and leaves out its lines too: its frames are in no skill's errors, where they show as `<null>`.
 ///
 /// QuickJS does not verify bytecode, so it never comes from outside this process.
-pub(super) fn compile(ctx: &Ctx<'_>, source: &str, file: &str, strict: bool) -> Result<Vec<u8>, Error> {
+pub(super) fn compile(ctx: &Ctx<'_>, source: &str, file: &str, of_library: bool) -> Result<Vec<u8>, Error> {
     let source = CString::new(source)?;
     let file = CString::new(file)?;
     let mut flags = qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
-    if strict {
+    if of_library {
         flags |= qjs::JS_EVAL_FLAG_STRICT;
     }
     let raw_ctx = ctx.as_raw().as_ptr();
@@ -290,8 +291,11 @@ pub(super) fn compile(ctx: &Ctx<'_>, source: &str, file: &str, strict: bool) -> 
         }
         let compiled = Value::from_raw(ctx.clone(), raw);
         let mut length: qjs::size_t = 0;
-        let flags = (qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE) as c_int;
-        let written = qjs::JS_WriteObject(raw_ctx, &raw mut length, compiled.as_raw(), flags);
+        let mut flags = qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE;
+        if of_library {
+            flags |= qjs::JS_WRITE_OBJ_STRIP_DEBUG;
+        }
+        let written = qjs::JS_WriteObject(raw_ctx, &raw mut length, compiled.as_raw(), flags as c_int);
         if written.is_null() {
             return Err(Error::Exception);
         }

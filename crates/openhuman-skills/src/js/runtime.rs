@@ -245,9 +245,17 @@ impl JsInstance {
         let Some(arena) = self.arena.get() else {
             return;
         };
-        let Churn { seen, streak, settled } = self.churn.get();
+        let Churn {
+            seen,
+            streak,
+            settled,
+        } = self.churn.get();
         let freed = arena.churn();
-        let streak = if freed == seen { 0 } else { streak.saturating_add(1) };
+        let streak = if freed == seen {
+            0
+        } else {
+            streak.saturating_add(1)
+        };
         let due = streak >= OFTEN && settled < TIMES;
         if due {
             raw::keep_spare_chunks(ctx, || arena.asked());
@@ -325,7 +333,8 @@ fn describe_value<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> String {
 /// The bootstrap does the same for what it reports itself.
 fn own_frames(stack: &str) -> String {
     let own = |line: &&str| {
-        let foreign = line.contains("(openhuman:") || line.contains("<input>:") || line.ends_with("(native)");
+        let hosts = line.contains("(<null>") || line.contains("(openhuman:");
+        let foreign = hosts || line.contains("<input>:") || line.ends_with("(native)");
         line.trim_start().starts_with("at ") && !foreign
     };
     let frames = stack.lines().map(str::trim_end).filter(own).take(2);
@@ -338,7 +347,7 @@ mod tests {
 
     #[test]
     fn frames_of_the_host_are_left_out() {
-        let stack = "    at <input>:1:2\n    at parse (native)\n    at fetch (openhuman:bootstrap:50:10)\n    at a (index.js:1:2)\n    \
+        let stack = "    at <input>:1:2\n    at parse (native)\n    at fetch (<null>)\n    at a (index.js:1:2)\n    \
                      at b (index.js:2:2)\n    at c (index.js:3:2)\n    at <anonymous> (openhuman:bootstrap:236:60)\n";
         assert_eq!(
             own_frames(stack),

@@ -9,7 +9,7 @@
   // text that was evaluated or parsed.
   const frames = (error, most) => {
     try {
-      const foreign = (line) => line.includes('(openhuman:') || line.includes('<input>:') || line.endsWith('(native)');
+      const foreign = (line) => line.includes('(<null>') || line.includes('(openhuman:') || line.includes('<input>:') || line.endsWith('(native)');
       return String(error.stack ?? '').split('\n').map((line) => line.trimEnd())
         .filter((line) => line.trimStart().startsWith('at ') && !foreign(line))
         .slice(0, most).map((line) => '\n' + line).join('');

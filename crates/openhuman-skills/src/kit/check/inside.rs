@@ -195,3 +195,22 @@ pub(super) fn hooks(inside: &Inside, manifest: &Manifest, findings: &mut Vec<Fin
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::HOOKS;
+
+    #[test]
+    fn the_hooks_are_those_the_engine_calls() {
+        let dispatch = include_str!("../../js/lib/dispatch.js");
+        for hook in HOOKS {
+            assert!(dispatch.contains(&format!("'{hook}'")), "{hook}");
+        }
+        let listed = dispatch
+            .split("HOOKS = [")
+            .nth(1)
+            .and_then(|rest| rest.split(']').next())
+            .unwrap();
+        assert_eq!(listed.matches('\'').count(), 2 * HOOKS.len());
+    }
+}
