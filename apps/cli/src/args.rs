@@ -11,8 +11,9 @@ use crate::session::Secret;
     name = "openhuman",
     version,
     about = "An assistant with hands and a memory, on your own machine",
-    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 locked, 5 denied, 6 unavailable, 7 timeout, \
-                  130 interrupted.\n\nTry `openhuman demo` first: it needs no key, no account and no network."
+    after_help = "Exit codes: 0 ok (also when the reader of the output went away), 1 failed, 2 usage, 3 not found \
+                  (a skill, tool, schedule, option or document that is not there), 4 locked, 5 denied, 6 unavailable, \
+                  7 timeout, 130 interrupted.\n\nTry `openhuman demo` first: it needs no key, no account and no network."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

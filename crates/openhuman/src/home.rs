@@ -16,7 +16,8 @@ pub const HOME_VARIABLE: &str = "OPENHUMAN_HOME";
 /// HOME/vault/        vault.ohv, secrets.ohv   keys, sealed
 /// HOME/memory/       memory.db, sessions/     sealed
 /// HOME/skills/       <skill>/manifest.json    installed packages, as their author shipped them
-/// HOME/skills_data/  <skill>/skill.db         sealed, one database per skill; files.db beside it, its data files
+/// HOME/skills_data/  <skill>/skill.db         sealed, one database per skill and publisher; files.db beside it, its
+///                                             data files; <skill>.2 is another publisher's skill of that id
 /// HOME/skill-preferences.json                 which skills are set up and switched on
 /// HOME/core.lock                              held while a core runs
 /// ```
