@@ -19,16 +19,14 @@ pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600
 
 /// Serves the namespaces of a connection until none is left.
 pub(crate) async fn run(hub: Arc<Hub>) {
-    let mut crew = Crew {
-        hub,
-        members: Vec::new(),
-    };
+    let mut crew = Crew::new(hub);
     loop {
         let hub = Arc::clone(&crew.hub);
         hub.bell.answered();
         hub.take_arriving(&mut crew.members);
         crew.drop_unwanted();
         if !hub.take_arriving(&mut crew.members) {
+            crew.done = true;
             return;
         }
         let now = Instant::now().into_std();

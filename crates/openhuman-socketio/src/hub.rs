@@ -43,11 +43,12 @@ pub(crate) struct Hub {
     pub(crate) members: Mutex<Members>,
 }
 
-/// The namespaces that the task has not seen yet, and the names of all.
+/// The namespaces that the task has not seen yet, and all of them.
 #[derive(Default)]
 pub(crate) struct Members {
     arriving: Vec<Member>,
-    names: Vec<Arc<str>>,
+    /// Those in use, and perhaps some that have just ended.
+    known: Vec<Arc<Shared>>,
     next_id: SpaceId,
     /// The task runs, and will look at what arrives.
     running: bool,
@@ -193,17 +194,23 @@ impl Hub {
     ) -> Result<Arc<Shared>, ConnectError> {
         let namespace: Arc<str> = namespace.into();
         let mut members = self.lock();
-        if members.names.contains(&namespace) {
+        // Whoever has seen the end of a namespace can connect it again at once.
+        members.known.retain(|shared| !shared.watch().borrow().is_final());
+        if members
+            .known
+            .iter()
+            .any(|shared| shared.outbox.namespace == namespace)
+        {
             return Err(ConnectError::NamespaceInUse {
                 namespace: namespace.to_string(),
             });
         }
-        members.names.push(Arc::clone(&namespace));
         members.next_id += 1;
         let bell = Arc::clone(&self.bell);
         let outbox = Outbox::new(namespace, self.limits.clone(), self.send_policy, bell);
         let counters = Arc::clone(&self.counters);
         let shared = Arc::new(Shared::new(self.runtime.clone(), outbox, registry, counters));
+        members.known.push(Arc::clone(&shared));
         let member = Member {
             id: members.next_id,
             shared: Arc::clone(&shared),
@@ -237,9 +244,9 @@ impl Hub {
         all.running
     }
 
-    /// The namespace is free again.
-    pub(crate) fn release(&self, namespace: &Arc<str>) {
-        self.lock().names.retain(|name| name != namespace);
+    /// The namespace has ended.
+    fn release(&self, ended: &Arc<Shared>) {
+        self.lock().known.retain(|shared| !Arc::ptr_eq(shared, ended));
     }
 }
 
@@ -247,16 +254,26 @@ impl Hub {
 pub(crate) struct Crew {
     pub(crate) hub: Arc<Hub>,
     pub(crate) members: Vec<Member>,
+    /// Set when nothing is left to serve: what arrives from then on is another task's.
+    pub(crate) done: bool,
 }
 
 impl Crew {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            members: Vec::new(),
+            done: false,
+        }
+    }
+
     /// Ends the namespaces that `finished` says are, and forgets them.
     pub(crate) fn retain(&mut self, mut finished: impl FnMut(&mut Member) -> bool) {
         let hub = &self.hub;
         self.members.retain_mut(|member| {
             let keep = !finished(member);
             if !keep {
-                hub.release(&member.shared.outbox.namespace);
+                hub.release(&member.shared);
             }
             keep
         });
@@ -290,7 +307,7 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        if self.hub.take_arriving(&mut self.members) {
+        if !self.done && self.hub.take_arriving(&mut self.members) {
             self.retain(|member| {
                 member.shared.close(State::Failed {
                     error: "the connection's task ended unexpectedly".to_owned(),

@@ -99,10 +99,8 @@ impl Polling {
     pub(crate) fn opened(&mut self, opened: &Opened) {
         self.sid = Some(opened.sid.clone());
         self.max_payload = opened.max_payload.unwrap_or(usize::MAX);
-        let wanted = matches!(
-            self.dialer.transports,
-            Transports::PollingThenWebSocket | Transports::WebSocketOrPolling
-        );
+        // As a fallback it stays: the WebSocket has just been refused.
+        let wanted = self.dialer.transports == Transports::PollingThenWebSocket;
         if wanted && opened.can_upgrade {
             let (dialer, sid) = (Arc::clone(&self.dialer), opened.sid.clone());
             self.upgrade = Upgrade::Probing(Box::pin(probe(dialer, sid)));

@@ -190,8 +190,10 @@ impl Session {
             }
             // A DISCONNECT now would be about a namespace that the server has not connected yet, which
             // official servers answer by closing the whole link.
-            Stage::Connecting => self.abandoned.push(space.namespace),
-            Stage::Authenticating => {}
+            Stage::Connecting if !self.abandoned.contains(&space.namespace) => {
+                self.abandoned.push(space.namespace);
+            }
+            Stage::Authenticating | Stage::Connecting => {}
         }
     }
 

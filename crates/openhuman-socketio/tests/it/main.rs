@@ -10,6 +10,7 @@ mod namespaces;
 mod node;
 mod polling;
 mod proxies;
+mod python;
 mod recovery;
 mod scripted;
 mod sending;

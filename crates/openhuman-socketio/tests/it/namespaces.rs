@@ -155,16 +155,26 @@ async fn namespaces_wait_for_nobody() {
 }
 
 /// A client whose last namespace has gone can connect again with the same settings.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disconnected_client_connects_again() {
     let server = Server::bind().await;
     let (client, mut peer) = server.connected().await;
     let (_, ()) = tokio::join!(peer.until_closed(), soon(client.disconnect()));
-    let (again, _peer) = tokio::join!(
+    let (again, mut peer) = tokio::join!(
         soon(client.namespace("/").connect()),
         server.accept_connected("second")
     );
-    connected_as(&again.unwrap(), "second").await;
+    let again = again.unwrap();
+    connected_as(&again, "second").await;
+    // Over and over, also while the task of the connection before is just ending.
+    let mut last = again;
+    for n in 0..50 {
+        let sid = n.to_string();
+        let next = last.namespace("/");
+        let (_, ()) = tokio::join!(peer.until_closed(), soon(last.disconnect()));
+        let (connected, accepted) = tokio::join!(soon(next.connect()), server.accept_connected(&sid));
+        (last, peer) = (connected.unwrap(), accepted);
+    }
 }
 
 /// While the attachments of a packet are being written, no other packet comes between, of whatever namespace.

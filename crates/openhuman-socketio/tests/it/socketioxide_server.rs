@@ -32,7 +32,9 @@ async fn serve() -> String {
     url
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// On one thread: with several, socketioxide 0.18 sometimes closes a session that is just being upgraded, because a
+/// request finds the upgrade holding the lock that only another request should hold.
+#[tokio::test]
 async fn socketioxide_is_spoken_with_over_every_transport() {
     let url = serve().await;
     for transports in [
@@ -43,7 +45,9 @@ async fn socketioxide_is_spoken_with_over_every_transport() {
     ] {
         let mut builder = Client::builder(&url).transports(transports).reconnect(quick());
         let mut welcome = builder.subscribe("welcome");
-        let client = soon(builder.auth(json!({"token": "t"})).connect()).await.unwrap();
+        let client = soon(builder.auth(json!({"token": "t"})).connect())
+            .await
+            .unwrap_or_else(|error| panic!("{transports:?}: {error}"));
         assert_eq!(
             soon(welcome.recv()).await.unwrap().data(),
             json!("t"),
