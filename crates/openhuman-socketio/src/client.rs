@@ -122,8 +122,8 @@ impl Client {
     }
 
     /// Sends an event with one argument. Ready when the packet has a place in the send buffer, not when it
-    /// is written; see [`SendPolicy`] and [`flush`](Self::flush). Dropping the future before that sends
-    /// nothing.
+    /// is written; see [`SendPolicy`](crate::SendPolicy) and [`flush`](Self::flush). Dropping the future
+    /// before that sends nothing.
     ///
     /// # Errors
     /// [`EmitError`]; nothing has been sent then.
