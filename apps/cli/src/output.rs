@@ -63,7 +63,7 @@ fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    format!("{}…", kept.trim_end())
+    format!("{}…", kept.trim_end_matches([' ', ';', ',']))
 }
 
 /// Marks that turn the direction of text or end a line without a control character: they make a terminal show other

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-pub(crate) use credentials::{api_authorities, new_destinations};
+#[cfg(feature = "runtime")]
+pub(crate) use credentials::api_authorities;
+pub(crate) use credentials::new_destinations;
 pub use diff::{GrantDiff, Permission, PermissionKind};
 pub(crate) use rule::METHODS;
 pub use rule::{HostRule, SocketRule};
