@@ -29,6 +29,12 @@ pub enum CoreError {
     /// The vault could not be created, opened or used.
     #[error("{0}")]
     Vault(#[from] openhuman_vault::VaultError),
+    /// What was typed is no recovery key.
+    #[error("{0}")]
+    RecoveryKey(#[from] openhuman_vault::RecoveryKeyError),
+    /// What an earlier program left behind could not be taken over.
+    #[error("{0}")]
+    Legacy(#[from] openhuman_vault::legacy::LegacyError),
     /// The memory could not be opened, searched or written.
     #[error("{0}")]
     Memory(#[from] openhuman_memory::MemoryError),
@@ -141,7 +147,9 @@ pub enum CoreError {
     #[error("the stored permission grants cannot be read: {0}; grant again with `openhuman skills allow`")]
     Grants(String),
     /// The notes of whose data lies where cannot be read.
-    #[error("the notes of which publisher's data is which cannot be read: {0}; put the vault's secrets back from a backup")]
+    #[error(
+        "the notes of which publisher's data is which cannot be read: {0}; put the vault's secrets back from a backup"
+    )]
     Owners(String),
     /// A setting has a value that cannot be used.
     #[error("{setting} is not usable: {reason}")]
@@ -166,8 +174,14 @@ impl CoreError {
         use openhuman_skills::{HookError, RpcError, SkillError, ToolError};
         use openhuman_vault::VaultError;
         match self {
-            Self::Vault(VaultError::WrongPassword | VaultError::KeyStore(_)) => ErrorKind::Locked,
-            Self::Vault(VaultError::NotFound { .. })
+            Self::Vault(
+                VaultError::WrongPassword
+                | VaultError::TooManyAttempts { .. }
+                | VaultError::WrongRecoveryKey
+                | VaultError::NoRecoveryKey
+                | VaultError::KeyStore(_),
+            ) => ErrorKind::Locked,
+            Self::Vault(VaultError::NotFound { .. } | VaultError::SecretMissing { .. })
             | Self::NotFound { .. }
             | Self::VaultMissing { .. }
             | Self::MemoryMissing { .. } => ErrorKind::NotFound,
@@ -196,6 +210,15 @@ impl CoreError {
     #[must_use]
     pub fn is_wrong_password(&self) -> bool {
         matches!(self, Self::Vault(openhuman_vault::VaultError::WrongPassword))
+    }
+
+    /// How many milliseconds to wait before a password is tried again, where too many wrong ones came before.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Vault(openhuman_vault::VaultError::TooManyAttempts { wait_ms }) => Some(*wait_ms),
+            _ => None,
+        }
     }
 
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {

@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use openhuman_vault::{KeyStore, Password, Vault, VaultOptions};
+use openhuman_vault::{KeyStore, Password, RecoveryKey, Vault, VaultOptions};
 
 use crate::CoreError;
 
@@ -131,7 +131,8 @@ impl Home {
     /// Opens the vault with the password. Takes as long as Argon2id does and blocks the thread.
     ///
     /// # Errors
-    /// [`CoreError::is_wrong_password`] for a wrong password; else what the vault says.
+    /// [`CoreError::is_wrong_password`] for a wrong password, [`CoreError::retry_after_ms`] after too many of them;
+    /// else what the vault says.
     pub fn open_vault(&self, password: &Password) -> Result<Vault, CoreError> {
         Ok(Vault::open(&self.vault_dir(), password)?)
     }
@@ -142,6 +143,14 @@ impl Home {
     /// When the keychain holds no key for this vault, or is locked, absent or denied.
     pub fn open_vault_from(&self, keys: &dyn KeyStore) -> Result<Vault, CoreError> {
         Ok(Vault::open_from_key_store(&self.vault_dir(), keys)?)
+    }
+
+    /// Opens the vault with its recovery key, when the password is lost. Fast; the next step is a new password.
+    ///
+    /// # Errors
+    /// When the vault has no recovery key, or this is not the latest one.
+    pub fn open_vault_with_recovery_key(&self, key: &RecoveryKey) -> Result<Vault, CoreError> {
+        Ok(Vault::open_with_recovery_key(&self.vault_dir(), key)?)
     }
 
     /// Takes the home for this process, until the returned file is dropped.

@@ -24,6 +24,12 @@ use crate::launch::Launch;
 const CLOSING_TIME: Duration = Duration::from_secs(6);
 
 fn main() -> ExitCode {
+    // Before there is a secret. A build for development stays open to debuggers.
+    if !cfg!(debug_assertions)
+        && let Err(error) = openhuman::vault::forbid_core_dumps()
+    {
+        eprintln!("core dumps stay possible: {error}");
+    }
     let launch = Launch::begin();
     init_logging();
     match run(launch) {
