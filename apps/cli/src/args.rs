@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::session::Secret;
+use crate::descriptors::Secret;
 
 #[derive(Parser)]
 #[command(
@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Backend(Backend),
     /// The vault that holds the keys.
     #[command(subcommand)]
-    Vault(Vault),
+    Vault(crate::vault::Command),
     /// Tools for developing OpenHuman itself.
     #[command(subcommand, hide = true)]
     Dev(Dev),
@@ -329,18 +329,6 @@ pub(crate) enum Backend {
         #[arg(long, default_value = "desktop", value_name = "NAME")]
         user: String,
     },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Vault {
-    /// Create the vault.
-    Create,
-    /// Say whether there is a vault and whether the keychain can open it.
-    Status,
-    /// Let this user's OS keychain open the vault, so that no password is asked.
-    Remember,
-    /// Take the key out of the OS keychain again.
-    Forget,
 }
 
 #[derive(Subcommand)]

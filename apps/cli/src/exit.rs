@@ -121,9 +121,14 @@ impl From<CoreError> for Failure {
             ErrorKind::Denied => Code::Denied,
             ErrorKind::Unavailable => Code::Unavailable,
             ErrorKind::Timeout => Code::Timeout,
-            _ if matches!(error, CoreError::Setting { .. }) => Code::Usage,
+            _ if matches!(error, CoreError::Setting { .. } | CoreError::RecoveryKey(_)) => Code::Usage,
             _ => Code::Failed,
         };
+        if error.retry_after_ms().is_some() {
+            let advice =
+                "where the password is lost, `openhuman vault recover` opens the vault with its recovery key";
+            return Self::new(code, format!("{error}; {advice}"));
+        }
         Self::new(code, error.to_string())
     }
 }

@@ -8,11 +8,13 @@ mod author;
 mod backend;
 mod chat;
 mod demo;
+mod descriptors;
 mod dev;
 mod exit;
 mod mcp;
 mod memory;
 mod output;
+mod password;
 mod prompt;
 mod registry;
 mod session;
@@ -36,10 +38,15 @@ use crate::args::{Cli, Command};
 use crate::exit::{Code, Failure};
 
 fn main() -> ExitCode {
+    // Before there is a secret. A build for development stays open to debuggers.
+    if !cfg!(debug_assertions) {
+        // Where the system does not let us, `vault status` says what keys are protected from.
+        let _ = openhuman::vault::forbid_core_dumps();
+    }
     let mut cli = Cli::parse();
     let as_json = cli.global.json;
-    // The first thing of all: later descriptors are opened, and a number that the user mistyped would be one of them.
-    let secrets = session::read_descriptors(&mut cli);
+    // Before anything is opened: later descriptors are opened, and a number that the user mistyped would be one of them.
+    let secrets = descriptors::read(&mut cli);
     log_to_stderr(cli.global.verbose);
     match secrets.and_then(|()| run(cli)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,3 +13,4 @@ mod sessions;
 mod skill_accounts;
 mod skill_lists;
 mod skill_registry;
+mod vault_ways;

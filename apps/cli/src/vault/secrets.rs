@@ -1,0 +1,275 @@
+//! The secrets in the vault: what was done with them, and their way out and in.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use openhuman::vault::legacy::{self, LegacyReport};
+use openhuman::vault::{AuditAction, AuditEntry, Existing, Vault, VaultOptions};
+use openhuman::{CoreError, Home};
+use serde_json::{Value, json};
+
+use super::{FilePassword, on};
+use crate::args::Global;
+use crate::exit::{Code, Failure};
+use crate::output::{self, clean_line, line};
+use crate::password::{Asking, new_password, typed};
+use crate::style::{BOLD, DIM, ERROR};
+use crate::{prompt, session};
+
+/// The largest exported file that is read, in bytes: what a vault can hold, and room to spare.
+const LARGEST_EXPORT: u64 = 80 * 1024 * 1024;
+
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Shows the newest entries of the log of secrets.
+pub(super) async fn log(global: &Global, home: &Home, limit: usize) -> Result<(), Failure> {
+    let vault = session::existing_vault(global, home).await?;
+    let (_, entries) = on(vault, |vault| Ok(vault.secrets(now_ms()).audit()?)).await?;
+    let newest = entries.iter().rev().take(limit);
+    if global.json {
+        let log: Vec<Value> = newest.map(as_value).collect();
+        return output::json(&json!({ "log": log }));
+    }
+    if entries.is_empty() {
+        return line("Nothing was done with secrets yet.");
+    }
+    newest.into_iter().try_for_each(show)
+}
+
+fn as_value(entry: &AuditEntry) -> Value {
+    json!({
+        "at_ms": entry.at_ms, "action": name(entry.action), "name": entry.name, "version": entry.version,
+        "purpose": entry.purpose,
+    })
+}
+
+fn name(action: AuditAction) -> &'static str {
+    match action {
+        AuditAction::Stored => "stored",
+        AuditAction::Revealed => "revealed",
+        AuditAction::Removed => "removed",
+        AuditAction::Exported => "exported",
+        AuditAction::Imported => "imported",
+        AuditAction::LogReplaced => "log_replaced",
+        _ => "other",
+    }
+}
+
+fn show(entry: &AuditEntry) -> Result<(), Failure> {
+    let time = Timestamp::from_millisecond(entry.at_ms).map_or_else(
+        |_| entry.at_ms.to_string(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    );
+    if entry.action == AuditAction::LogReplaced {
+        return line(format_args!(
+            "{DIM}{time}{DIM:#}  {ERROR}the log before this was changed by somebody; it is kept as audit.damaged.ohr{ERROR:#}"
+        ));
+    }
+    line(format_args!(
+        "{DIM}{time}{DIM:#}  {:9} {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
+        name(entry.action),
+        clean_line(&entry.name),
+        clean_line(&entry.purpose)
+    ))
+}
+
+/// Writes all secrets into a new file.
+pub(super) async fn export(
+    global: &Global,
+    home: &Home,
+    file: &Path,
+    sealed: &FilePassword,
+) -> Result<(), Failure> {
+    if file.exists() {
+        let message = format!("{} is there already; choose another name", file.display());
+        return Err(Failure::new(Code::Failed, message));
+    }
+    let vault = session::existing_vault(global, home).await?;
+    let password = new_password(
+        sealed.file_password.as_ref(),
+        &Asking {
+            intro: "Choose a password for the file. It is needed to import it.".to_owned(),
+            nobody: "there is no terminal to ask at; give a password for the file with --file-password-fd N"
+                .to_owned(),
+            nothing: "nothing was written",
+        },
+    )?;
+    let (_, (bytes, count)) = on(vault, move |vault| {
+        let secrets = vault.secrets(now_ms());
+        let bytes = secrets.export(&password, &VaultOptions::default())?;
+        Ok((bytes, secrets.list()?.len()))
+    })
+    .await?;
+    write_new(file, &bytes)
+        .map_err(|error| Failure::new(Code::Failed, format!("cannot write {}: {error}", file.display())))?;
+    if global.json {
+        return output::json(&json!({ "file": file, "secrets": count }));
+    }
+    line(format_args!(
+        "Wrote {} into {}, sealed under its own password.",
+        counted(count),
+        file.display()
+    ))
+}
+
+fn counted(count: usize) -> String {
+    format!("{count} secret{}", if count == 1 { "" } else { "s" })
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Takes in an exported file: all of it, or nothing.
+pub(super) async fn import(
+    global: &Global,
+    home: &Home,
+    file: &Path,
+    replace: bool,
+    sealed: &FilePassword,
+) -> Result<(), Failure> {
+    let bytes = read_export(file)?;
+    let vault = session::existing_vault(global, home).await?;
+    let text = typed(
+        sealed.file_password.as_ref(),
+        "Password of the file: ",
+        "--file-password-fd",
+    )?;
+    let existing = if replace {
+        Existing::Replace
+    } else {
+        Existing::Keep
+    };
+    let password = String::clone(&text).into();
+    let outcome = on(vault, move |vault| {
+        Ok(vault.secrets(now_ms()).import(&bytes, &password, existing)?)
+    });
+    let (_, imported) = outcome.await.map_err(|failure| match failure.code {
+        // The vault is open: it is the other password.
+        Code::Locked => Failure::new(
+            Code::Locked,
+            "the password of the file is wrong; nothing was changed",
+        ),
+        _ => failure,
+    })?;
+    if global.json {
+        return output::json(&json!({
+            "added": imported.added, "replaced": imported.replaced, "kept": imported.kept,
+        }));
+    }
+    line(format_args!(
+        "Added {}, replaced {}, left {} as they were.",
+        counted(imported.added),
+        imported.replaced,
+        imported.kept
+    ))
+}
+
+fn read_export(file: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => Code::NotFound,
+            _ => Code::Failed,
+        };
+        Failure::new(code, format!("cannot read {}: {error}", file.display()))
+    };
+    let mut bytes = Vec::new();
+    let mut source = File::open(file).map_err(failed)?.take(LARGEST_EXPORT + 1);
+    source.read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST_EXPORT {
+        let message = format!("{} is too large to be an export of secrets", file.display());
+        return Err(Failure::new(Code::Failed, message));
+    }
+    Ok(bytes)
+}
+
+/// Takes over what an earlier program left, and offers to delete its files.
+pub(super) async fn import_legacy(
+    global: &Global,
+    home: &Home,
+    dir: Option<PathBuf>,
+    delete: bool,
+) -> Result<(), Failure> {
+    let Some(dir) = dir.or_else(|| std::env::home_dir().map(|home| home.join(".openhuman"))) else {
+        let message = "this user has no home directory; name the directory of the earlier program";
+        return Err(Failure::new(Code::Usage, message));
+    };
+    if !dir.is_dir() {
+        let message = format!("there is no directory {}; name another one", dir.display());
+        return Err(Failure::new(Code::NotFound, message));
+    }
+    let vault = session::existing_vault(global, home).await?;
+    let source = dir.clone();
+    let (_, report) = on(vault, move |vault: &mut Vault| {
+        Ok::<_, CoreError>(legacy::import(&source, &vault.secrets(now_ms()))?)
+    })
+    .await?;
+    if !global.json {
+        tell_report(&report, &dir)?;
+    }
+    // What did not open is still needed, and so is the key beside it.
+    let complete = report.failed.is_empty() && !report.files.is_empty();
+    let asked = || {
+        let question = "Delete these files now? They are not needed any more. [y/N] ";
+        prompt::confirmed(question)
+    };
+    let deleted = complete && (delete || (!global.json && io::stdin().is_terminal() && asked()?));
+    if deleted {
+        for file in &report.files {
+            std::fs::remove_file(file).map_err(|error| {
+                Failure::new(Code::Failed, format!("cannot delete {}: {error}", file.display()))
+            })?;
+        }
+    }
+    if global.json {
+        let stored: Vec<&str> = report.stored.iter().map(|handle| handle.name()).collect();
+        output::json(&json!({
+            "stored": stored, "files": report.files, "failed": report.failed, "deleted": deleted,
+        }))?;
+    } else if deleted {
+        line("Deleted them.")?;
+    }
+    if report.failed.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} did not open and {} left out; the files stay",
+        counted(report.failed.len()),
+        if report.failed.len() == 1 { "was" } else { "were" }
+    );
+    Err(Failure::new(Code::Failed, message))
+}
+
+fn tell_report(report: &LegacyReport, dir: &Path) -> Result<(), Failure> {
+    if report.files.is_empty() {
+        return line(format_args!(
+            "There are no secrets of an earlier program in {}.",
+            dir.display()
+        ));
+    }
+    line(format_args!("Took over {}:", counted(report.stored.len())))?;
+    for handle in &report.stored {
+        line(format_args!("  {}", clean_line(handle.name())))?;
+    }
+    for name in &report.failed {
+        line(format_args!(
+            "  {ERROR}did not open:{ERROR:#} {}",
+            clean_line(name)
+        ))?;
+    }
+    line("They came from these files:")?;
+    report
+        .files
+        .iter()
+        .try_for_each(|file| line(format_args!("  {}", clean_line(&file.display().to_string()))))
+}
