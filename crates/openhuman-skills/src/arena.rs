@@ -26,8 +26,8 @@ use self::pages::Pages;
 /// Address space beyond the limit and a quarter of it.
 const SLACK: usize = 8 * 1024 * 1024;
 
-/// A runtime with its context and nothing else uses about this much of its range, in bytes.
-const SMALLEST: usize = 160 * 1024;
+/// A runtime with its context and the library uses at least this much of its range, in bytes.
+const SMALLEST: usize = 208 * 1024;
 
 /// An address range with a heap in it. Dropping it frees everything that was allocated in it.
 #[derive(Debug)]

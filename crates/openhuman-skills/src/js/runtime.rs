@@ -150,7 +150,6 @@ impl JsInstance {
             self.load(&ctx, host)
                 .map_err(|error| CallError::Threw(describe(&ctx, error)))
         })?;
-        arena.trim();
         Ok(())
     }
 
