@@ -11,7 +11,11 @@ async fn a_skill_that_fills_its_heap_at_each_start_is_quarantined_and_one_that_t
         let package = SkillPackage::from_parts(&manifest, code).unwrap();
         engine.install(package, Grant::none()).await.unwrap()
     };
-    let full = install("full", "const all = []; for (;;) all.push('x'.repeat(100000) + all.length);").await;
+    let full = install(
+        "full",
+        "const all = []; for (;;) all.push('x'.repeat(100000) + all.length);",
+    )
+    .await;
     let broken = install("broken", "throw new Error('no');").await;
     let start = async |id: &SkillId| engine.start(id).await.unwrap_err();
     let first = start(&full).await;

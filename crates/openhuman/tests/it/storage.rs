@@ -82,7 +82,8 @@ async fn one_bad_package_does_not_keep_the_others_from_running() {
 
 #[tokio::test]
 async fn consent_is_for_one_version_of_a_package() {
-    const ASKS: &str = r#"{ "id": "asker", "name": "Asker", "auto_start": true, "permissions": { "env": ["FLAVOUR"] } }"#;
+    const ASKS: &str =
+        r#"{ "id": "asker", "name": "Asker", "auto_start": true, "permissions": { "env": ["FLAVOUR"] } }"#;
     const CODE: &str = "globalThis.__skill = { default: { tools: [{ name: 'flavour', description: '', \
         input_schema: {}, execute: () => platform.env('FLAVOUR') || 'none' }] } };";
     let dir = tempfile::tempdir().unwrap();
