@@ -6,7 +6,7 @@ use crate::harness::{PASSWORD, Sandbox};
 
 const BELL: &str =
     "globalThis.__skill = { default: { tools: [{ name: 'ring', description: 'Rings.', input_schema: {},
-    execute() { console.error('the clapper \\u001b[31mis loose'); return 'ding'; } }] } };";
+    execute() { console.error('the clapper \\u001b[31mhangs loose'); return 'ding'; } }] } };";
 
 fn with_bell() -> Sandbox {
     let mut sandbox = Sandbox::new();
@@ -63,7 +63,7 @@ fn what_a_skill_writes_is_a_line_with_its_name() {
     let sandbox = with_bell();
     let ended = sandbox.run(&["skills", "call", "bell", "ring"]);
     assert!(
-        ended.stderr.contains("bell: the clapper \u{fffd}[31mis loose"),
+        ended.stderr.contains("bell: the clapper \u{fffd}[31mhangs loose"),
         "{}",
         ended.stderr
     );

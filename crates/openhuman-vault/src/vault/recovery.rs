@@ -25,7 +25,7 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// let shown = "0123-4567-89AB-CDEF-GHJK-MNPQ-RSTV-WXYZ-CKSC";
 /// let key = RecoveryKey::parse(shown)?;
 /// assert_eq!(*key.text(), shown);
-/// // Small letters, other separators and look-alikes are understood, typing errors are found.
+/// // Small letters, other separators and lookalikes are understood, typing errors are found.
 /// let typed = "o123 4567 89ab cdef ghjk mnpq rstv wxyz cksc";
 /// assert_eq!(*RecoveryKey::parse(typed)?.text(), shown);
 /// let mistyped = shown.replace("4567", "4576");
