@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use openhuman_sqlite::{Anchor, Options};
 use openhuman_vault::Key;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -82,7 +83,12 @@ pub(crate) struct Database {
 
 impl Database {
     /// Opens or creates the database in an existing directory, for vectors of one space.
-    pub(crate) fn open(dir: &Path, key: &Key, space: &Space) -> Result<Self, MemoryError> {
+    pub(crate) fn open(
+        dir: &Path,
+        key: &Key,
+        space: &Space,
+        anchor: Option<Arc<dyn Anchor>>,
+    ) -> Result<Self, MemoryError> {
         if !(1..=MAX_DIMENSIONS).contains(&space.dimensions) {
             return Err(MemoryError::UnusableSpace {
                 given: space.clone(),
@@ -90,10 +96,14 @@ impl Database {
             });
         }
         let path = dir.join(FILE_NAME);
-        let mut writer = connect(&path, key)?;
+        let options = Options {
+            anchor,
+            ..Options::default()
+        };
+        let mut writer = connect(&path, key, &options)?;
         prepare(&mut writer, space).map_err(|error| diagnosed(&writer, error))?;
         let readers = (0..READERS)
-            .map(|_| connect(&path, key))
+            .map(|_| connect(&path, key, &options))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             path,
@@ -195,8 +205,8 @@ impl Drop for Reader<'_> {
 }
 
 /// The only place that knows how a sealed database is opened.
-fn connect(path: &Path, key: &Key) -> Result<Connection, MemoryError> {
-    let connection = openhuman_sqlite::open(path, key, &openhuman_sqlite::Options::default())?;
+fn connect(path: &Path, key: &Key, options: &Options) -> Result<Connection, MemoryError> {
+    let connection = openhuman_sqlite::open(path, key, options)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection
         .execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;")?;

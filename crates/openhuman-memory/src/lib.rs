@@ -28,7 +28,7 @@ pub use document::{
 pub use embed::StaticEmbedder;
 pub use embed::{EmbedError, Embedder, HashingEmbedder, Space};
 pub use error::MemoryError;
-pub use memory::{Memory, MemoryOptions, Passage};
+pub use memory::{Memory, MemoryOptions, Passage, Sealing};
 pub use query::{Hit, MAX_HITS, MAX_QUERY_BYTES, Query, Signals};
 pub use session::{
     MAX_SESSION_ID_BYTES, MAX_SESSION_RECORD_BYTES, Session, SessionBlock, SessionMessage, SessionRecord,

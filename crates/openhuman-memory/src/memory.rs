@@ -3,6 +3,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use openhuman_sqlite::Anchor;
 use openhuman_vault::Key;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -16,6 +17,17 @@ use crate::query::{Hit, Query};
 use crate::search::Search;
 use crate::session::{Session, Sessions, create_private_dir};
 use crate::vectors::VectorCache;
+
+/// What seals a memory, for [`Memory::open_sealed`].
+#[derive(Debug)]
+pub struct Sealing<'a> {
+    /// Seals `memory.db`; it can be replaced with [`openhuman_sqlite::rekey`].
+    pub database_key: &'a Key,
+    /// The keys of the sessions are derived from it. It does not change.
+    pub key: &'a Key,
+    /// Keeps the seal of `memory.db`.
+    pub anchor: Option<Arc<dyn Anchor>>,
+}
 
 /// How a memory is opened.
 #[derive(Clone)]
@@ -82,15 +94,41 @@ impl Memory {
     /// [`MemoryError::WrongKey`] for another key, [`MemoryError::SpaceMismatch`] for an embedder of another space
     /// once there are documents, [`MemoryError::UnknownFormat`] for a store of a newer program.
     pub fn open(dir: &Path, key: &Key, options: MemoryOptions) -> Result<Self, MemoryError> {
+        let database_key = Self::database_key(key);
+        let sealing = Sealing {
+            database_key: &database_key,
+            key,
+            anchor: None,
+        };
+        Self::open_sealed(dir, &sealing, options)
+    }
+
+    /// The key of the database `memory.db` that [`Memory::open`] uses.
+    pub fn database_key(key: &Key) -> Key {
+        key.derive(b"", "openhuman-memory database")
+    }
+
+    /// As [`Memory::open`], with a key of its own for the database, and an anchor by which an older copy of it is
+    /// noticed. Opening then reads the whole database once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::open`], and [`openhuman_sqlite::Error::RolledBack`] in [`MemoryError::Database`].
+    pub fn open_sealed(
+        dir: &Path,
+        sealing: &Sealing<'_>,
+        options: MemoryOptions,
+    ) -> Result<Self, MemoryError> {
         let MemoryOptions { embedder, clock } = options;
         let space = embedder.space();
         create_private_dir(dir)?;
         let database = Arc::new(Database::open(
             dir,
-            &key.derive(b"", "openhuman-memory database"),
+            sealing.database_key,
             &space,
+            sealing.anchor.clone(),
         )?);
-        let session_key = key.derive(b"", "openhuman-memory sessions");
+        let session_key = sealing.key.derive(b"", "openhuman-memory sessions");
         let sessions = Sessions::open(
             dir.join("sessions"),
             session_key,
