@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openhuman_agent::Agent;
 use openhuman_mcp::{CallContext, Hub, HubOptions, Origin, ToolResult};
-use openhuman_memory::{Memory, MemoryOptions};
+use openhuman_memory::{Memory, MemoryOptions, Sealing};
 use openhuman_skills::{
     Clock, EgressRecord, Engine, FilePreferences, Grant, SkillId, SkillSnapshot, SystemClock,
 };
@@ -23,6 +23,7 @@ use crate::bridge::{
     BackendSession, EgressLog, HubTools, MemoryTools, SealedDataFiles, SealedDatabases, SkillMemory,
     SkillTools, SnapshotKeeper, VaultCredentials, egress_channel,
 };
+use crate::databases::{DatabaseName, Databases, explained};
 use crate::home::Home;
 use crate::link::{Credential, Link, SocketState, SocketStatus};
 use crate::loading::SkillProblem;
@@ -30,7 +31,7 @@ use crate::model::{self, ModelConfig};
 use crate::owners::Places;
 
 /// The vault's label for the memory: of its key, and of the note that it exists.
-const MEMORY: &str = "memory";
+pub(crate) const MEMORY: &str = "memory";
 
 /// How long closing waits for turns to end.
 const TURNS_END: Duration = Duration::from_secs(5);
@@ -108,14 +109,10 @@ impl CoreBuilder {
     /// When another process holds the home, or the memory or the engine cannot be opened.
     pub async fn build(self) -> Result<Core, CoreError> {
         let lock = self.home.lock()?;
-        let (vault, memory) = open_memory(&self.home, self.vault).await?;
+        let (vault, sealed, memory) = open_memory(&self.home, self.vault).await?;
         let vault = Arc::new(vault);
         let places = Places::default();
-        let databases = Arc::new(SealedDatabases::new(
-            self.home.skills_data_dir(),
-            &vault,
-            places.clone(),
-        ));
+        let databases = Arc::new(SealedDatabases::new(sealed, places.clone()));
         let session = BackendSession::default();
         let (egress, records) = egress_channel();
         let mut engine = Engine::builder()
@@ -168,7 +165,7 @@ impl CoreBuilder {
                 places,
                 installing: tokio::sync::Mutex::new(()),
                 changing: Mutex::new(()),
-                _snapshots: snapshots,
+                snapshots,
                 problems: Mutex::new(Vec::new()),
                 _lock: lock,
             }),
@@ -212,7 +209,7 @@ pub(crate) struct Inner {
     pub(crate) installing: tokio::sync::Mutex<()>,
     /// Held while a record of the vault is read and replaced.
     changing: Mutex<()>,
-    _snapshots: SnapshotKeeper,
+    snapshots: SnapshotKeeper,
     pub(crate) problems: Mutex<Vec<SkillProblem>>,
     _lock: File,
 }
@@ -417,6 +414,7 @@ impl Core {
         let _ = tokio::time::timeout(TURNS_END, self.inner.turns.wait()).await;
         self.inner.engine.shutdown().await;
         self.inner.egress.close().await;
+        self.inner.snapshots.close().await;
     }
 
     /// What skills sent over the network or were refused to, the newest first: of one skill or of all, at most `limit`
@@ -445,20 +443,32 @@ impl Core {
 
 /// Opens the memory. The vault remembers that there is one: a file that was removed or emptied is not silently
 /// replaced by a new, empty memory.
-async fn open_memory(home: &Home, mut vault: Vault) -> Result<(Vault, Memory), CoreError> {
+async fn open_memory(home: &Home, mut vault: Vault) -> Result<(Vault, Arc<Databases>, Memory), CoreError> {
+    let home = home.clone();
     let dir = home.memory_dir();
     crate::home::create_private_dir(&dir)?;
     tokio::task::spawn_blocking(move || {
-        let file = dir.join("memory.db");
+        let databases = Arc::new(Databases::open(home, &mut vault)?);
+        let name = DatabaseName::Memory;
+        let file = databases.path(&name);
         let there = file.metadata().is_ok_and(|metadata| metadata.len() > 1);
         if vault.has_database(MEMORY) && !there {
             return Err(CoreError::MemoryMissing { path: file });
         }
-        let memory = Memory::open(&dir, &vault.subkey(MEMORY), MemoryOptions::default())?;
+        let sealing = Sealing {
+            database_key: &databases.key(&name),
+            key: &vault.subkey(MEMORY),
+            anchor: Some(databases.anchor(&name)),
+        };
+        let opened = Memory::open_sealed(&dir, &sealing, MemoryOptions::default());
+        let memory = opened.map_err(|error| match error {
+            openhuman_memory::MemoryError::Database(error) => explained(&name, error),
+            other => other.into(),
+        })?;
         if !vault.has_database(MEMORY) {
             vault.note_database(MEMORY)?;
         }
-        Ok((vault, memory))
+        Ok((vault, databases, memory))
     })
     .await?
 }

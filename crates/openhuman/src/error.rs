@@ -143,6 +143,31 @@ pub enum CoreError {
         /// The file that should be there.
         path: PathBuf,
     },
+    /// A sealed database is not the one that was closed last.
+    #[error(
+        "the database '{name}' is not the one that OpenHuman closed last: an older copy of it was put back, or another \
+         program wrote to it. What was stored since that copy is not in it. Put the newest copy of {} back, or accept \
+         this one with `openhuman vault accept {name}`", path.display()
+    )]
+    RolledBack {
+        /// The name of the database.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+        /// Which session of writing was the last one known.
+        generation: u64,
+    },
+    /// The vault's notes about the sealed databases are gone or were changed.
+    #[error(
+        "{} is {}: it says which state of each database is the newest. Put it back from a backup, or accept all \
+         databases as they are with `openhuman vault accept --all`", path.display(), if *missing { "missing" } else { "damaged" }
+    )]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// Whether there is no file at all.
+        missing: bool,
+    },
     /// The stored grants cannot be read.
     #[error("the stored permission grants cannot be read: {0}; grant again with `openhuman skills allow`")]
     Grants(String),
@@ -191,6 +216,8 @@ impl CoreError {
                 | RpcError::Hook(HookError::UnknownSkill { .. })
                 | RpcError::Tool(ToolError::UnknownSkill { .. } | ToolError::UnknownTool { .. }),
             ) => ErrorKind::NotFound,
+            Self::Database(openhuman_sqlite::Error::Missing { .. }) => ErrorKind::NotFound,
+            Self::Database(openhuman_sqlite::Error::InUse { .. }) => ErrorKind::Unavailable,
             Self::Io { source, .. } if is_about_access(source) => ErrorKind::Unavailable,
             Self::Busy { .. } | Self::Backend { .. } | Self::NotConnected(_) => ErrorKind::Unavailable,
             Self::Login { .. } => ErrorKind::Locked,

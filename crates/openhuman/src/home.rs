@@ -13,7 +13,7 @@ pub const HOME_VARIABLE: &str = "OPENHUMAN_HOME";
 /// The directory that holds one user's vault, memory, skills and skill databases.
 ///
 /// ```text
-/// HOME/vault/        vault.ohv, secrets.ohv   keys, sealed
+/// HOME/vault/        vault.ohv, secrets.ohv   keys, sealed; databases.ohv: which state of each database is the newest
 /// HOME/memory/       memory.db, sessions/     sealed
 /// HOME/skills/       <skill>/manifest.json    installed packages, as their author shipped them
 /// HOME/skills_data/  <skill>/skill.db         sealed, one database per skill and publisher; files.db beside it, its

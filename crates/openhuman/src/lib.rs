@@ -4,11 +4,13 @@
 mod bridge;
 mod chat;
 mod core;
+mod databases;
 mod error;
 mod grants;
 mod home;
 mod http;
 mod import;
+mod ledger;
 mod link;
 mod loading;
 mod model;
@@ -18,6 +20,7 @@ pub mod rpc;
 
 pub use crate::chat::{ChatEvent, Route, Source};
 pub use crate::core::{Core, CoreBuilder};
+pub use crate::databases::{DatabaseName, HomeDatabases, Rekeyed};
 pub use crate::error::{CoreError, ErrorKind};
 pub use crate::home::{HOME_VARIABLE, Home};
 pub use crate::import::ImportReport;

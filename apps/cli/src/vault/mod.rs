@@ -1,5 +1,6 @@
 //! `openhuman vault`: the commands, and what they share.
 
+mod databases;
 mod password;
 mod secrets;
 
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use openhuman::vault::{KeyStore, KeychainStore, Vault, VaultError, memory_protection};
-use openhuman::{CoreError, Home};
+use openhuman::{CoreError, DatabaseName, Home};
 use serde_json::json;
 
 use crate::args::Global;
@@ -82,6 +83,26 @@ pub(crate) enum Command {
         /// Delete its files afterwards, without asking.
         #[arg(long)]
         delete: bool,
+    },
+    /// List the sealed databases, and say of each whether it is the one that was closed last.
+    Databases,
+    /// Seal every database anew under new keys. After an interruption, run it again.
+    Rekey,
+    /// Write a plain, readable copy of one database.
+    ExportDatabase {
+        /// The database, from `vault databases`.
+        name: DatabaseName,
+        /// The new file.
+        file: PathBuf,
+    },
+    /// Take a database as it is, although an older copy of it was put back.
+    Accept {
+        /// The database, from `vault databases`.
+        #[arg(required_unless_present = "all")]
+        name: Option<DatabaseName>,
+        /// All of them: after a whole home was put back from a backup.
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
     },
 }
 
@@ -167,6 +188,10 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
             sealed,
         } => secrets::import(global, &home, &file, replace, &sealed).await,
         Command::ImportLegacy { dir, delete } => secrets::import_legacy(global, &home, dir, delete).await,
+        Command::Databases => databases::list(global, &home).await,
+        Command::Rekey => databases::rekey(global, &home).await,
+        Command::ExportDatabase { name, file } => databases::export(global, &home, name, file).await,
+        Command::Accept { name, .. } => databases::accept(global, &home, name).await,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use openhuman::vault::legacy::{self, LegacyReport};
-use openhuman::vault::{AuditAction, AuditEntry, Existing, Vault, VaultOptions};
+use openhuman::vault::{AuditAction, AuditEntry, Existing, SecretHandle, Vault, VaultOptions};
 use openhuman::{CoreError, Home};
 use serde_json::{Value, json};
 
@@ -232,7 +232,7 @@ pub(super) async fn import_legacy(
         }
     }
     if global.json {
-        let stored: Vec<&str> = report.stored.iter().map(|handle| handle.name()).collect();
+        let stored: Vec<&str> = report.stored.iter().map(SecretHandle::name).collect();
         output::json(&json!({
             "stored": stored, "files": report.files, "failed": report.failed, "deleted": deleted,
         }))?;

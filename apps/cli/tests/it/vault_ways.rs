@@ -235,3 +235,66 @@ fn commands_about_a_vault_do_not_make_one() {
     }
     assert!(!sandbox.home().join("vault").exists());
 }
+
+#[test]
+fn databases_are_listed_sealed_anew_copied_and_compared_with_the_last_close() {
+    let (sandbox, vault) = with_vault();
+    drop(vault);
+    let note = sandbox.file(
+        "boat.txt",
+        "The boat needs new rope before the regatta in August.",
+    );
+    let list = |sandbox: &Sandbox| sandbox.run(&["vault", "databases", "--json"]);
+    let state = |ended: &Ended| as_json(&ended.stdout)["databases"][0]["state"].clone();
+    assert_eq!(as_json(&list(&sandbox).ok()), json!({ "databases": [] }));
+    let file = sandbox.home().join("memory/memory.db");
+    sandbox.run(&["memory", "list"]).ok();
+    let older = std::fs::read(&file).unwrap();
+    sandbox.run(&["memory", "add", note.to_str().unwrap()]).ok();
+    let closed = list(&sandbox);
+    assert_eq!(state(&closed), "fresh", "{}", closed.stdout);
+    let newest = std::fs::read(&file).unwrap();
+
+    std::fs::write(&file, &older).unwrap();
+    let refused = list(&sandbox);
+    assert_eq!(
+        (refused.code, state(&refused)),
+        (1, json!("rolled_back")),
+        "{}",
+        refused.stdout
+    );
+    sandbox
+        .run(&["memory", "list"])
+        .fails(1, &["older copy", "not in it", "openhuman vault accept memory"]);
+    sandbox.run(&["vault", "accept"]).fails(2, &["<NAME>"]);
+    sandbox.run(&["vault", "accept", "memory"]).ok();
+    let listed = sandbox.run(&["memory", "list"]).ok();
+    assert!(!listed.contains("boat"), "{listed}");
+    // Now the newer one is the one that was not closed last.
+    sandbox.run(&["memory", "add", note.to_str().unwrap()]).ok();
+    std::fs::write(&file, &newest).unwrap();
+    sandbox.run(&["memory", "list"]).fails(1, &["older copy"]);
+    sandbox.run(&["vault", "accept", "--all"]).ok();
+
+    let rekeyed = as_json(&sandbox.run(&["vault", "rekey", "--json"]).ok());
+    assert_eq!(rekeyed, json!({ "done": ["memory"], "failed": [] }));
+    assert_ne!(std::fs::read(&file).unwrap()[..16], newest[..16]);
+    let listed = sandbox.run(&["memory", "list"]).ok();
+    assert!(listed.contains("boat"), "{listed}");
+
+    let copy = sandbox.path().join("plain.db");
+    let export = ["vault", "export-database", "memory", copy.to_str().unwrap()];
+    let ended = sandbox.run(&export);
+    assert!(ended.stderr.contains("not encrypted"), "{}", ended.stderr);
+    ended.ok();
+    assert!(std::fs::read(&copy).unwrap().starts_with(b"SQLite format 3"));
+    sandbox.run(&export).fails(1, &["already exists"]);
+    let other = sandbox.path().join("other.db");
+    let other = other.to_str().unwrap();
+    sandbox
+        .run(&["vault", "export-database", "skill/none", other])
+        .fails(3, &["skill/none", "there is: memory"]);
+    sandbox
+        .run(&["vault", "export-database", "nonsense", other])
+        .fails(2, &["skill/ID"]);
+}

@@ -225,9 +225,10 @@ mod tests {
 
     fn databases(dir: &std::path::Path) -> Arc<SealedDatabases> {
         let password = Password::from("a password for tests".to_owned());
-        let vault = Vault::create(&dir.join("vault"), &password, &VaultOptions::fast_for_tests()).unwrap();
-        let root = dir.join("skills_data");
-        Arc::new(SealedDatabases::new(root, &Arc::new(vault), Places::default()))
+        let mut vault =
+            Vault::create(&dir.join("vault"), &password, &VaultOptions::fast_for_tests()).unwrap();
+        let sealed = crate::databases::Databases::open(crate::Home::at(dir), &mut vault).unwrap();
+        Arc::new(SealedDatabases::new(Arc::new(sealed), Places::default()))
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! What skills publish becomes a document of the memory, and goes when their account goes.
 
+use std::sync::{Mutex, PoisonError};
+
 use openhuman_memory::{Document, Memory, MemoryError};
 use openhuman_skills::{Engine, SkillEvent, SkillId};
 use serde_json::Value;
@@ -29,14 +31,24 @@ const PRIVATE_KEYS: [&str; 10] = [
 
 /// Keeps the newest snapshot of each skill in the memory. Ends when it is dropped or the engine is.
 pub(crate) struct SnapshotKeeper {
-    _task: AbortOnDropHandle<()>,
+    task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl SnapshotKeeper {
     pub(crate) fn start(memory: Memory, engine: Engine) -> Self {
         let events = engine.events();
+        let task = AbortOnDropHandle::new(tokio::spawn(keep(memory, engine, events)));
         Self {
-            _task: AbortOnDropHandle::new(tokio::spawn(keep(memory, engine, events))),
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// Ends it, and waits until it has let go of the memory, which could not be closed otherwise.
+    pub(crate) async fn close(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+            let _ = task.await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The core as a front end uses it.
 
 mod backend;
+mod databases;
 mod dispatcher;
 mod packages;
 mod storage;
