@@ -7,6 +7,7 @@ use openhuman_skills::{Engine, SkillEvent, SkillId};
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The most values of one snapshot, and the longest of them in characters.
@@ -32,33 +33,37 @@ const PRIVATE_KEYS: [&str; 10] = [
 /// Keeps the newest snapshot of each skill in the memory. Ends when it is dropped or the engine is.
 pub(crate) struct SnapshotKeeper {
     task: Mutex<Option<AbortOnDropHandle<()>>>,
+    stop: CancellationToken,
 }
 
 impl SnapshotKeeper {
     pub(crate) fn start(memory: Memory, engine: Engine) -> Self {
         let events = engine.events();
-        let task = AbortOnDropHandle::new(tokio::spawn(keep(memory, engine, events)));
+        let stop = CancellationToken::new();
+        let task = AbortOnDropHandle::new(tokio::spawn(keep(memory, engine, events, stop.clone())));
         Self {
             task: Mutex::new(Some(task)),
+            stop,
         }
     }
 
     /// Ends it, and waits until it has let go of the memory, which could not be closed otherwise.
     pub(crate) async fn close(&self) {
+        self.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
-            task.abort();
+            // Not aborted: the write under way would go on by itself.
             let _ = task.await;
         }
     }
 }
 
-async fn keep(memory: Memory, engine: Engine, mut events: Receiver<SkillEvent>) {
+async fn keep(memory: Memory, engine: Engine, mut events: Receiver<SkillEvent>, stop: CancellationToken) {
     loop {
-        let event = match events.recv().await {
-            Ok(event) => event,
-            Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return,
+        let event = match stop.run_until_cancelled(events.recv()).await {
+            Some(Ok(event @ (SkillEvent::Snapshot { .. } | SkillEvent::Revoked { .. }))) => event,
+            Some(Ok(_) | Err(RecvError::Lagged(_))) => continue,
+            Some(Err(RecvError::Closed)) | None => return,
         };
         if let SkillEvent::Snapshot { skill_id, .. } = &event
             && !engine.grant(skill_id).is_ok_and(|grant| grant.allows_memory())
