@@ -121,9 +121,13 @@ impl RpcError {
 
 impl From<CoreError> for RpcError {
     fn from(error: CoreError) -> Self {
-        let data = error
-            .is_wrong_password()
-            .then(|| json!({ "kind": "wrong_password" }));
+        let data = match &error {
+            CoreError::RolledBack { name, .. } => Some(json!({ "kind": "rolled_back", "database": name })),
+            error if error.is_wrong_password() => Some(json!({ "kind": "wrong_password" })),
+            error => error
+                .retry_after_ms()
+                .map(|wait_ms| json!({ "kind": "too_many_attempts", "retry_after_ms": wait_ms })),
+        };
         Self {
             data,
             ..Self::failed(error.to_string())

@@ -1,11 +1,12 @@
-//! The accounts of skills: credentials rest in the vault, the session of the backend is lent for managed connections.
+//! The accounts of skills: credentials rest in the vault, which writes down each use; the session of the backend is
+//! lent for managed connections.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openhuman_skills::{
     Credential, CredentialError, CredentialKind, Credentials, Login, SecretValue, Session, SkillId,
 };
-use openhuman_vault::{Vault, VaultError};
+use openhuman_vault::{Secret, Vault, VaultError};
 
 use crate::owners::Places;
 
@@ -35,9 +36,30 @@ fn name(place: &str, kind: CredentialKind) -> String {
 /// Deletes every credential of a place.
 pub(crate) fn forget_credentials(vault: &Vault, place: &str) -> Result<(), VaultError> {
     for kind in [CredentialKind::OAuth, CredentialKind::Auth] {
-        vault.remove_secret(&name(place, kind))?;
+        let purpose = "the accounts of the skill are forgotten";
+        vault.secrets(now_ms()).remove(&name(place, kind), purpose)?;
     }
     Ok(())
+}
+
+/// The latest value under a name. Where it is replaced in the meantime, the newer one is taken.
+fn reveal(vault: &Vault, name: &str, purpose: &str) -> Result<Option<Secret>, VaultError> {
+    let secrets = vault.secrets(now_ms());
+    loop {
+        let Some(handle) = secrets.handle(name)? else {
+            return Ok(None);
+        };
+        match secrets.reveal(&handle, purpose) {
+            Ok(secret) => return Ok(Some(secret)),
+            Err(VaultError::SecretChanged { .. } | VaultError::SecretMissing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// For the log of the vault, which tells a person when something was done.
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 fn failed(error: impl std::fmt::Display) -> CredentialError {
@@ -46,12 +68,13 @@ fn failed(error: impl std::fmt::Display) -> CredentialError {
 
 impl Credentials for VaultCredentials {
     fn load(&self, skill: &SkillId, kind: CredentialKind) -> Result<Option<Credential>, CredentialError> {
-        let Some(bytes) = self.vault.secret(&self.name(skill, kind)).map_err(failed)? else {
+        let purpose = format!("the skill {skill} uses its account");
+        let Some(secret) = reveal(&self.vault, &self.name(skill, kind), &purpose).map_err(failed)? else {
             return Ok(None);
         };
         // The text of a JSON error would show parts of what it read.
-        let json =
-            serde_json::from_slice(&bytes).map_err(|_| failed("what is stored is not a credential"))?;
+        let json = serde_json::from_slice(secret.expose())
+            .map_err(|_| failed("what is stored is not a credential"))?;
         Ok(Some(Credential::new(json)))
     }
 
@@ -62,16 +85,21 @@ impl Credentials for VaultCredentials {
         credential: &Credential,
     ) -> Result<(), CredentialError> {
         let bytes = serde_json::to_vec(credential.expose()).map_err(failed)?;
-        self.vault
-            .set_secret(&self.name(skill, kind), &bytes)
-            .map_err(failed)
+        let purpose = format!("an account of the skill {skill} was connected or renewed");
+        let stored = self
+            .vault
+            .secrets(now_ms())
+            .put(&self.name(skill, kind), &bytes, &purpose);
+        stored.map(drop).map_err(failed)
     }
 
     fn delete(&self, skill: &SkillId, kind: CredentialKind) -> Result<(), CredentialError> {
-        self.vault
-            .remove_secret(&self.name(skill, kind))
-            .map(drop)
-            .map_err(failed)
+        let purpose = format!("an account of the skill {skill} was disconnected");
+        let removed = self
+            .vault
+            .secrets(now_ms())
+            .remove(&self.name(skill, kind), &purpose);
+        removed.map(drop).map_err(failed)
     }
 }
 
@@ -91,5 +119,42 @@ impl Session for BackendSession {
         let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (backend, token) = login.as_ref()?;
         Some(Login::new(backend, Some(SecretValue::from(token.expose()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openhuman_vault::{AuditAction, Password, VaultOptions};
+
+    use super::*;
+
+    #[test]
+    fn every_use_of_an_account_is_written_down_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let password = Password::from("a password for tests".to_owned());
+        let vault = Arc::new(Vault::create(dir.path(), &password, &VaultOptions::fast_for_tests()).unwrap());
+        let credentials = VaultCredentials::new(&vault, Places::default());
+        let (mail, kind) = ("mail".parse::<SkillId>().unwrap(), CredentialKind::Auth);
+        assert!(credentials.load(&mail, kind).unwrap().is_none());
+        let token = Credential::new(serde_json::json!({ "token": "t-1" }));
+        credentials.store(&mail, kind, &token).unwrap();
+        let loaded = credentials.load(&mail, kind).unwrap().unwrap();
+        assert_eq!(loaded.expose()["token"], "t-1");
+        credentials.delete(&mail, kind).unwrap();
+        forget_credentials(&vault, "mail").unwrap();
+
+        let log = vault.secrets(0).audit().unwrap();
+        let actions: Vec<AuditAction> = log.iter().map(|entry| entry.action).collect();
+        use AuditAction::{Removed, Revealed, Stored};
+        assert_eq!(actions, [Stored, Revealed, Removed]);
+        assert!(
+            log.iter().all(|entry| entry.name == "skill-credential/mail/auth"),
+            "{log:?}"
+        );
+        assert!(
+            log[1].purpose.contains("mail") && log[1].at_ms > 1_700_000_000_000,
+            "{log:?}"
+        );
+        assert!(log.iter().all(|entry| !entry.purpose.contains("t-1")));
     }
 }
