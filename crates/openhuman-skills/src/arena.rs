@@ -13,6 +13,7 @@
 mod heap;
 mod pages;
 
+use std::cell::Cell;
 use std::io;
 use std::mem;
 use std::ptr;
@@ -36,9 +37,46 @@ pub(crate) struct Arena {
     heap: *mut Heap,
 }
 
+thread_local! {
+    /// The heap that is ready for the next skill of this thread, and the limit it was made for.
+    static SPARE: Cell<Option<(usize, Arena)>> = const { Cell::new(None) };
+    /// The limit of the last heap, until the next is ready.
+    static WANTED: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Makes a heap ready for the next skill, when one was made since the last time: skills tend to start one after the
+/// other, and getting memory from the system is a third of what a context costs. For moments when nothing else is to do.
+pub(crate) fn prepare() {
+    if let Some(limit) = WANTED.take() {
+        SPARE.set(Arena::reserve(limit).ok().map(|arena| (limit, arena)));
+    }
+}
+
+/// Gives back what [`prepare`] made.
+pub(crate) fn forget_spare() {
+    SPARE.set(None);
+}
+
+/// Whether a heap is ready.
+pub(crate) fn has_spare() -> bool {
+    let spare = SPARE.take();
+    let has = spare.is_some();
+    SPARE.set(spare);
+    has
+}
+
 impl Arena {
-    /// Reserves the range for a heap of `limit` bytes.
+    /// A heap of `limit` bytes: the one that is ready, if it was made for that limit, or a new one.
     pub(crate) fn new(limit: usize) -> io::Result<Self> {
+        WANTED.set(Some(limit));
+        match SPARE.take() {
+            Some((made_for, arena)) if made_for == limit => Ok(arena),
+            _ => Self::reserve(limit),
+        }
+    }
+
+    /// Reserves the range for a heap of `limit` bytes.
+    fn reserve(limit: usize) -> io::Result<Self> {
         let pages = Pages::reserve(limit.saturating_add(limit / 4).saturating_add(SLACK))?;
         // The last page is never usable.
         let end = pages.len() - pages.page();
@@ -405,6 +443,33 @@ mod tests {
         }
         bury(runtime, Some(context), arena);
         assert_eq!(std::rc::Rc::strong_count(&dropped), 1, "the handler was freed");
+    }
+
+    #[test]
+    fn the_next_heap_is_ready_if_it_has_the_same_limit() {
+        prepare();
+        assert!(!has_spare(), "nobody wants one yet");
+        drop(Arena::new(16 << 20).unwrap());
+        prepare();
+        assert!(has_spare());
+        let made = SPARE.take().unwrap();
+        let place = made.1.heap;
+        SPARE.set(Some(made));
+        let next = Arena::new(16 << 20).unwrap();
+        assert_eq!(next.heap, place);
+        assert!(!has_spare());
+        prepare();
+        let other = Arena::new(32 << 20).unwrap();
+        assert!(other.pages.len() > 32 << 20);
+        assert!(!has_spare(), "one for another limit is not kept");
+        prepare();
+        assert!(has_spare());
+        forget_spare();
+        prepare();
+        assert!(
+            !has_spare(),
+            "one is made for each skill that starts, not for nothing"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::SkillStatus;
+use crate::arena;
 use crate::error::CallError;
 use crate::fiber::{Fiber, Kill, Pause, StackPool, Step};
 use crate::js::host::{Host, Settled, TimerRequest};
@@ -229,6 +230,7 @@ impl Worker {
                 None => {
                     #[cfg(feature = "kit")]
                     self.report_idle();
+                    arena::prepare();
                     match self.wait() {
                         Some(ToWorker::Shutdown { done }) => return self.shut_down(done),
                         Some(message) => self.handle(message),
@@ -256,10 +258,11 @@ impl Worker {
                 self.inbox.recv_timeout(timeout).ok()
             }
             // An idle worker keeps no memory it does not need, after a moment in which it might go on.
-            None if self.stacks.is_untidy() => match self.inbox.recv_timeout(TIDY) {
+            None if self.stacks.is_untidy() || arena::has_spare() => match self.inbox.recv_timeout(TIDY) {
                 Ok(message) => Some(message),
                 Err(_) => {
                     self.stacks.tidy();
+                    arena::forget_spare();
                     None
                 }
             },
