@@ -109,6 +109,32 @@ async fn a_tool_answers_with_both_error_keys() {
 }
 
 #[tokio::test]
+async fn after_too_many_wrong_passwords_a_front_end_learns_how_long_to_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let rpc = dispatcher(dir.path());
+    rpc.call("openhuman.vault_create", json!({ "password": "long enough" }))
+        .await
+        .unwrap();
+    rpc.close().await;
+    drop(rpc);
+    let rpc = dispatcher(dir.path());
+    let mut kinds = Vec::new();
+    for _ in 0..5 {
+        let refused = rpc
+            .call("openhuman.vault_unlock", json!({ "password": "not this one" }))
+            .await;
+        let data = refused.unwrap_err().data.unwrap();
+        if data["kind"] == "too_many_attempts" {
+            let wait = data["retry_after_ms"].as_u64().unwrap();
+            assert!((1..=300_000).contains(&wait), "{data}");
+        }
+        kinds.push(data["kind"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(kinds[0], "wrong_password");
+    assert_eq!(kinds[4], "too_many_attempts", "{kinds:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_named_as_such_and_the_right_one_still_works() {
     let dir = tempfile::tempdir().unwrap();
     let rpc = dispatcher(dir.path());
