@@ -413,6 +413,7 @@ impl Core {
         // A turn whose reader does not read cannot say its last word.
         let _ = tokio::time::timeout(TURNS_END, self.inner.turns.wait()).await;
         self.inner.engine.shutdown().await;
+        self.inner.databases.closed().await;
         self.inner.egress.close().await;
         self.inner.snapshots.close().await;
     }

@@ -2,24 +2,45 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use openhuman_skills::rusqlite::{DbQuota, SqliteDatabase};
-use openhuman_skills::{Database, DbError, DbOpener, DbOptions, SkillId};
+use openhuman_skills::{Database, DbError, DbOpener, DbOptions, DbRows, DbValue, SkillId};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::CoreError;
 use crate::databases::{DatabaseName, Databases};
 use crate::home::create_private_dir;
 use crate::owners::Places;
 
+/// How long closing waits for the databases of skills.
+const LAST_CLOSE: Duration = Duration::from_secs(2);
+
 /// Opens `skills_data/<place>/skill.db`, sealed under a key of that place alone.
 pub(crate) struct SealedDatabases {
     databases: Arc<Databases>,
     places: Places,
+    /// The databases of skills that are open.
+    open: TaskTracker,
 }
 
 impl SealedDatabases {
     pub(crate) fn new(databases: Arc<Databases>, places: Places) -> Self {
-        Self { databases, places }
+        Self {
+            databases,
+            places,
+            open: TaskTracker::new(),
+        }
+    }
+
+    /// Waits until the databases of skills are closed, which the threads that run their statements do on their own. A
+    /// process that ends before leaves a database whose age is unknown.
+    pub(crate) async fn closed(&self) {
+        self.open.close();
+        if tokio::time::timeout(LAST_CLOSE, self.open.wait()).await.is_err() {
+            tracing::warn!("a skill's database is still open");
+        }
     }
 
     /// Whether there is data under a skill's id itself, whoever left it.
@@ -83,6 +104,39 @@ impl DbOpener for SealedDatabases {
     }
 
     fn open(&self, skill: &SkillId, options: &DbOptions) -> Result<Box<dyn Database>, DbError> {
-        self.open_as(&DatabaseName::Rows(self.place(skill)), options)
+        let database = self.open_as(&DatabaseName::Rows(self.place(skill)), options)?;
+        Ok(Box::new(Counted {
+            database,
+            _open: self.open.token(),
+        }))
+    }
+}
+
+/// A database that is known to be open until it is dropped.
+struct Counted {
+    // Dropped first.
+    database: Box<dyn Database>,
+    _open: TaskTrackerToken,
+}
+
+impl Database for Counted {
+    fn execute(&mut self, sql: &str, params: &[DbValue]) -> Result<u64, DbError> {
+        self.database.execute(sql, params)
+    }
+
+    fn query(&mut self, sql: &str, params: &[DbValue], max_rows: usize) -> Result<DbRows, DbError> {
+        self.database.query(sql, params, max_rows)
+    }
+
+    fn set_trusted(&mut self, trusted: bool) {
+        self.database.set_trusted(trusted);
+    }
+
+    fn can_close(&self) -> bool {
+        self.database.can_close()
+    }
+
+    fn interrupter(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
+        self.database.interrupter()
     }
 }
