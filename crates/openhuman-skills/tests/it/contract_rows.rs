@@ -324,9 +324,12 @@ async fn row_12_no_global_is_fake() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_13_a_slow_fetch_delays_nobody() {
+    let arrived = Arc::new(tokio::sync::Semaphore::new(0));
+    let arrivals = Arc::clone(&arrived);
     let slow = Router::new().route(
         "/",
-        get(|| async {
+        get(move || async move {
+            arrivals.add_permits(1);
             tokio::time::sleep(Duration::from_secs(120)).await;
             "late"
         }),
@@ -352,6 +355,7 @@ async fn row_13_a_slow_fetch_delays_nobody() {
     let started = Instant::now();
     // A request behind a promise holds nothing up.
     let promised = spawn(json!({"url": url, "later": true}));
+    arrived.acquire().await.unwrap().forget();
     assert_eq!(
         call_for(&engine, &id, json!({"now": true}), quick)
             .await
@@ -360,6 +364,7 @@ async fn row_13_a_slow_fetch_delays_nobody() {
     );
     // One that blocks the skill's script holds up neither a ping, nor another skill, nor stop.
     let blocked = spawn(json!({"url": url}));
+    arrived.acquire().await.unwrap().forget();
     let mut alive = Value::Bool(false);
     while !alive.is_null() {
         alive = engine.ping(&id).await.unwrap();
@@ -373,7 +378,8 @@ async fn row_13_a_slow_fetch_delays_nobody() {
     engine.stop(&id).await.unwrap();
     assert!(started.elapsed() < quick, "{:?}", started.elapsed());
     assert!(matches!(blocked.await.unwrap(), Err(ToolError::Stopped { .. })));
-    assert!(matches!(promised.await.unwrap(), Err(ToolError::Stopped { .. })));
+    let promised = promised.await.unwrap();
+    assert!(matches!(promised, Err(ToolError::Stopped { .. })), "{promised:?}");
     engine.shutdown().await;
 }
 
