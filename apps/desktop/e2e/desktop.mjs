@@ -384,7 +384,7 @@ function environment(stage, baseUrl) {
   mkdirSync(skill, { recursive: true });
   writeFileSync(
     join(skill, 'manifest.json'),
-    JSON.stringify({ id: 'oracle', name: 'Oracle', version: '1.0.0', runtime: 'quickjs', entry: 'index.js' }),
+    JSON.stringify({ id: 'oracle', name: 'Oracle', version: '1.0.0', runtime: 'quickjs', entry: 'index.js', auto_start: true }),
   );
   writeFileSync(
     join(skill, 'index.js'),
