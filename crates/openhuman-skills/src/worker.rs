@@ -226,7 +226,14 @@ impl Worker {
                 self.stacks.tidy();
             }
             match self.queues.pop() {
-                Some((key, low)) => self.run_slice(key, low),
+                Some((key, low)) => {
+                    self.run_slice(key, low);
+                    if low {
+                        // Who calls other skills may need this core to do so: a thread that is always busy is
+                        // made to wait by the system only every few milliseconds.
+                        thread::yield_now();
+                    }
+                }
                 None => {
                     #[cfg(feature = "kit")]
                     self.report_idle();
