@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openhuman_vault::Key;
 use openhuman_vault::tokens::{LoginTokens, SqliteTokenStore, TokenError};
 
+/// How long the processes wait for each other before one counts as failed.
+const PATIENCE: Duration = Duration::from_secs(120);
 const PROCESSES: usize = 2;
 const THREADS: usize = 64;
 const FOLDER: &str = "OPENHUMAN_TEST_REDEEM_FOLDER";
@@ -53,7 +55,14 @@ fn two_processes_and_each_token_has_exactly_one_winner() {
             .filter(|entry| is_ready(&entry.as_ref().unwrap().file_name().to_string_lossy()))
             .count()
     };
+    // The processes share nothing but this folder, so it is looked at until they are there; one that failed never is.
+    let begun = Instant::now();
     while ready() < PROCESSES {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{} of {PROCESSES} processes are ready",
+            ready()
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     std::fs::write(folder.path().join("go"), "").unwrap();
@@ -88,7 +97,9 @@ fn race(folder: &Path) {
             if opened.fetch_add(1, Ordering::AcqRel) + 1 == THREADS {
                 std::fs::write(folder.join(format!("ready-{}", std::process::id())), "").unwrap();
             }
+            let begun = Instant::now();
             while !folder.join("go").exists() {
+                assert!(begun.elapsed() < PATIENCE, "nobody gave the signal to go");
                 std::thread::sleep(Duration::from_millis(1));
             }
             let mut wins = Vec::new();
