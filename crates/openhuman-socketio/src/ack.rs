@@ -18,9 +18,6 @@ use crate::packet::Encoded;
 use crate::payload::Payload;
 use crate::shared::Shared;
 
-/// Time allowed for an acknowledgement when none is given.
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
 pub(crate) type Reply = Result<AckReply, AckError>;
 
 #[derive(Debug)]
@@ -176,15 +173,15 @@ impl fmt::Debug for EmitAck {
 impl EmitAck {
     pub(crate) fn new(shared: Arc<Shared>, id: u64, encoded: Result<Encoded, EmitError>) -> Self {
         Self {
+            timeout: shared.ack_timeout,
             shared,
             id,
             encoded,
-            timeout: DEFAULT_TIMEOUT,
         }
     }
 
-    /// Sets the time allowed, from the first poll to the reply, waiting for a connection included. Default
-    /// 30 s.
+    /// Sets the time allowed, from the first poll to the reply, waiting for a connection included. Default:
+    /// [`ClientBuilder::ack_timeout`](crate::ClientBuilder::ack_timeout), 30 s.
     pub fn timeout(mut self, after: Duration) -> Self {
         self.timeout = after;
         self

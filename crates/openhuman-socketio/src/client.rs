@@ -114,7 +114,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub fn namespace(&self, namespace: &str) -> NamespaceBuilder {
-        NamespaceBuilder::new(Arc::clone(&self.handle.hub), namespace)
+        NamespaceBuilder::on(Arc::clone(&self.handle.hub), namespace)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -218,6 +218,14 @@ impl Client {
     /// Receives all events from now on, those with a subscription of their own included.
     pub fn subscribe_all(&self) -> Subscription {
         self.shared().registry.subscribe(None)
+    }
+
+    /// Sees the events that this client sends, from now on, when they are written: the name and the arguments as they go
+    /// over the wire, without the right to acknowledge. Acknowledgements are no events, and are not seen.
+    ///
+    /// For logs and tests. Each event costs a look at its name for as long as somebody subscribes, and nothing otherwise.
+    pub fn subscribe_outgoing(&self) -> Subscription {
+        self.shared().outgoing.subscribe(None)
     }
 
     /// Runs a handler for each event of one name, one after the other, in a task of its own, until the

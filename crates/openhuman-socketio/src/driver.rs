@@ -69,7 +69,7 @@ async fn attempt(crew: &mut Crew) {
         member.standing = Standing::Waiting(None);
         member.shared.set_state(State::Connecting);
     }
-    let deadline = now + hub.connect_timeout.min(LONGEST_TIMEOUT);
+    let deadline = now + hub.settings.connect_timeout.min(LONGEST_TIMEOUT);
     let transport = match dial(crew, deadline).await {
         Ok(Some(transport)) => transport,
         // Nobody wants it any more.
@@ -84,12 +84,12 @@ async fn attempt(crew: &mut Crew) {
         }
     };
     hub.counters.add_link();
-    let mut limits = hub.limits.clone();
+    let mut limits = hub.settings.limits.clone();
     limits.completion_timeout = limits.completion_timeout.min(LONGEST_TIMEOUT);
     let config = SessionConfig {
         limits,
-        heartbeat_slack: hub.heartbeat_slack.min(LONGEST_TIMEOUT),
-        parser: hub.parser,
+        heartbeat_slack: hub.settings.heartbeat_slack.min(LONGEST_TIMEOUT),
+        parser: hub.settings.parser,
     };
     let session = Session::new(config, Instant::now().into_std());
     let mut link = Box::new(Link::new(transport, session, crew, deadline.into_std()));
@@ -125,7 +125,7 @@ async fn dial(crew: &mut Crew, deadline: Instant) -> Result<Option<Transport>, C
 
 pub(crate) fn timed_out(hub: &Hub) -> ConnectError {
     ConnectError::Timeout {
-        after: hub.connect_timeout,
+        after: hub.settings.connect_timeout,
     }
 }
 
@@ -133,4 +133,15 @@ pub(crate) fn timed_out(hub: &Hub) -> ConnectError {
 pub(crate) fn random() -> f64 {
     const RANGE: f64 = (1u64 << 53) as f64;
     getrandom::u64().map_or(0.0, |bits| (bits >> 11) as f64 / RANGE)
+}
+
+#[cfg(test)]
+mod tests {
+    /// The official engine client's "should generate a random string".
+    #[test]
+    fn random_numbers_differ_and_stay_in_their_range() {
+        let numbers: Vec<f64> = (0..3).map(|_| super::random()).collect();
+        assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+        assert!(numbers[0] != numbers[1] && numbers[1] != numbers[2]);
+    }
 }

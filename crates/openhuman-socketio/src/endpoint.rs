@@ -23,6 +23,28 @@ const OWN_HEADERS: [&str; 10] = [
     "upgrade",
 ];
 
+/// What the caller gave.
+pub(crate) struct Address<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) trailing_slash: bool,
+    /// Behind that of the URL.
+    pub(crate) queries: &'a [&'a str],
+    pub(crate) headers: &'a [(String, String)],
+}
+
+impl<'a> Address<'a> {
+    pub(crate) fn of(url: &'a str) -> Self {
+        Self {
+            url,
+            path: "/socket.io/",
+            trailing_slash: true,
+            queries: &[],
+            headers: &[],
+        }
+    }
+}
+
 /// A checked address.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
@@ -50,27 +72,23 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn new(
-        url: &str,
-        path: &str,
-        namespace_query: Option<&str>,
-        headers: &[(String, String)],
-    ) -> Result<Self, ConnectError> {
-        let url = Parts::of(url)?;
-        let path = match path.trim_matches('/') {
+    pub(crate) fn new(address: &Address<'_>) -> Result<Self, ConnectError> {
+        let url = Parts::of(address.url)?;
+        let path = match address.path.trim_matches('/') {
             "" => "/".to_owned(),
-            inner => format!("/{inner}/"),
+            inner if address.trailing_slash => format!("/{inner}/"),
+            inner => format!("/{inner}"),
         };
         let path = format!("{}{}", url.path.trim_end_matches('/'), encoded(&path));
         let mut query = String::new();
-        for part in [url.query, namespace_query].into_iter().flatten() {
+        for part in url.query.iter().chain(address.queries) {
             for pair in part.split('&').filter(|pair| !pair.is_empty()) {
                 query.push('&');
                 query.push_str(&encoded(pair));
             }
         }
         let mut map = HeaderMap::new();
-        for (name, value) in headers {
+        for (name, value) in address.headers {
             let (name, value) = header(name, value)?;
             map.append(name, value);
         }
@@ -205,6 +223,24 @@ fn encoded(text: &str) -> String {
     out
 }
 
+/// Appends `name=value` to a query, encoding everything that has a meaning in it.
+pub(crate) fn push_pair(query: &mut String, name: &str, value: &str) {
+    push_encoded(query, name);
+    query.push('=');
+    push_encoded(query, value);
+    query.push('&');
+}
+
+fn push_encoded(query: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            query.push(char::from(byte));
+        } else {
+            query.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
 /// Separates a query from the namespace: on the wire it would be part of the name, which no server knows.
 pub(crate) fn split_namespace<'a>(
     namespace: &'a str,
@@ -242,114 +278,4 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ConnectE
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint(url: &str) -> Result<Endpoint, ConnectError> {
-        Endpoint::new(url, "/socket.io/", None, &[])
-    }
-
-    fn uri(endpoint: &Endpoint) -> String {
-        endpoint.request(None, None).unwrap().uri().to_string()
-    }
-
-    #[test]
-    fn the_request_is_built_from_the_base_url() {
-        for (url, uri) in [
-            ("http://h", "ws://h/socket.io/?EIO=4&transport=websocket"),
-            (
-                "https://h:8443/",
-                "wss://h:8443/socket.io/?EIO=4&transport=websocket",
-            ),
-            (
-                "https://h/api/",
-                "wss://h/api/socket.io/?EIO=4&transport=websocket",
-            ),
-            (
-                "ws://h?a=1&b=x%20y#frag",
-                "ws://h/socket.io/?EIO=4&transport=websocket&a=1&b=x%20y",
-            ),
-            (
-                "http://[::1]:80",
-                "ws://[::1]/socket.io/?EIO=4&transport=websocket",
-            ),
-        ] {
-            assert_eq!(self::uri(&endpoint(url).unwrap()), uri);
-        }
-        let endpoint = endpoint("wss://[::1]").unwrap();
-        assert_eq!((endpoint.host.as_str(), endpoint.port), ("::1", 443));
-        assert_eq!(endpoint.authority, "[::1]");
-        assert!(
-            endpoint
-                .target("polling", Some("a b"))
-                .contains("&transport=polling&sid=a%20b")
-        );
-    }
-
-    #[test]
-    fn the_path_can_be_changed() {
-        let path = |path| Endpoint::new("http://h", path, None, &[]).unwrap().path;
-        assert_eq!(path("/custom"), "/custom/");
-        assert_eq!(path("a/b/"), "/a/b/");
-        assert_eq!(path("/"), "/");
-        assert_eq!(path("/with space"), "/with%20space/");
-    }
-
-    #[test]
-    fn a_query_in_the_namespace_moves_to_the_handshake() {
-        let (namespace, query) = split_namespace("/admin?x=1&y=\u{e9}", &Limits::default()).unwrap();
-        assert_eq!(namespace, "/admin");
-        let endpoint = Endpoint::new("http://h?a=1", "/socket.io/", query, &[]).unwrap();
-        assert!(uri(&endpoint).ends_with("websocket&a=1&x=1&y=%C3%A9"));
-    }
-
-    #[test]
-    fn bad_addresses_are_refused_without_repeating_secrets() {
-        let failed = |url: &str| endpoint(url).unwrap_err().to_string();
-        assert!(failed("ftp://h").contains("ftp"));
-        assert!(failed("not a url?token=s3cret").contains("not a url"));
-        assert!(!failed("not a url?token=s3cret").contains("s3cret"));
-        assert!(!failed("https://user:s3cret@h").contains("s3cret"));
-        assert!(!failed("https://user:s3cret@not a host").contains("s3cret"));
-        for url in [
-            "http://",
-            "http://h:0",
-            "http://h:70000",
-            "http://h:x",
-            "http://b\u{fc}cher",
-            "http:// h",
-            "http://[::1",
-        ] {
-            assert!(endpoint(url).is_err(), "{url:?}");
-        }
-        let namespace = |name: &str| split_namespace(name, &Limits::default()).is_ok();
-        for name in ["admin", "/a,b", "", "/a\n"] {
-            assert!(!namespace(name), "{name:?}");
-        }
-        assert!(namespace(&format!("/{}", "x".repeat(255))));
-        assert!(!namespace(&format!("/{}", "x".repeat(256))));
-    }
-
-    #[test]
-    fn headers_are_checked_and_never_shown() {
-        let with = |name: &str, value: &str| {
-            let headers = [(name.to_owned(), value.to_owned())];
-            Endpoint::new("http://h", "/socket.io/", None, &headers)
-        };
-        let endpoint = with("authorization", "Bearer s3cret").unwrap();
-        assert_eq!(
-            endpoint.request(None, None).unwrap().headers()["authorization"],
-            "Bearer s3cret"
-        );
-        assert!(!format!("{endpoint:?}").contains("s3cret"));
-        for (name, value) in [
-            ("Host", "other"),
-            ("bad name", "x"),
-            ("x", "a\nb"),
-            ("Upgrade", "h2c"),
-        ] {
-            let error = with(name, value).unwrap_err();
-            assert!(matches!(error, ConnectError::InvalidHeader { .. }));
-        }
-    }
-}
+mod tests;

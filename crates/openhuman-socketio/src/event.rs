@@ -91,6 +91,14 @@ impl Event {
         self.ack.map_or(Ok(()), |ack| ack.send(data))
     }
 
+    /// As [`ack`](Self::ack), with several values: a tuple, an array or a list.
+    ///
+    /// # Errors
+    /// As [`AckSender::send_args`].
+    pub fn ack_args<T: Serialize + ?Sized>(self, args: &T) -> Result<(), EmitError> {
+        self.ack.map_or(Ok(()), |ack| ack.send_args(args))
+    }
+
     /// Takes the means of replying out of the event, to reply later or from elsewhere.
     pub fn take_ack(&mut self) -> Option<AckSender> {
         self.ack.take()

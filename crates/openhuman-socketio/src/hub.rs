@@ -26,26 +26,49 @@ use crate::transport::Dialer;
 /// Told once, when a namespace's first attempt has succeeded or failed.
 pub(crate) type Ready = oneshot::Sender<Result<(), ConnectError>>;
 
-/// What all links and namespaces of a connection have in common.
-pub(crate) struct Hub {
-    pub(crate) runtime: runtime::Handle,
-    pub(crate) dialer: Arc<Dialer>,
+/// What the application has chosen for a connection, beside how it is opened.
+#[derive(Debug)]
+pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
     pub(crate) reconnect_after_server_disconnect: bool,
     pub(crate) reconnect_after_rejection: bool,
     pub(crate) connect_timeout: Duration,
+    pub(crate) ack_timeout: Duration,
     pub(crate) heartbeat_slack: Duration,
     pub(crate) send_policy: SendPolicy,
     pub(crate) parser: Parser,
     pub(crate) limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            backoff: Backoff::default(),
+            reconnect_after_server_disconnect: false,
+            reconnect_after_rejection: false,
+            connect_timeout: Duration::from_secs(20),
+            ack_timeout: Duration::from_secs(30),
+            heartbeat_slack: Duration::from_secs(5),
+            send_policy: SendPolicy::default(),
+            parser: Parser::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What all links and namespaces of a connection have in common.
+pub(crate) struct Hub {
+    pub(crate) runtime: runtime::Handle,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) settings: Settings,
     pub(crate) bell: Arc<Bell>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) members: Mutex<Members>,
+    members: Mutex<Members>,
 }
 
 /// The namespaces that the task has not seen yet, and all of them.
 #[derive(Default)]
-pub(crate) struct Members {
+struct Members {
     arriving: Vec<Member>,
     /// Those in use, and perhaps some that have just ended.
     known: Vec<Arc<Shared>>,
@@ -180,6 +203,17 @@ impl Member {
 }
 
 impl Hub {
+    pub(crate) fn new(runtime: runtime::Handle, dialer: Dialer, settings: Settings) -> Self {
+        Self {
+            runtime,
+            dialer: Arc::new(dialer),
+            settings,
+            bell: Arc::default(),
+            counters: Arc::default(),
+            members: Mutex::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,9 +241,16 @@ impl Hub {
         }
         members.next_id += 1;
         let bell = Arc::clone(&self.bell);
-        let outbox = Outbox::new(namespace, self.limits.clone(), self.send_policy, bell);
+        let outbox = Outbox::new(
+            namespace,
+            self.settings.limits.clone(),
+            self.settings.send_policy,
+            bell,
+        );
         let counters = Arc::clone(&self.counters);
-        let shared = Arc::new(Shared::new(self.runtime.clone(), outbox, registry, counters));
+        let runtime = self.runtime.clone();
+        let shared = Shared::new(runtime, outbox, registry, counters, self.settings.ack_timeout);
+        let shared = Arc::new(shared);
         members.known.push(Arc::clone(&shared));
         let member = Member {
             id: members.next_id,
@@ -220,9 +261,9 @@ impl Hub {
             recovery: Recovery::default(),
             ready,
             lifecycle: Lifecycle::new(
-                self.backoff.clone(),
-                self.reconnect_after_server_disconnect,
-                self.reconnect_after_rejection,
+                self.settings.backoff.clone(),
+                self.settings.reconnect_after_server_disconnect,
+                self.settings.reconnect_after_rejection,
             ),
         };
         members.arriving.push(member);

@@ -39,7 +39,7 @@ mod transport;
 pub use ack::{AckReply, EmitAck};
 pub use backoff::Backoff;
 pub use binary::Binary;
-pub use builder::{ClientBuilder, NamespaceBuilder};
+pub use builder::{ClientBuilder, NamespaceBuilder, NewConnection, OpenConnection};
 pub use client::Client;
 pub use delivery::{Delivery, DeliveryStore, Receipt, Retries, StoreFuture, StoredEvent};
 pub use error::{

@@ -11,6 +11,11 @@ use crate::error::EmitError;
 use crate::limits::Limits;
 use crate::packet::Encoded;
 
+mod queue;
+
+use self::queue::Inner;
+pub(crate) use self::queue::{Evicted, Group};
+
 /// What happens to a packet that cannot be written at once.
 ///
 /// Packets accepted while there is no connection are written, in order, when there is one. A packet that
@@ -32,82 +37,8 @@ pub enum SendPolicy {
     DropOldest,
 }
 
-/// A packet and its attachments, written with nothing between.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) encoded: Encoded,
-    /// Id of the acknowledgement that the packet asks for.
-    pub(crate) ack: Option<u64>,
-    /// The link that the packet must go out on, if only one is right.
-    link: Option<u64>,
-    seq: u64,
-    cost: u32,
-}
-
-impl Group {
-    fn new(encoded: Encoded, ack: Option<u64>, link: Option<u64>, cost: u32) -> Self {
-        Self {
-            encoded,
-            ack,
-            link,
-            seq: 0,
-            cost,
-        }
-    }
-}
-
-/// Events that were dropped for a newer one.
-#[derive(Debug, Default)]
-pub(crate) struct Evicted {
-    pub(crate) events: u64,
-    /// The acknowledgements that they asked for.
-    pub(crate) acks: Vec<u64>,
-}
-
 /// Packets that may wait before a volatile event for it to be written soon.
 const SOON_PACKETS: usize = 64;
-
-#[derive(Debug, Default)]
-struct Inner {
-    queue: VecDeque<Group>,
-    /// Number of the last packet accepted.
-    accepted: u64,
-    /// Number of the last packet known to be written, or to need no writing.
-    flushed: u64,
-    /// Number of the last packet given to the driver.
-    popped: u64,
-    waiters: Vec<(u64, oneshot::Sender<Result<(), EmitError>>)>,
-    /// The connected link.
-    link: Option<u64>,
-    last_link: u64,
-    closed: bool,
-}
-
-impl Inner {
-    /// Number of the last packet that has left the queue.
-    fn taken(&self) -> u64 {
-        self.queue
-            .front()
-            .map_or(self.accepted, |group| group.seq.saturating_sub(1))
-    }
-
-    /// Answers everyone who waits for a packet up to `seq`.
-    fn answer(&mut self, seq: u64, result: impl Fn() -> Result<(), EmitError>) {
-        self.flushed = self.flushed.max(seq);
-        for (_, waiter) in self.waiters.extract_if(.., |(target, _)| *target <= seq) {
-            // A caller that no longer waits needs no answer.
-            let _ = waiter.send(result());
-        }
-    }
-
-    /// Nobody has to wait for packets that were removed unwritten; nothing else would report them.
-    fn settle(&mut self) {
-        if self.popped <= self.flushed {
-            let taken = self.taken();
-            self.answer(taken, || Ok(()));
-        }
-    }
-}
 
 /// The send buffer, shared by the clients that fill it and the driver that empties it.
 #[derive(Debug)]

@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use crate::error::ConnectError;
 use crate::http::{Answer, Connection};
 use crate::session::Opened;
-use crate::transport::{Dialer, Failure, Frame, Received, Transports, WebSocket, ask, http_error};
+use crate::transport::{Dialer, Failure, Frame, Received, WebSocket, ask, http_error};
 
 /// Between the packets of one body.
 const SEPARATOR: u8 = 0x1e;
@@ -100,7 +101,7 @@ impl Polling {
         self.sid = Some(opened.sid.clone());
         self.max_payload = opened.max_payload.unwrap_or(usize::MAX);
         // As a fallback it stays: the WebSocket has just been refused.
-        let wanted = self.dialer.transports == Transports::PollingThenWebSocket;
+        let wanted = self.dialer.transports.upgrade();
         if wanted && opened.can_upgrade {
             let (dialer, sid) = (Arc::clone(&self.dialer), opened.sid.clone());
             self.upgrade = Upgrade::Probing(Box::pin(probe(dialer, sid)));
@@ -127,6 +128,7 @@ impl Polling {
         let Upgrade::Pausing(socket) = std::mem::replace(&mut self.upgrade, Upgrade::None) else {
             return None;
         };
+        self.dialer.upgraded.store(true, Ordering::Relaxed);
         let mut frames = std::mem::take(&mut self.outgoing);
         frames.push_front(Frame::Text(Utf8Bytes::from_static("5")));
         Some((*socket, frames))
@@ -300,7 +302,7 @@ async fn probe(dialer: Arc<Dialer>, sid: String) -> Result<WebSocket, Failure> {
 
 fn take_cookies(dialer: &Dialer, answer: &Answer) {
     for cookie in answer.headers("set-cookie") {
-        dialer.cookies.take(cookie);
+        dialer.cookies.take(cookie, SystemTime::now());
     }
 }
 
@@ -317,7 +319,7 @@ fn head(dialer: &Dialer, method: &str, sid: Option<&str>, number: u64, length: O
             "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {length}\r\n"
         ));
     }
-    if let Some(cookies) = dialer.cookies.header() {
+    if let Some(cookies) = dialer.cookies.header(SystemTime::now()) {
         head.push_str(&format!("Cookie: {cookies}\r\n"));
     }
     let mut head = head.into_bytes();
@@ -359,5 +361,7 @@ pub(crate) fn decode(body: &Bytes) -> Result<Vec<Frame>, &'static str> {
     }
 }
 
+#[cfg(test)]
+mod official;
 #[cfg(test)]
 mod tests;

@@ -128,7 +128,7 @@ impl Proxy {
         url: &str,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, ConnectError> {
-        let endpoint = crate::endpoint::Endpoint::new(url, "/", None, &[])?;
+        let endpoint = crate::endpoint::Endpoint::new(&crate::endpoint::Address::of(url))?;
         let first = |names: &[&str]| {
             let mut values = names.iter().filter_map(|name| variable(name));
             values.find(|value| !value.trim().is_empty())

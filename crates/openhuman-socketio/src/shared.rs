@@ -1,6 +1,7 @@
 //! What the clients of one namespace and the driver of the connection share.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::watch;
@@ -19,8 +20,12 @@ pub(crate) struct Shared {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) acks: Acks,
     pub(crate) registry: Arc<Registry>,
+    /// Subscriptions to what goes out.
+    pub(crate) outgoing: Arc<Registry>,
     /// Of the whole connection.
     pub(crate) counters: Arc<Counters>,
+    /// Time allowed for an acknowledgement when none is given.
+    pub(crate) ack_timeout: Duration,
     state: watch::Sender<State>,
     last_disconnect: Mutex<Option<Disconnect>>,
 }
@@ -31,13 +36,16 @@ impl Shared {
         outbox: Outbox,
         registry: Arc<Registry>,
         counters: Arc<Counters>,
+        ack_timeout: Duration,
     ) -> Self {
         Self {
             runtime,
             acks: Acks::new(outbox.limits.max_pending_acks),
             outbox: Arc::new(outbox),
             registry,
+            outgoing: Arc::default(),
             counters,
+            ack_timeout,
             state: watch::Sender::new(State::Connecting),
             last_disconnect: Mutex::new(None),
         }
@@ -91,6 +99,7 @@ impl Shared {
         self.outbox.close();
         self.acks.close();
         self.registry.close();
+        self.outgoing.close();
         self.set_state(state);
     }
 }

@@ -122,6 +122,11 @@ impl Registry {
         !queues.all.is_empty() || queues.by_name.contains_key(name)
     }
 
+    pub(crate) fn is_unused(&self) -> bool {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        queues.all.is_empty() && queues.by_name.is_empty()
+    }
+
     /// Hands the event to every subscriber.
     pub(crate) fn deliver(&self, event: &Event, limits: &Limits) {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use crate::error::AckError;
+use crate::event::Event;
 use crate::hub::{Member, Standing};
 use crate::lifecycle::End;
+use crate::limits::Limits;
 use crate::link::{BATCH, Closing, Link};
-use crate::packet::{Encoded, Parser};
+use crate::packet::{self, Body, Encoded, Parser};
 use crate::session::SpaceId;
+use crate::shared::Shared;
 use crate::state::{Disconnect, DisconnectReason};
 use crate::transport::{Failure, Frame, Transport};
 
@@ -71,7 +74,7 @@ impl Link<'_> {
         for _ in 0..members {
             self.turn = (self.turn + 1) % members;
             if let Some(packet) = self.crew.members.get(self.turn).and_then(next_packet) {
-                if self.hub.parser == Parser::Json {
+                if self.hub.settings.parser == Parser::Json {
                     self.rest
                         .extend(packet.attachments.into_iter().map(Frame::Binary));
                     return Some(Frame::Text(packet.text));
@@ -84,7 +87,7 @@ impl Link<'_> {
 
     /// The frames of a packet, as this connection's parser writes them.
     pub(super) fn frames(&self, packet: Encoded) -> VecDeque<Frame> {
-        match self.hub.parser {
+        match self.hub.settings.parser {
             Parser::Json => {
                 let attachments = packet.attachments.into_iter().map(Frame::Binary);
                 std::iter::once(Frame::Text(packet.text))
@@ -179,6 +182,7 @@ fn next_packet(member: &Member) -> Option<Encoded> {
                 if let Some(id) = group.ack {
                     shared.acks.mark_sent(id);
                 }
+                show(shared, &group.encoded);
                 return Some(group.encoded);
             }
             Err((group, error)) => {
@@ -188,5 +192,23 @@ fn next_packet(member: &Member) -> Option<Encoded> {
                 }
             }
         }
+    }
+}
+
+/// Shows an event that goes out to those who want to see it.
+fn show(shared: &Shared, encoded: &Encoded) {
+    if shared.outgoing.is_unused() {
+        return;
+    }
+    // It was within the limits for what is sent.
+    let limits = Limits {
+        max_attachments: usize::MAX,
+        ..shared.outbox.limits.clone()
+    };
+    if let Ok(packet) = packet::decode(&encoded.text, 1, &limits)
+        && let Body::Event { name, mut payload } = packet.body
+    {
+        encoded.attachments.clone_into(&mut payload.attachments);
+        shared.outgoing.deliver(&Event::new(name, payload, None), &limits);
     }
 }

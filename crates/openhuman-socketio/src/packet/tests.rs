@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
+use super::decode::{MAX_ID, invalid};
 use super::*;
 use crate::binary::Binary;
+use crate::error::ProtocolError;
+use crate::limits::Limits;
 use crate::payload::{Shape, encode_ack, encode_event};
 
 /// What became of a packet, in a form that fits a table row.

@@ -1,23 +1,18 @@
 use super::*;
-use crate::cookies::Cookies;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::limits::Limits;
-use crate::tls::Tls;
 
-fn text(text: &'static str) -> Frame {
+pub(super) fn text(text: &'static str) -> Frame {
     Frame::Text(Utf8Bytes::from_static(text))
 }
 
-fn polling(max_payload: usize) -> Polling {
+pub(super) fn polling(max_payload: usize) -> Polling {
     let headers = [("X-Bytes".to_owned(), "\u{e9}".to_owned())];
-    let dialer = Dialer {
-        endpoint: Endpoint::new("http://h/base?a=1", "/socket.io/", None, &headers).unwrap(),
-        tls: Tls::default(),
-        proxy: None,
-        transports: Transports::Polling,
-        limits: Limits::default(),
-        cookies: Cookies::default(),
+    let address = Address {
+        headers: &headers,
+        ..Address::of("http://h/base?a=1")
     };
+    let dialer = Dialer::new(Endpoint::new(&address).unwrap(), Limits::default());
     Polling {
         dialer: Arc::new(dialer),
         sid: None,
@@ -35,7 +30,7 @@ fn polling(max_payload: usize) -> Polling {
     }
 }
 
-fn body(polling: &mut Polling) -> String {
+pub(super) fn body(polling: &mut Polling) -> String {
     String::from_utf8(polling.batch().to_vec()).unwrap()
 }
 
@@ -77,7 +72,7 @@ fn packets_are_gathered_up_to_what_the_server_takes() {
 #[test]
 fn a_request_has_its_session_its_headers_and_its_cookies() {
     let polling = polling(10);
-    polling.dialer.cookies.take("io=abc; Path=/");
+    polling.dialer.cookies.take("io=abc; Path=/", SystemTime::now());
     let head = head(&polling.dialer, "POST", Some("s1"), 7, Some(3));
     let head = String::from_utf8(head).unwrap();
     assert!(
