@@ -2,12 +2,16 @@
 
 mod acks;
 mod binary;
+mod connecting;
+mod contract;
 mod delivery;
 mod differential;
 mod events;
 mod lifecycle;
 mod namespaces;
 mod node;
+mod node_events;
+mod official;
 mod polling;
 mod proxies;
 mod python;

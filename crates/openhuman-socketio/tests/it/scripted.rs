@@ -10,6 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// Long enough for a loaded machine; reached only by a test that fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -143,6 +146,13 @@ impl Peer {
         self.socket.send(Message::binary(bytes.to_vec())).await.unwrap();
     }
 
+    /// A text frame with these bytes, which need not be text.
+    pub(crate) async fn send_raw_text(&mut self, bytes: &[u8]) {
+        let opcode = OpCode::Data(Data::Text);
+        let frame = Frame::message(bytes.to_vec(), opcode, true);
+        self.socket.send(Message::Frame(frame)).await.unwrap();
+    }
+
     pub(crate) async fn next(&mut self) -> Option<Message> {
         soon(self.socket.next()).await.and_then(Result::ok)
     }
@@ -176,6 +186,15 @@ impl Peer {
             }
         }
         frames
+    }
+
+    /// Closes the WebSocket with a code.
+    pub(crate) async fn close_with(&mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: reason.into(),
+        };
+        self.socket.close(Some(frame)).await.unwrap();
     }
 
     /// Breaks the connection without a word, as a killed process does.
