@@ -41,8 +41,6 @@ const GIVEN_BACK: usize = 64;
 /// What a kept stack keeps of its memory when it is tidied.
 #[cfg(unix)]
 const KEPT_BYTES: usize = 16 * 1024;
-/// How much time is between two questions at most, as far as the turns allow.
-const PACE: Duration = Duration::from_micros(200);
 /// How long a fiber that must end may run before it is looked at again.
 const LAST_SLICE: Duration = Duration::from_secs(3600);
 
@@ -80,6 +78,8 @@ pub(crate) struct Control {
     /// The lowest and the highest address of the fiber's stack.
     stack: Cell<(usize, usize)>,
     slice_end: Cell<Instant>,
+    /// How long its slices are: so much time is between two questions at most, as far as the turns allow.
+    slice: Cell<Duration>,
     deadline: Cell<Instant>,
     kill: Cell<Option<Kill>>,
     slices: Cell<u32>,
@@ -90,16 +90,13 @@ pub(crate) struct Control {
     pace: Cell<i32>,
     asked: Cell<Instant>,
     wrecked: Cell<bool>,
-    /// How deep host functions are nested on this fiber now.
-    in_host: Cell<u32>,
 }
 
-/// Marks that host code runs, until it is dropped. See [`Control::enter_host`].
-pub(crate) struct InHost<'a>(&'a Cell<u32>);
+/// A sign of life for the watchdog when host code is entered, and when this is dropped. See [`Control::enter_host`].
+pub(crate) struct InHost;
 
-impl Drop for InHost<'_> {
+impl Drop for InHost {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
         stall::beat();
     }
 }
@@ -111,6 +108,7 @@ impl Control {
             yielder: Cell::new(ptr::null()),
             stack: Cell::new((0, 0)),
             slice_end: Cell::new(now),
+            slice: Cell::new(Duration::ZERO),
             deadline: Cell::new(now),
             kill: Cell::new(None),
             slices: Cell::new(0),
@@ -119,7 +117,6 @@ impl Control {
             pace: Cell::new(TURNS),
             asked: Cell::new(now),
             wrecked: Cell::new(false),
-            in_host: Cell::new(0),
         })
     }
 
@@ -162,12 +159,10 @@ impl Control {
         self.stalls.get() > 0 || self.kill.get().is_some()
     }
 
-    /// Says that host code runs on this fiber until the guard is dropped. Outside of it, a fiber runs only QuickJS'
-    /// own code and the skill's allocator.
-    pub(crate) fn enter_host(&self) -> InHost<'_> {
-        self.in_host.set(self.in_host.get() + 1);
+    /// Says that host code runs until the guard is dropped: each end is a sign of life.
+    pub(crate) fn enter_host(&self) -> InHost {
         stall::beat();
-        InHost(&self.in_host)
+        InHost
     }
 
     /// Called often while JavaScript runs. Suspends the fiber at the end of its slice; returns whether the
@@ -202,11 +197,11 @@ impl Control {
         if counter.is_null() {
             return;
         }
-        let mut pace = self.pace.get();
-        if gap > PACE {
-            let share = PACE.as_secs_f64() / gap.as_secs_f64();
+        let (mut pace, slice) = (self.pace.get(), self.slice.get());
+        if gap > slice {
+            let share = slice.as_secs_f64() / gap.as_secs_f64();
             pace = ((f64::from(pace) * share) as i32).max(1);
-        } else if pace < TURNS && gap < PACE / 2 {
+        } else if pace < TURNS && gap < slice / 2 {
             pace = (pace * 2).min(TURNS);
         }
         self.pace.set(pace);
@@ -309,8 +304,8 @@ impl<A: 'static, T: 'static> Fiber<A, T> {
     }
 
     /// Runs the fiber until it suspends itself or ends. Its stack goes back to `stacks` when it ends.
-    pub(crate) fn resume(&mut self, slice_end: Instant, stacks: &mut StackPool) -> Step<T> {
-        match self.run(slice_end) {
+    pub(crate) fn resume(&mut self, slice: Duration, stacks: &mut StackPool) -> Step<T> {
+        match self.run(slice) {
             Some(CoroutineResult::Yield(pause)) => Step::Paused(pause),
             Some(CoroutineResult::Return(result)) => {
                 if let Some(coroutine) = self.coroutine.take() {
@@ -322,11 +317,13 @@ impl<A: 'static, T: 'static> Fiber<A, T> {
         }
     }
 
-    fn run(&mut self, slice_end: Instant) -> Option<CoroutineResult<Pause, thread::Result<T>>> {
+    fn run(&mut self, slice: Duration) -> Option<CoroutineResult<Pause, thread::Result<T>>> {
         let coroutine = self.coroutine.as_mut()?;
         assert!(CURRENT.get().is_null(), "fibers never nest");
-        self.control.slice_end.set(slice_end);
-        self.control.asked.set(Instant::now());
+        let now = Instant::now();
+        self.control.slice.set(slice);
+        self.control.slice_end.set(now + slice);
+        self.control.asked.set(now);
         CURRENT.set(Rc::as_ptr(&self.control));
         stall::running();
         // The body catches its own panics, so `resume` returns.
@@ -350,7 +347,7 @@ impl<A: 'static, T: 'static> Fiber<A, T> {
     fn finish(&mut self, stacks: &mut StackPool) {
         self.control.kill(Kill::Stopped);
         while self.coroutine.as_ref().is_some_and(Coroutine::started) {
-            match self.resume(Instant::now() + LAST_SLICE, stacks) {
+            match self.resume(LAST_SLICE, stacks) {
                 // With the flag set, a fiber suspends itself only when it is stuck.
                 Step::Paused(Pause::Stall) => return self.wreck(stacks),
                 Step::Paused(_) | Step::Done(_) => {}
@@ -364,7 +361,6 @@ impl<A: 'static, T: 'static> Fiber<A, T> {
         };
         self.control.wrecked.set(true);
         self.control.yielder.set(ptr::null());
-        self.control.in_host.set(0);
         // SAFETY: nothing on this stack runs again, so what would have to be dropped there is leaked, which is
         // safe: no reference to it is left elsewhere (`data` and the control are kept outside, the runtime is
         // buried). The kernel keeps no state for the frame of the signal that the stack may end in.
@@ -465,8 +461,8 @@ mod tests {
         Instant::now() + Duration::from_secs(3600)
     }
 
-    fn slice() -> Instant {
-        Instant::now() + Duration::from_millis(5)
+    fn slice() -> Duration {
+        Duration::from_millis(5)
     }
 
     #[test]
@@ -511,9 +507,7 @@ mod tests {
             while !inside.poll() {}
         });
         let mut pauses = 0;
-        while let Step::Paused(Pause::Slice) =
-            fiber.resume(Instant::now() + Duration::from_millis(1), &mut stacks)
-        {
+        while let Step::Paused(Pause::Slice) = fiber.resume(Duration::from_millis(1), &mut stacks) {
             pauses += 1;
         }
         assert!(pauses > 1);

@@ -41,6 +41,8 @@ pub mod kit;
 mod ledger;
 mod manifest;
 mod net;
+#[cfg(feature = "runtime")]
+mod outbox;
 mod package;
 #[cfg(feature = "runtime")]
 mod ports;

@@ -19,12 +19,16 @@ use crate::fiber::{Fiber, Kill, Pause, StackPool, Step};
 use crate::js::host::{Host, Settled, TimerRequest};
 use crate::js::ops::HostError;
 use crate::js::runtime::{JsInstance, Work};
+use crate::outbox::Outbox;
 use crate::queues::{Keys, Queues};
 use crate::shared::{Call, CallKind, Death, Reply, Shared, Skill, ToWorker};
 use crate::stall::Watchdog;
 
 /// How long an activation runs before others get a turn.
 const SLICE: Duration = Duration::from_micros(200);
+/// The same for one of the low queue, which only runs when nobody else can: whoever comes meanwhile, or needs this
+/// core to make a call, waits no longer than this.
+const LOW_SLICE: Duration = Duration::from_micros(50);
 /// Beyond this much CPU an activation keeps its low priority even when it has waited for the host.
 const GREEDY: Duration = Duration::from_secs(2);
 /// How long a built-in function may go on after its activation was told to end: of its own time (300 ms by default),
@@ -58,6 +62,7 @@ impl WorkerHandle {
             .stack_size(THREAD_STACK)
             .spawn(move || {
                 let _lane = watchdog.watch();
+                let outbox = Rc::new(Outbox::new(shared.handle.clone()));
                 Worker {
                     shared,
                     inbox,
@@ -65,6 +70,7 @@ impl WorkerHandle {
                     load: counted,
                     slots: HashMap::default(),
                     queues: Queues::default(),
+                    outbox,
                     alarms: BTreeSet::new(),
                     stacks: StackPool::default(),
                     tidied: Instant::now(),
@@ -85,6 +91,7 @@ struct Worker {
     load: Arc<AtomicUsize>,
     slots: HashMap<u64, Slot, Keys>,
     queues: Queues,
+    outbox: Rc<Outbox>,
     /// Removed when they are no longer needed, so that calls and timers that are over cost nothing.
     alarms: BTreeSet<Alarm>,
     stacks: StackPool,
@@ -220,6 +227,7 @@ impl Worker {
                 }
             }
             let now = Instant::now();
+            self.outbox.flush_if_due(now);
             self.ring(now);
             if now.saturating_duration_since(self.tidied) >= TIDY {
                 self.tidied = now;
@@ -227,6 +235,9 @@ impl Worker {
             }
             match self.queues.pop() {
                 Some((key, low)) => {
+                    if low {
+                        self.outbox.flush();
+                    }
                     self.run_slice(key, low);
                     if low {
                         // Who calls other skills may need this core to do so: a thread that is always busy is
@@ -235,6 +246,7 @@ impl Worker {
                     }
                 }
                 None => {
+                    self.outbox.flush();
                     #[cfg(feature = "kit")]
                     self.report_idle();
                     arena::prepare();
@@ -374,6 +386,7 @@ impl Worker {
             skill,
             Arc::clone(&self.shared),
             self.own.clone(),
+            Rc::clone(&self.outbox),
             db,
             waiting,
         );
@@ -596,6 +609,8 @@ impl Worker {
             }
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
+        // Who learns that the skill is gone has the answers of its calls.
+        self.outbox.flush();
     }
 
     /// Starts the next activation of a skill that has none.
@@ -709,7 +724,7 @@ impl Worker {
             return;
         };
         let started = Instant::now();
-        let step = fiber.resume(started + SLICE, &mut self.stacks);
+        let step = fiber.resume(if low { LOW_SLICE } else { SLICE }, &mut self.stacks);
         let spent = started.elapsed();
         active.cpu += spent;
         self.queues.charge(low, spent);

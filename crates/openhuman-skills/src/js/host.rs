@@ -9,8 +9,6 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::task::AbortHandle;
-
 use super::ops::{HostError, parse_json};
 use super::raw::Panic;
 use super::runtime::Work;
@@ -20,6 +18,7 @@ use crate::error::CallError;
 use crate::fiber::{Control, Kill, Pause};
 use crate::ledger::EgressCause;
 use crate::net::{Egress, SkillNet};
+use crate::outbox::{Handed, Outbox};
 use crate::shared::{CallKind, Reply, Shared, Skill, ToWorker};
 use crate::{Database, DbError, SkillEvent};
 
@@ -56,7 +55,7 @@ pub(crate) struct Quota {
 /// An operation behind a promise.
 struct Operation {
     quota: Quota,
-    task: AbortHandle,
+    task: Handed,
 }
 
 /// What the scheduler does with a timer after a slice.
@@ -73,6 +72,7 @@ pub(crate) struct Host {
     pub(crate) waiting: Arc<AtomicUsize>,
     key: u64,
     worker: Sender<ToWorker>,
+    outbox: Rc<Outbox>,
     db: Option<SharedDb>,
     /// Calls whose result has not been sent.
     pending: RefCell<Vec<(u64, Reply, Instant)>>,
@@ -158,7 +158,7 @@ impl<T> Drop for Completion<T> {
 impl Drop for Host {
     fn drop(&mut self) {
         for running in self.operations.get_mut().values() {
-            running.task.abort();
+            self.outbox.abort(&running.task);
         }
         self.net.close();
     }
@@ -170,6 +170,7 @@ impl Host {
         skill: Arc<Skill>,
         shared: Arc<Shared>,
         worker: Sender<ToWorker>,
+        outbox: Rc<Outbox>,
         db: Option<SharedDb>,
         waiting: Arc<AtomicUsize>,
     ) -> Rc<Self> {
@@ -182,6 +183,7 @@ impl Host {
             waiting,
             key,
             worker,
+            outbox,
             db,
             pending: RefCell::default(),
             active: Cell::new(None),
@@ -242,7 +244,7 @@ impl Host {
 
     pub(crate) fn fail(&self, call: u64, error: CallError) {
         if let Some(reply) = self.take_reply(call) {
-            let _ = reply.send(Err(error));
+            self.outbox.reply(reply, Err(error));
         }
     }
 
@@ -265,7 +267,7 @@ impl Host {
             _ => Err(CallError::Threw(shorten(&text))),
         };
         if let Some(reply) = self.take_reply(call) {
-            let _ = reply.send(result);
+            self.outbox.reply(reply, result);
         }
     }
 
@@ -330,13 +332,10 @@ impl Host {
             return Err(HostError::Ended);
         }
         let (waiting, completion) = self.completion();
-        let task = self
-            .shared
-            .handle
-            .spawn(async move { completion.complete(work.await) });
+        let task = self.outbox.spawn(async move { completion.complete(work.await) });
         let result = self.suspend_for(&waiting);
         if result.is_err() {
-            task.abort();
+            self.outbox.abort(&task);
         }
         result
     }
@@ -551,7 +550,7 @@ impl Host {
             )));
         }
         let (worker, key) = (self.worker.clone(), self.key);
-        let task = self.shared.handle.spawn(async move {
+        let task = self.outbox.spawn(async move {
             let result = work.await;
             let _ = worker.send(ToWorker::Settle {
                 key,
@@ -559,7 +558,6 @@ impl Host {
                 result,
             });
         });
-        let task = task.abort_handle();
         self.causes
             .borrow_mut()
             .insert(operation, Arc::clone(&self.cause.borrow()));
@@ -576,7 +574,7 @@ impl Host {
     /// Gives an operation up; it settles nothing any more.
     pub(crate) fn cancel(&self, operation: u32) {
         if let Some(running) = self.operations.borrow_mut().remove(&operation) {
-            running.task.abort();
+            self.outbox.abort(&running.task);
             self.causes.borrow_mut().remove(&operation);
         }
     }
@@ -625,17 +623,17 @@ impl Host {
         let Some(found) = found.filter(|found| found.functions().contains(&function.as_str())) else {
             return Err(HostError::Type(format!("{module}.{function} does not exist")));
         };
-        let name = format!("{module}.{function}");
-        let args = parse_json(args).map_err(|error| HostError::Type(format!("{name}: {error}")))?;
+        let args =
+            parse_json(args).map_err(|error| HostError::Type(format!("{module}.{function}: {error}")))?;
         let (found, skill) = (Arc::clone(found), self.skill.id.clone());
-        let work = Box::pin(async move {
-            found
-                .call(&skill, &function, args)
-                .await
+        let work = async move {
+            let answer = found.call(&skill, &function, args).await;
+            answer
                 .map(|value| value.to_string())
-        });
+                .map_err(|text| (function, text))
+        };
         self.wait_for(work)?
-            .map_err(|text| HostError::Failed(format!("{name}: {text}")))
+            .map_err(|(function, text)| HostError::Failed(format!("{module}.{function}: {text}")))
     }
 }
 

@@ -1,12 +1,12 @@
 // Globals that the host adds.
 (function (op) {
   'use strict';
-  const { parse, stringify } = JSON;
+  const { stringify } = JSON;
   const call = op('module.call');
   const make = (name, functions) => {
     const module = {};
     for (const fn of functions) {
-      module[fn] = (...args) => parse(call(name, fn, stringify(args)));
+      module[fn] = (...args) => call(name, fn, stringify(args));
     }
     return module;
   };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Op, OpResult, give, nothing};
+use super::{Op, OpResult, nothing};
 use crate::js::host::Host;
 use crate::js::raw::Args;
 
@@ -37,10 +37,8 @@ fn log<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
 }
 
 fn module<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
-    give(
-        args,
-        host.call_module(&args.text(0)?, args.text(1)?, &args.text(2)?)?,
-    )
+    let answer = host.call_module(&args.text(0)?, args.text(1)?, &args.text(2)?)?;
+    Ok(args.ctx().json_parse(answer)?)
 }
 
 fn cancel<'js>(host: &Rc<Host>, args: Args<'_, 'js>) -> OpResult<'js> {
