@@ -1,13 +1,14 @@
 //! `openhuman skills search`, `install`, `update`, `remove` and `registry`.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use openhuman::skills::registry::{Available, Decision, Listing, Offer, Plan, update_available};
 use openhuman::skills::{PackageError, SkillId, SkillPackage};
-use openhuman::{Core, CoreError, Home};
+use openhuman::{Core, CoreError, Home, Removal};
 use serde_json::json;
 
-use crate::args::{FromRegistry, Global};
+use crate::args::{FromRegistry, Global, LeftBehind};
 use crate::exit::{Code, Failure};
 use crate::output::{self, clean_line, fitting, line};
 use crate::prompt::confirmed;
@@ -144,21 +145,46 @@ pub(crate) async fn update(
 }
 
 /// Removes an installed skill.
-pub(crate) async fn remove(global: &Global, skill: &str) -> Result<(), Failure> {
+pub(crate) async fn remove(global: &Global, skill: &str, left: LeftBehind) -> Result<(), Failure> {
     let skill = id(skill)?;
+    let forget_data = left.forget_data || (!left.keep_data && asked_to_forget(global, &skill)?);
+    let removal = Removal {
+        keep_documents: left.keep_documents,
+        forget_data,
+    };
     let core = loaded(global).await?;
-    let removed = core.remove_skill(&skill).await;
+    let removed = core.remove_skill(&skill, removal).await;
     core.close().await;
-    match removed? {
-        false => {
-            let message = format!("the skill '{skill}' was not installed with `openhuman skills install`");
-            Err(Failure::new(Code::NotFound, message))
-        }
-        true if global.json => output::json(&json!({ "removed": skill })),
-        true => line(format_args!(
-            "{skill} is removed; what it stored stays, for the same publisher's skill only."
-        )),
+    let Some(removed) = removed? else {
+        let message = format!("the skill '{skill}' was not installed with `openhuman skills install`");
+        return Err(Failure::new(Code::NotFound, message));
+    };
+    if global.json {
+        return output::json(&json!({
+            "removed": skill, "documents_forgotten": removed.documents, "data_deleted": removed.data,
+        }));
     }
+    let data = if removed.data {
+        "Its own data is deleted."
+    } else {
+        "Its own data stays, for the same publisher's skill only."
+    };
+    let documents = match removed.documents {
+        0 => String::new(),
+        1 => " One document of it is forgotten.".to_owned(),
+        many => format!(" {many} documents of it are forgotten."),
+    };
+    line(format_args!("{skill} is removed. {data}{documents}"))
+}
+
+/// Asks at a terminal whether the data goes too; elsewhere it stays.
+fn asked_to_forget(global: &Global, skill: &SkillId) -> Result<bool, Failure> {
+    if global.json || !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Ok(false);
+    }
+    confirmed(&format!(
+        "Also delete the data of {skill}: its database and files? [y/N] "
+    ))
 }
 
 async fn carry_out(

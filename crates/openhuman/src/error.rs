@@ -53,6 +53,14 @@ pub enum CoreError {
     /// The log of what left the machine could not be read.
     #[error("the log of what skills sent cannot be read: {0}")]
     Egress(String),
+    /// A skill was removed, and its data could not be deleted.
+    #[error(
+        "the data of '{skill}' is still in use and was not deleted; install the skill again and remove it once more"
+    )]
+    DataInUse {
+        /// The skill.
+        skill: String,
+    },
     /// A call on a skill failed.
     #[error("{0}")]
     SkillCall(#[from] openhuman_skills::RpcError),
@@ -157,6 +165,36 @@ pub enum CoreError {
         /// Which session of writing was the last one known.
         generation: u64,
     },
+    /// The log of a sealed database does not open.
+    #[error(
+        "the log of the database '{name}' is damaged: what was written last cannot be read. Put {} and its log back from \
+         a backup, or give up what the log holds with `openhuman vault discard-log {name}`", path.display()
+    )]
+    LogDamaged {
+        /// The name of the database.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A page of a sealed database does not open.
+    #[error(
+        "page {page} of the database '{name}' is damaged: bits rotted, or somebody changed the file. Put {} back from a \
+         backup", path.display()
+    )]
+    PageDamaged {
+        /// The name of the database.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+        /// The page, counted from 1.
+        page: u64,
+    },
+    /// A skill was not connected to an account.
+    #[error("the account was not connected: {0}")]
+    Account(String),
+    /// A link to log in with was refused.
+    #[error("{0}")]
+    LoginLink(#[from] openhuman_vault::tokens::LoginLinkError),
     /// The vault's notes about the sealed databases are gone or were changed.
     #[error(
         "{} is {}: it says which state of each database is the newest. Put it back from a backup, or accept all \
@@ -221,6 +259,7 @@ impl CoreError {
             Self::Io { source, .. } if is_about_access(source) => ErrorKind::Unavailable,
             Self::Busy { .. } | Self::Backend { .. } | Self::NotConnected(_) => ErrorKind::Unavailable,
             Self::Login { .. } => ErrorKind::Locked,
+            Self::LoginLink(_) => ErrorKind::Denied,
             Self::Store(StoreError::NotInstalled { .. } | StoreError::NoPrevious { .. }) => {
                 ErrorKind::NotFound
             }
@@ -230,6 +269,56 @@ impl CoreError {
                 ErrorKind::Unavailable
             }
             _ => ErrorKind::Failed,
+        }
+    }
+
+    /// A stable word for what went wrong, where a front end offers a way out of its own; `None` for everything else.
+    #[must_use]
+    pub fn word(&self) -> Option<&'static str> {
+        use openhuman_memory::MemoryError;
+        use openhuman_sqlite::Error as Sealed;
+        use openhuman_vault::VaultError;
+        Some(match self {
+            Self::Vault(VaultError::WrongPassword) => "wrong_password",
+            Self::Vault(VaultError::TooManyAttempts { .. }) => "too_many_attempts",
+            Self::Vault(VaultError::WrongRecoveryKey) => "wrong_recovery_key",
+            Self::Vault(VaultError::NoRecoveryKey) => "no_recovery_key",
+            Self::RecoveryKey(_) => "recovery_key_typo",
+            Self::Vault(VaultError::HeaderTampered | VaultError::Damaged { .. }) => "vault_damaged",
+            Self::VaultMissing { .. } => "vault_missing",
+            Self::MemoryMissing { .. } => "memory_missing",
+            Self::RolledBack { .. } => "rolled_back",
+            Self::LogDamaged { .. } => "log_corrupt",
+            Self::PageDamaged { .. } => "page_corrupt",
+            Self::Ledger { missing: true, .. } => "notes_missing",
+            Self::Ledger { .. } => "notes_damaged",
+            Self::Busy { .. } => "busy",
+            Self::LoginLink(_) => "login_link",
+            Self::Account(_) => "account",
+            Self::Io { source, .. } => return word_of(source),
+            Self::Vault(VaultError::Io { source, .. }) => return word_of(source),
+            Self::Database(error) | Self::Memory(MemoryError::Database(error)) => match error {
+                Sealed::DiskFull { .. } => "disk_full",
+                Sealed::ReadOnly { .. } => "read_only",
+                Sealed::PageCorrupt { .. } | Sealed::Truncated { .. } => "page_corrupt",
+                Sealed::LogCorrupt { .. } => "log_corrupt",
+                Sealed::WrongKey { .. } => "wrong_key",
+                Sealed::InUse { .. } => "busy",
+                Sealed::Io { source, .. } => return word_of(source),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    /// The name of the database that the error is about, where one is named.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        match self {
+            Self::RolledBack { name, .. }
+            | Self::LogDamaged { name, .. }
+            | Self::PageDamaged { name, .. } => Some(name),
+            _ => None,
         }
     }
 
@@ -264,6 +353,16 @@ fn is_about_access(error: &std::io::Error) -> bool {
         error.kind(),
         Io::PermissionDenied | Io::ReadOnlyFilesystem | Io::StorageFull | Io::QuotaExceeded
     )
+}
+
+/// A full disk and a read-only place are for the user to mend.
+fn word_of(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind as Io;
+    match error.kind() {
+        Io::StorageFull | Io::QuotaExceeded => Some("disk_full"),
+        Io::ReadOnlyFilesystem | Io::PermissionDenied => Some("read_only"),
+        _ => None,
+    }
 }
 
 impl From<tokio::task::JoinError> for CoreError {

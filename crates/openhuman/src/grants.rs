@@ -108,8 +108,13 @@ impl Grants {
         self.0.get(skill).is_some_and(|consent| consent.covers(digest))
     }
 
+    /// Whether there is a consent to any version of a skill.
+    pub(crate) fn knows(&self, skill: &str) -> bool {
+        self.0.contains_key(skill)
+    }
+
     /// The private hosts granted to a skill.
-    fn private_hosts(&self, skill: &str) -> Vec<(String, u16)> {
+    pub(crate) fn private_hosts(&self, skill: &str) -> Vec<(String, u16)> {
         self.0
             .get(skill)
             .map(|consent| consent.private.clone())
@@ -117,7 +122,7 @@ impl Grants {
     }
 
     /// The public hosts the user added for a skill.
-    fn hosts(&self, skill: &str) -> Vec<String> {
+    pub(crate) fn hosts(&self, skill: &str) -> Vec<String> {
         self.0
             .get(skill)
             .map(|consent| consent.hosts.clone())

@@ -153,6 +153,46 @@ impl Home {
         Ok(Vault::open_with_recovery_key(&self.vault_dir(), key)?)
     }
 
+    /// Changes the password; the old one is needed, whatever else would open the vault. One slot is rewritten, at any
+    /// size of the vault. A core that runs with this vault goes on. Runs Argon2id twice and blocks the thread.
+    ///
+    /// # Errors
+    /// As [`Home::open_vault`], and when the new password cannot be used or the vault cannot be written.
+    pub fn change_password(
+        &self,
+        old: &Password,
+        new: &Password,
+        options: &VaultOptions,
+    ) -> Result<(), CoreError> {
+        Ok(self.open_vault(old)?.change_password(new, options)?)
+    }
+
+    /// Makes a recovery key, which opens the vault without the password; an earlier one opens nothing any more.
+    /// Blocks as [`Home::open_vault`].
+    ///
+    /// # Errors
+    /// As [`Home::open_vault`], and when the vault cannot be written.
+    pub fn create_recovery_key(&self, password: &Password) -> Result<RecoveryKey, CoreError> {
+        Ok(self.open_vault(password)?.create_recovery_key()?)
+    }
+
+    /// Opens the vault with its recovery key and sets a new password. The recovery key stays valid. Runs Argon2id once
+    /// and blocks the thread.
+    ///
+    /// # Errors
+    /// As [`Home::open_vault_with_recovery_key`], and when the new password cannot be used or the vault cannot be
+    /// written.
+    pub fn recover_vault(
+        &self,
+        key: &RecoveryKey,
+        new: &Password,
+        options: &VaultOptions,
+    ) -> Result<Vault, CoreError> {
+        let mut vault = self.open_vault_with_recovery_key(key)?;
+        vault.change_password(new, options)?;
+        Ok(vault)
+    }
+
     /// Takes the home for this process, until the returned file is dropped.
     pub(crate) fn lock(&self) -> Result<File, CoreError> {
         create_private_dir(&self.root)?;

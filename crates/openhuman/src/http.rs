@@ -37,3 +37,21 @@ fn unusable(error: &dyn std::fmt::Display) -> CoreError {
         reason: error.to_string(),
     }
 }
+
+/// Why the body of an answer could not be read.
+pub(crate) enum BodyError {
+    Failed(reqwest::Error),
+    TooLong,
+}
+
+/// Reads the body of an answer, at most `limit` bytes.
+pub(crate) async fn body(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::Failed)? {
+        if body.len() + chunk.len() > limit {
+            return Err(BodyError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod accounts;
+mod backup;
 mod bridge;
 mod chat;
+mod consent;
 mod core;
 mod databases;
 mod error;
@@ -11,22 +14,28 @@ mod home;
 mod http;
 mod import;
 mod ledger;
+mod legacy;
 mod link;
 mod loading;
+mod login;
 mod model;
 mod owners;
 mod packages;
+mod removal;
 pub mod rpc;
 
+pub use crate::backup::BackupReport;
 pub use crate::chat::{ChatEvent, Route, Source};
 pub use crate::core::{Core, CoreBuilder};
 pub use crate::databases::{DatabaseName, HomeDatabases, Rekeyed};
 pub use crate::error::{CoreError, ErrorKind};
 pub use crate::home::{HOME_VARIABLE, Home};
 pub use crate::import::ImportReport;
+pub use crate::legacy::LegacyAccounts;
 pub use crate::link::{Credential, Link, SocketState, SocketStatus};
 pub use crate::loading::{SkillProblem, earlier_skill_dirs};
 pub use crate::model::{ModelConfig, model_from_env};
+pub use crate::removal::{Removal, Removed};
 
 pub use tokio_util::sync::CancellationToken;
 

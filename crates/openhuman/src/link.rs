@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::CoreError;
 use crate::bridge::{SocketLink, StatusReporter};
+use crate::http::BodyError;
 
 /// Chat events that a slow reader may be behind before it loses the oldest.
 const CHAT_BACKLOG: usize = 1024;
@@ -27,6 +28,13 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub enum Credential {
     /// A login token: works once, within five minutes, and is exchanged for a session token over HTTP.
     LoginToken(String),
+    /// A login token that was issued for this device's challenge, with what answers it.
+    LoginProof {
+        /// The token from the link.
+        token: String,
+        /// What only this device knows.
+        verifier: String,
+    },
     /// A session token from an earlier exchange.
     SessionToken(String),
 }
@@ -35,6 +43,7 @@ impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::LoginToken(_) => "LoginToken(..)",
+            Self::LoginProof { .. } => "LoginProof(..)",
             Self::SessionToken(_) => "SessionToken(..)",
         })
     }
@@ -194,7 +203,8 @@ impl Link {
 
     async fn open(base: &Url, credential: &Credential) -> Result<(Client, Subscription, String), CoreError> {
         let session = match credential {
-            Credential::LoginToken(token) => exchange(base, token).await?,
+            Credential::LoginToken(token) => exchange(base, token, None).await?,
+            Credential::LoginProof { token, verifier } => exchange(base, token, Some(verifier)).await?,
             Credential::SessionToken(token) => token.clone(),
         };
         let token = session.clone();
@@ -281,43 +291,44 @@ impl Drop for Link {
     }
 }
 
-/// Exchanges a single-use login token for a session token (`POST /telegram/login-tokens/{token}/consume`).
-async fn exchange(base: &Url, token: &str) -> Result<String, CoreError> {
+/// Exchanges a single-use login token for a session token (`POST /telegram/login-tokens/{token}/consume`). A token that
+/// was issued for a challenge needs the verifier that answers it.
+async fn exchange(base: &Url, token: &str, verifier: Option<&str>) -> Result<String, CoreError> {
     let unreachable = |reason: String| CoreError::Backend {
         url: base.to_string(),
         reason,
-    };
-    let refused = |reason: &str| CoreError::Login {
-        url: base.to_string(),
-        reason: reason.to_owned(),
     };
     let mut url = base.clone();
     url.path_segments_mut()
         .map_err(|()| unreachable("the address cannot have a path".into()))?
         .pop_if_empty()
         .extend(["telegram", "login-tokens", token, "consume"]);
-    let http = crate::http::client(Duration::from_secs(15))?;
-    // The URL carries the token: errors must not print it.
-    let mut response = http
-        .post(url)
-        .send()
-        .await
-        .map_err(|error| unreachable(error.without_url().to_string()))?;
-    let status = response.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| unreachable(error.without_url().to_string()))?
-    {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(unreachable(format!(
-                "its answer to the login is longer than {LONGEST_ANSWER} bytes: is this an OpenHuman backend?"
-            )));
-        }
-        body.extend_from_slice(&chunk);
+    let mut request = crate::http::client(Duration::from_secs(15))?.post(url);
+    if let Some(verifier) = verifier {
+        request = request.json(&json!({ "codeVerifier": verifier }));
     }
-    let body: Value = serde_json::from_slice(&body).map_err(|_| {
+    // The URL carries the token: errors must not print it.
+    let failed = |error: reqwest::Error| unreachable(error.without_url().to_string());
+    let response = request.send().await.map_err(failed)?;
+    let status = response.status();
+    let body = crate::http::body(response, LONGEST_ANSWER)
+        .await
+        .map_err(|error| match error {
+            BodyError::Failed(error) => failed(error),
+            BodyError::TooLong => unreachable(format!(
+                "its answer to the login is longer than {LONGEST_ANSWER} bytes: is this an OpenHuman backend?"
+            )),
+        })?;
+    session_of(base, status, &body)
+}
+
+/// Reads the answer to an exchange.
+fn session_of(base: &Url, status: reqwest::StatusCode, body: &[u8]) -> Result<String, CoreError> {
+    let unreachable = |reason: String| CoreError::Backend {
+        url: base.to_string(),
+        reason,
+    };
+    let body: Value = serde_json::from_slice(body).map_err(|_| {
         unreachable(format!(
             "it answered {status} without JSON: is this an OpenHuman backend?"
         ))
@@ -328,13 +339,14 @@ async fn exchange(base: &Url, token: &str) -> Result<String, CoreError> {
             "it answered {status}, but not as an OpenHuman backend does"
         ))),
         _ => {
-            let message = body
-                .get("message")
-                .or_else(|| body.get("error"))
-                .and_then(Value::as_str);
-            Err(refused(message.unwrap_or(
-                "the login token is unknown, used or expired; ask for a new one",
-            )))
+            let message = body.get("message").or_else(|| body.get("error"));
+            let reason = message
+                .and_then(Value::as_str)
+                .unwrap_or("the login token is unknown, used or expired; ask for a new one");
+            Err(CoreError::Login {
+                url: base.to_string(),
+                reason: reason.to_owned(),
+            })
         }
     }
 }

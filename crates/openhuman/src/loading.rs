@@ -10,6 +10,7 @@ use openhuman_skills::{Grant, SkillError, SkillId, SkillPackage};
 use crate::grants::Grants;
 use crate::home::Home;
 use crate::owners::{Owner, Owners};
+use crate::rpc::PackageProblem;
 use crate::{Core, CoreError};
 
 /// A skill that could not be loaded or started, and why.
@@ -65,6 +66,23 @@ impl Core {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         )
+    }
+
+    /// Packages that could not be loaded, with the reason. A skill that was loaded and did not start tells its own.
+    pub(crate) fn unusable_packages(&self) -> Vec<PackageProblem> {
+        let problems = self
+            .inner()
+            .problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        problems
+            .iter()
+            .filter(|problem| !matches!(problem.error, CoreError::Skill(_)))
+            .map(|problem| PackageProblem {
+                path: problem.path.display().to_string(),
+                error: problem.error.to_string(),
+            })
+            .collect()
     }
 
     fn report(&self, path: PathBuf, error: CoreError) {
@@ -157,6 +175,7 @@ impl Core {
             if named.insert(skill.clone()) {
                 let place = owners.claim(skill, owner, false);
                 self.inner().places.set(skill, place);
+                self.inner().destinations.set(package.manifest());
             }
         }
         if owners != before {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use openhuman_skills::registry::{HttpFetch, Offer, PackageStore, Plan, Registry, Source, Staged};
 use openhuman_skills::{Clock as _, Grant, SkillError, SkillId, SkillPackage, SystemClock};
 
-use crate::bridge::forget_credentials;
 use crate::home::Home;
 use crate::owners::{Owner, Owners};
 use crate::{Core, CoreError};
@@ -132,6 +131,7 @@ impl Core {
             owners.claim(&id, &owner, self.inner().databases.is_there(&id))
         })?;
         self.inner().places.set(&id, place);
+        self.inner().destinations.set(package.manifest());
         Ok((staged, grant))
     }
 
@@ -186,47 +186,6 @@ impl Core {
         if let Err(error) = back {
             tracing::warn!(%skill, %error, "the version before does not run again");
         }
-    }
-
-    /// Stops and removes an installed skill, and takes its permissions, its accounts and what the user chose about it
-    /// back; whether there was one. Its data stays, for the same publisher's skill only. Goes on when the future is
-    /// dropped.
-    ///
-    /// # Errors
-    /// When the disk fails or the vault cannot be written.
-    pub async fn remove_skill(&self, skill: &SkillId) -> Result<bool, CoreError> {
-        let (core, skill) = (self.clone(), skill.clone());
-        tokio::spawn(async move { core.remove_now(&skill).await }).await?
-    }
-
-    async fn remove_now(&self, skill: &SkillId) -> Result<bool, CoreError> {
-        let _one_at_a_time = self.inner().installing.lock().await;
-        let id = skill.clone();
-        let removed = self
-            .blocking(move |core| {
-                let removed = core.home().package_store()?.uninstall(&id)?;
-                if removed && core.skills().package(&id).is_some() {
-                    // While the engine still knows it.
-                    core.skills().set_setup_complete(&id, false)?;
-                    core.skills().set_enabled(&id, None)?;
-                }
-                Ok(removed)
-            })
-            .await?;
-        if removed {
-            match self.skills().remove(skill).await {
-                Ok(()) | Err(SkillError::Unknown { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let id = skill.clone();
-            self.blocking(move |core| {
-                core.revoke_skill(id.as_str())?;
-                forget_credentials(core.vault(), &core.inner().places.of(&id))?;
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(removed)
     }
 
     /// Changes who owns which data. Blocks.

@@ -1,34 +1,55 @@
 //! One dispatcher for every front end: the desktop calls it in process, a server can put it on a socket.
 //!
-//! Methods are in one table. Nothing they return is a secret: passwords and tokens go in, never out.
+//! Methods are in one table. Nothing they return is a secret, but for the recovery key that was just made: passwords and
+//! tokens go in, never out.
 
+mod chat;
+mod consent;
+mod egress;
+mod error;
+mod link;
+mod memory;
+mod overview;
 mod packages;
+mod params;
+mod plan;
+mod schema;
 mod skills;
+mod vault;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use openhuman_mcp::Origin;
-use openhuman_memory::{Document, Query};
-use openhuman_vault::{Password, VaultOptions};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use openhuman_skills::SkillEvent;
+use openhuman_vault::VaultOptions;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Core, CoreError, Credential, Home, ModelConfig, Route, model_from_env};
+pub use self::consent::{PermissionsView, Wanted, Wish};
+pub use self::egress::{EgressEntry, EgressResult, EgressView};
+pub use self::error::RpcError;
+pub use self::overview::{
+    ChoiceOverview, FieldOverview, ModeKind, ModeOverview, Origin as SkillOrigin, PackageProblem,
+    SetupOverview, SkillCondition, SkillOverview, SkillsOverview, ToolOverview,
+};
+use self::params::{parse, to_json};
+pub use self::plan::{Installed, PlanView, PublisherChange};
+pub use self::schema::typescript;
+use crate::{Core, Home, ModelConfig, model_from_env};
 
 /// Events that a slow subscriber may be behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 256;
 
-/// The shortest password a new vault accepts, in characters.
-const SHORTEST_PASSWORD: usize = 8;
+/// What is kept of what one skill was refused.
+const MOST_WANTED: usize = 16;
 
 /// Every method that answers with one value.
 pub const METHODS: &[&str] = &[
@@ -37,11 +58,25 @@ pub const METHODS: &[&str] = &[
     "openhuman.app_state_snapshot",
     "openhuman.vault_create",
     "openhuman.vault_unlock",
+    "openhuman.vault_recover",
+    "openhuman.vault_change_password",
+    "openhuman.vault_create_recovery_key",
+    "openhuman.vault_status",
+    "openhuman.vault_accept",
+    "openhuman.vault_discard_log",
     "openhuman.socket_connect",
     "openhuman.socket_disconnect",
+    "openhuman.auth_login_start",
+    "openhuman.auth_login_cancel",
+    "openhuman.auth_login_finish",
+    "openhuman.auth_oauth_connect",
+    "openhuman.auth_oauth_finish",
     "openhuman.skills_call_tool",
     "openhuman.skills_list",
     "openhuman.skills_get_all_snapshots",
+    "openhuman.skills_overview",
+    "openhuman.skills_switch",
+    "openhuman.skills_lift_quarantine",
     "openhuman.skills_start",
     "openhuman.skills_stop",
     "openhuman.skills_status",
@@ -54,10 +89,17 @@ pub const METHODS: &[&str] = &[
     "openhuman.skills_is_enabled",
     "openhuman.skills_set_setup_complete",
     "openhuman.skills_disconnect",
+    "openhuman.skills_permissions",
+    "openhuman.skills_allow",
+    "openhuman.skills_revoke",
+    "openhuman.skills_allow_host",
+    "openhuman.skills_forget_host",
+    "openhuman.skills_egress",
     "openhuman.skills_registry_fetch",
     "openhuman.skills_search",
     "openhuman.skills_list_available",
     "openhuman.skills_list_installed",
+    "openhuman.skills_plan",
     "openhuman.skills_install",
     "openhuman.skills_uninstall",
     "openhuman.skills_discover",
@@ -72,68 +114,6 @@ pub const METHODS: &[&str] = &[
 
 /// Every method that answers with a stream of events.
 pub const STREAMS: &[&str] = &["openhuman.chat_start"];
-
-/// A JSON-RPC 2.0 error object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct RpcError {
-    /// -32601 unknown method, -32602 bad parameters, -32000 anything else.
-    pub code: i32,
-    /// What failed, with what, and what to do next.
-    pub message: String,
-    /// `{"kind": ..}` where a caller decides by it: `wrong_password`, `locked`, `needs_consent`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Value>,
-}
-
-impl RpcError {
-    fn unknown_method(method: &str) -> Self {
-        Self {
-            code: -32601,
-            message: format!("unknown method: {method}"),
-            data: None,
-        }
-    }
-
-    fn params(message: impl Into<String>) -> Self {
-        Self {
-            code: -32602,
-            message: message.into(),
-            data: None,
-        }
-    }
-
-    fn failed(message: impl Into<String>) -> Self {
-        Self {
-            code: -32000,
-            message: message.into(),
-            data: None,
-        }
-    }
-
-    fn locked() -> Self {
-        Self {
-            data: Some(json!({ "kind": "locked" })),
-            ..Self::failed("the vault is locked: unlock it with its password first")
-        }
-    }
-}
-
-impl From<CoreError> for RpcError {
-    fn from(error: CoreError) -> Self {
-        let data = match &error {
-            CoreError::RolledBack { name, .. } => Some(json!({ "kind": "rolled_back", "database": name })),
-            error if error.is_wrong_password() => Some(json!({ "kind": "wrong_password" })),
-            error => error
-                .retry_after_ms()
-                .map(|wait_ms| json!({ "kind": "too_many_attempts", "retry_after_ms": wait_ms })),
-        };
-        Self {
-            data,
-            ..Self::failed(error.to_string())
-        }
-    }
-}
 
 /// What a dispatcher needs to make a core once the vault is open.
 #[derive(Debug, Clone)]
@@ -182,6 +162,8 @@ struct Shared {
     events: broadcast::Sender<Value>,
     turns: Turns,
     started: AtomicU64,
+    /// What skills were refused, by skill, the newest last.
+    wanted: std::sync::Mutex<BTreeMap<String, Vec<Wanted>>>,
     stop: CancellationToken,
     watchers: TaskTracker,
 }
@@ -198,6 +180,25 @@ impl Shared {
             turns.remove(thread);
         }
     }
+
+    /// Keeps what a skill was refused.
+    fn want(&self, skill: &str, wanted: Wanted) {
+        let mut all = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = all.entry(skill.to_owned()).or_default();
+        list.retain(|known| *known != wanted);
+        if list.len() >= MOST_WANTED {
+            list.remove(0);
+        }
+        list.push(wanted);
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CallToolParams {
+    skill_id: String,
+    tool_name: String,
+    arguments: Option<Value>,
 }
 
 impl Dispatcher {
@@ -213,6 +214,7 @@ impl Dispatcher {
                 events,
                 turns: Turns::default(),
                 started: AtomicU64::new(0),
+                wanted: std::sync::Mutex::default(),
                 stop: CancellationToken::new(),
                 watchers: TaskTracker::new(),
             }),
@@ -228,17 +230,16 @@ impl Dispatcher {
             "core.ping" => Ok(json!({ "pong": true })),
             "core.version" => Ok(json!({ "version": env!("CARGO_PKG_VERSION") })),
             "openhuman.app_state_snapshot" => self.snapshot().await,
-            "openhuman.vault_create" => self.vault_create(parse_secret(params)?).await,
-            "openhuman.vault_unlock" => self.vault_unlock(parse_secret(params)?).await,
-            "openhuman.socket_connect" => self.socket_connect(parse_secret(params)?).await,
-            "openhuman.socket_disconnect" => {
-                self.core().await?.disconnect().await;
-                self.snapshot().await
-            }
             "openhuman.skills_call_tool" => self.skills_call_tool(parse(params)?).await,
-            "openhuman.memory_search" => self.memory_search(parse(params)?).await,
-            "openhuman.memory_add" => self.memory_add(parse(params)?).await,
-            "openhuman.chat_cancel" => self.chat_cancel(&parse(params)?),
+            "openhuman.skills_overview" => to_json(&overview::overview(&self.core().await?).await?),
+            "openhuman.skills_egress" => to_json(&egress::egress(&self.core().await?, parse(params)?).await?),
+            "openhuman.chat_cancel" => to_json(&self.chat_cancel(&parse(params)?)),
+            other if vault::METHODS.contains(&other) => self.vault_call(other, params).await,
+            other if link::METHODS.contains(&other) => self.link_call(other, params).await,
+            other if consent::METHODS.contains(&other) => self.consent_call(other, params).await,
+            other if memory::METHODS.contains(&other) => {
+                memory::call(&self.core().await?, other, params).await
+            }
             other if skills::METHODS.contains(&other) => {
                 skills::call(&self.core().await?, other, params).await
             }
@@ -261,8 +262,8 @@ impl Dispatcher {
         }
     }
 
-    /// Events from now on: `socket.status`, `skill.status`, `vault.status`. A subscriber that falls too far behind
-    /// misses the oldest; a snapshot tells it everything again.
+    /// Events from now on: `socket.status`, `skill.status`, `skill.permission_wanted`, `vault.status`. A subscriber that
+    /// falls too far behind misses the oldest; a snapshot tells it everything again.
     #[must_use]
     pub fn subscribe(&self) -> BoxStream<'static, Value> {
         Box::pin(stream::unfold(
@@ -299,23 +300,7 @@ impl Dispatcher {
     async fn snapshot(&self) -> Result<Value, RpcError> {
         let core = self.shared.core.lock().await.clone();
         let Some(core) = core else {
-            let vault = if self.shared.options.home.has_vault() {
-                "locked"
-            } else {
-                "absent"
-            };
-            let model = &self.shared.options.model;
-            return Ok(json!({
-                "vault": vault,
-                "socket": { "status": "disconnected" },
-                "model": {
-                    "name": model.as_ref().map_or("extractive", |model| model.model.as_str()),
-                    "configured": model.is_some(),
-                },
-                "skills": [],
-                "memory": { "documents": 0, "chunks": 0 },
-                "version": env!("CARGO_PKG_VERSION"),
-            }));
+            return Ok(self.closed_snapshot());
         };
         let stats = core.with_memory(openhuman_memory::Memory::stats).await?;
         let socket = core.socket().borrow().clone();
@@ -330,65 +315,26 @@ impl Dispatcher {
         }))
     }
 
-    async fn vault_create(&self, params: PasswordParams) -> Result<Value, RpcError> {
-        if params.password.chars().count() < SHORTEST_PASSWORD {
-            return Err(RpcError::params(format!(
-                "the password needs at least {SHORTEST_PASSWORD} characters"
-            )));
-        }
-        self.open(params, true).await
-    }
-
-    async fn vault_unlock(&self, params: PasswordParams) -> Result<Value, RpcError> {
-        self.open(params, false).await
-    }
-
-    async fn open(&self, params: PasswordParams, create: bool) -> Result<Value, RpcError> {
-        let options = self.shared.options.clone();
-        let _one_at_a_time = self.shared.opening.lock().await;
-        if self.core().await.is_ok() {
-            if create {
-                return Err(RpcError::failed("there is a vault already, and it is open"));
-            }
-            // An open vault is no reason to call a wrong password right.
-            let password = Password::from(params.password);
-            tokio::task::spawn_blocking(move || options.home.open_vault(&password))
-                .await
-                .map_err(CoreError::from)??;
+    /// What is known without the vault.
+    fn closed_snapshot(&self) -> Value {
+        let options = &self.shared.options;
+        let vault = if options.home.has_vault() {
+            "locked"
         } else {
-            let password = Password::from(params.password);
-            let home = options.home.clone();
-            let vault = tokio::task::spawn_blocking(move || {
-                if create {
-                    home.create_vault(&password, &options.vault)
-                } else {
-                    home.open_vault(&password)
-                }
-            })
-            .await
-            .map_err(CoreError::from)??;
-            let builder = Core::builder(options.home, vault).model(options.model);
-            let core = options
-                .skills_dirs
-                .into_iter()
-                .fold(builder, crate::CoreBuilder::skills_dir)
-                .build()
-                .await?;
-            self.watch(&core);
-            *self.shared.core.lock().await = Some(core);
-        }
-        self.publish(json!({ "type": "vault.status", "status": "unlocked" }));
-        self.snapshot().await
-    }
-
-    async fn socket_connect(&self, params: ConnectParams) -> Result<Value, RpcError> {
-        let credential = match (params.login_token, params.session_token) {
-            (Some(token), None) => Credential::LoginToken(token),
-            (None, Some(token)) => Credential::SessionToken(token),
-            _ => return Err(RpcError::params("give either 'login_token' or 'session_token'")),
+            "absent"
         };
-        self.core().await?.connect(&params.url, &credential).await?;
-        self.snapshot().await
+        let name = options
+            .model
+            .as_ref()
+            .map_or("extractive", |model| model.model.as_str());
+        json!({
+            "vault": vault,
+            "socket": { "status": "disconnected" },
+            "model": { "name": name, "configured": options.model.is_some() },
+            "skills": [],
+            "memory": { "documents": 0, "chunks": 0 },
+            "version": env!("CARGO_PKG_VERSION"),
+        })
     }
 
     async fn skills_call_tool(&self, params: CallToolParams) -> Result<Value, RpcError> {
@@ -398,77 +344,23 @@ impl Dispatcher {
         Ok(json!({ "content": result.content, "isError": result.is_error, "is_error": result.is_error }))
     }
 
-    async fn memory_search(&self, params: SearchParams) -> Result<Value, RpcError> {
-        let query = Query {
-            limit: params.limit.unwrap_or(8).clamp(1, 100),
-            ..Query::new(params.query)
-        };
-        let hits = self
-            .core()
-            .await?
-            .with_memory(move |memory| memory.search(&query))
-            .await?;
-        let hits: Vec<Value> = hits
-            .into_iter()
-            .map(|hit| json!({ "title": hit.title, "source": hit.source, "text": hit.text, "score": hit.score }))
-            .collect();
-        Ok(json!({ "hits": hits }))
-    }
-
-    async fn memory_add(&self, params: AddParams) -> Result<Value, RpcError> {
-        let document = Document::new(params.title.clone(), params.title, params.text);
-        let report = self
-            .core()
-            .await?
-            .with_memory(move |memory| memory.ingest(&document))
-            .await?;
-        Ok(json!({ "document_id": report.document_id, "chunks": report.chunks }))
-    }
-
-    async fn chat_start(&self, params: ChatParams) -> Result<BoxStream<'static, Value>, RpcError> {
-        let core = self.core().await?;
-        let cancel = self.shared.stop.child_token();
-        let thread = params.thread_id;
-        let number = self.shared.started.fetch_add(1, Ordering::Relaxed);
-        if let Some((_, earlier)) = self
-            .shared
-            .turns()
-            .insert(thread.clone(), (number, cancel.clone()))
-        {
-            earlier.cancel();
-        }
-        let ended = TurnEnded {
-            shared: self.shared.clone(),
-            thread: thread.clone(),
-            number,
-        };
-        let events = core.chat(thread, params.message, Route::Auto, &cancel);
-        Ok(Box::pin(events.map(move |event| {
-            let mut event = serde_json::to_value(event).unwrap_or_else(|error| {
-                json!({ "type": "chat.error", "message": error.to_string(), "error_type": "inference" })
-            });
-            event["thread_id"] = Value::from(ended.thread.clone());
-            event
-        })))
-    }
-
-    fn chat_cancel(&self, params: &CancelParams) -> Result<Value, RpcError> {
-        let turn = self.shared.turns().remove(&params.thread_id);
-        if let Some((_, turn)) = &turn {
-            turn.cancel();
-        }
-        Ok(json!({ "cancelled": turn.is_some() }))
-    }
-
     fn publish(&self, event: Value) {
         // Without a subscriber there is nobody to tell.
         let _ = self.shared.events.send(event);
     }
 
+    /// What a skill was refused since the start, the newest first.
+    fn wanted(&self, skill: &str) -> Vec<Wanted> {
+        let all = self.shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = all.get(skill);
+        list.into_iter().flatten().rev().cloned().collect()
+    }
+
     /// Reports the link's and the skills' changes until the dispatcher is closed.
     fn watch(&self, core: &Core) {
         let (mut socket, mut skills) = (core.socket(), core.skills().changes());
-        let (events, stop) = (self.shared.events.clone(), self.shared.stop.clone());
+        let mut said = core.skills().events();
+        let (shared, stop) = (self.shared.clone(), self.shared.stop.clone());
         self.shared.watchers.spawn(async move {
             loop {
                 let event = tokio::select! {
@@ -477,86 +369,20 @@ impl Dispatcher {
                         json!({ "type": "socket.status", "socket": status })
                     }
                     Ok(()) = skills.changed() => json!({ "type": "skill.status" }),
+                    event = said.recv() => match event {
+                        Ok(SkillEvent::PermissionWanted { skill_id, kind, what }) => {
+                            let wanted = Wanted::new(kind, &what);
+                            shared.want(skill_id.as_str(), wanted.clone());
+                            json!({ "type": "skill.permission_wanted", "skill_id": skill_id, "wanted": wanted })
+                        }
+                        Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    },
                     () = stop.cancelled() => return,
                     else => return,
                 };
-                let _ = events.send(event);
+                let _ = shared.events.send(event);
             }
         });
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PasswordParams {
-    password: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConnectParams {
-    url: String,
-    login_token: Option<String>,
-    session_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallToolParams {
-    skill_id: String,
-    tool_name: String,
-    arguments: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SearchParams {
-    query: String,
-    limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AddParams {
-    title: String,
-    text: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChatParams {
-    thread_id: String,
-    message: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CancelParams {
-    thread_id: String,
-}
-
-fn parse<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
-    let params = if params.is_null() { json!({}) } else { params };
-    serde_json::from_value(params)
-        .map_err(|error| RpcError::params(format!("the parameters do not fit: {error}")))
-}
-
-/// As [`parse`], for parameters with a secret in them: the reason would quote a value of a wrong type.
-fn parse_secret<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
-    parse(params).map_err(|_| {
-        RpcError::params("the parameters do not fit: give each as a string, under its name, and no others")
-    })
-}
-
-/// Forgets a turn when its stream is read to the end or dropped.
-struct TurnEnded {
-    shared: Arc<Shared>,
-    thread: String,
-    number: u64,
-}
-
-impl Drop for TurnEnded {
-    fn drop(&mut self) {
-        self.shared.ended(&self.thread, self.number);
     }
 }

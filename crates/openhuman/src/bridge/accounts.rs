@@ -8,19 +8,22 @@ use openhuman_skills::{
 };
 use openhuman_vault::{Secret, Vault, VaultError};
 
+use super::Destinations;
 use crate::owners::Places;
 
 /// Credentials as named secrets of the vault.
 pub(crate) struct VaultCredentials {
     vault: Arc<Vault>,
     places: Places,
+    destinations: Destinations,
 }
 
 impl VaultCredentials {
-    pub(crate) fn new(vault: &Arc<Vault>, places: Places) -> Self {
+    pub(crate) fn new(vault: &Arc<Vault>, places: Places, destinations: Destinations) -> Self {
         Self {
             vault: Arc::clone(vault),
             places,
+            destinations,
         }
     }
 
@@ -42,6 +45,21 @@ pub(crate) fn forget_credentials(vault: &Vault, place: &str) -> Result<(), Vault
     Ok(())
 }
 
+/// Stores a credential that an earlier program left, unless there is one already; whether it was stored.
+pub(crate) fn keep_if_absent(
+    vault: &Vault,
+    place: &str,
+    kind: CredentialKind,
+    json: &serde_json::Value,
+) -> Result<bool, VaultError> {
+    let (secrets, name) = (vault.secrets(now_ms()), name(place, kind));
+    if secrets.handle(&name)?.is_some() {
+        return Ok(false);
+    }
+    let purpose = "an account was taken over from an earlier program";
+    secrets.put(&name, json.to_string().as_bytes(), purpose)?;
+    Ok(true)
+}
 /// The latest value under a name. Where it is replaced in the meantime, the newer one is taken.
 fn reveal(vault: &Vault, name: &str, purpose: &str) -> Result<Option<Secret>, VaultError> {
     let secrets = vault.secrets(now_ms());
@@ -68,7 +86,8 @@ fn failed(error: impl std::fmt::Display) -> CredentialError {
 
 impl Credentials for VaultCredentials {
     fn load(&self, skill: &SkillId, kind: CredentialKind) -> Result<Option<Credential>, CredentialError> {
-        let purpose = format!("the skill {skill} uses its account");
+        let hosts = self.destinations.named(skill, kind);
+        let purpose = format!("the skill {skill} uses its account {hosts}");
         let Some(secret) = reveal(&self.vault, &self.name(skill, kind), &purpose).map_err(failed)? else {
             return Ok(None);
         };
@@ -112,13 +131,19 @@ impl BackendSession {
     pub(crate) fn set(&self, login: Option<(String, SecretValue)>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = login;
     }
+
+    /// The backend and the token of the session there.
+    pub(crate) fn current(&self) -> Option<(String, SecretValue)> {
+        let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (backend, token) = login.as_ref()?;
+        Some((backend.clone(), SecretValue::from(token.expose())))
+    }
 }
 
 impl Session for BackendSession {
     fn login(&self) -> Option<Login> {
-        let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (backend, token) = login.as_ref()?;
-        Some(Login::new(backend, Some(SecretValue::from(token.expose()))))
+        let (backend, token) = self.current()?;
+        Some(Login::new(backend, Some(token)))
     }
 }
 
@@ -133,7 +158,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let password = Password::from("a password for tests".to_owned());
         let vault = Arc::new(Vault::create(dir.path(), &password, &VaultOptions::fast_for_tests()).unwrap());
-        let credentials = VaultCredentials::new(&vault, Places::default());
+        let credentials = VaultCredentials::new(&vault, Places::default(), Destinations::default());
         let (mail, kind) = ("mail".parse::<SkillId>().unwrap(), CredentialKind::Auth);
         assert!(credentials.load(&mail, kind).unwrap().is_none());
         let token = Credential::new(serde_json::json!({ "token": "t-1" }));

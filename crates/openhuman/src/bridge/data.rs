@@ -1,6 +1,7 @@
 //! The data files of skills, sealed: one database for each skill that has any.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openhuman_skills::{DataError, DataFiles, DataStats, Database, DbError, DbValue, SkillId};
@@ -23,6 +24,14 @@ impl SealedDataFiles {
             databases,
             open: Mutex::default(),
         }
+    }
+
+    /// Closes the database of a place, so that it can be deleted.
+    pub(crate) fn close(&self, place: &str) {
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(place);
     }
 
     fn with<T>(
@@ -105,5 +114,9 @@ impl DataFiles for SealedDataFiles {
             return Ok(DataStats::default());
         }
         self.with(skill, |database| stats(database, ""))
+    }
+
+    fn folder(&self, skill: &SkillId) -> Option<PathBuf> {
+        Some(self.databases.directory(&self.databases.place(skill)))
     }
 }

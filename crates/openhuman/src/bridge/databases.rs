@@ -1,13 +1,14 @@
 //! Skills keep their rows in sealed databases: one file and one key for each place.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use openhuman_skills::rusqlite::{DbQuota, SqliteDatabase};
 use openhuman_skills::{Database, DbError, DbOpener, DbOptions, DbRows, DbValue, SkillId};
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use tokio::sync::watch;
 
 use crate::CoreError;
 use crate::databases::{DatabaseName, Databases};
@@ -21,8 +22,8 @@ const LAST_CLOSE: Duration = Duration::from_secs(2);
 pub(crate) struct SealedDatabases {
     databases: Arc<Databases>,
     places: Places,
-    /// The databases of skills that are open.
-    open: TaskTracker,
+    /// How many databases of each place are open.
+    open: watch::Sender<BTreeMap<String, usize>>,
 }
 
 impl SealedDatabases {
@@ -30,16 +31,46 @@ impl SealedDatabases {
         Self {
             databases,
             places,
-            open: TaskTracker::new(),
+            open: watch::Sender::default(),
         }
     }
 
     /// Waits until the databases of skills are closed, which the threads that run their statements do on their own. A
     /// process that ends before leaves a database whose age is unknown.
     pub(crate) async fn closed(&self) {
-        self.open.close();
-        if tokio::time::timeout(LAST_CLOSE, self.open.wait()).await.is_err() {
+        self.wait_until(BTreeMap::is_empty).await;
+    }
+
+    /// Waits until nothing of a place is open; whether that is so.
+    pub(crate) async fn closed_at(&self, place: &str) -> bool {
+        self.wait_until(|open| !open.contains_key(place)).await
+    }
+
+    async fn wait_until(&self, done: impl Fn(&BTreeMap<String, usize>) -> bool) -> bool {
+        let mut open = self.open.subscribe();
+        let waited = tokio::time::timeout(LAST_CLOSE, open.wait_for(|open| done(open))).await;
+        let closed = waited.is_ok_and(|outcome| outcome.is_ok());
+        if !closed {
             tracing::warn!("a skill's database is still open");
+        }
+        closed
+    }
+
+    /// Deletes the databases of a place, of which none may be open, with everything that lies beside them. Blocks.
+    pub(crate) fn delete(&self, place: &str) -> Result<(), CoreError> {
+        for name in [
+            DatabaseName::Rows(place.to_owned()),
+            DatabaseName::Files(place.to_owned()),
+        ] {
+            // First: a seal without its file would read as a loss, a file without its seal is taken as it is.
+            self.databases.forget_seal(&name)?;
+        }
+        let dir = self.directory(place);
+        match std::fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(CoreError::io("delete", dir, error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -50,6 +81,16 @@ impl SealedDatabases {
             .skills_data_dir()
             .join(skill.as_str())
             .exists()
+    }
+
+    /// The places of loaded skills.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The directory in which everything of a place lies.
+    pub(crate) fn directory(&self, place: &str) -> PathBuf {
+        self.databases.home().skills_data_dir().join(place)
     }
 
     /// The name under which a skill's data lies.
@@ -104,11 +145,41 @@ impl DbOpener for SealedDatabases {
     }
 
     fn open(&self, skill: &SkillId, options: &DbOptions) -> Result<Box<dyn Database>, DbError> {
-        let database = self.open_as(&DatabaseName::Rows(self.place(skill)), options)?;
+        let place = self.place(skill);
+        let database = self.open_as(&DatabaseName::Rows(place.clone()), options)?;
         Ok(Box::new(Counted {
             database,
-            _open: self.open.token(),
+            _open: OpenAt::new(place, &self.open),
         }))
+    }
+}
+
+/// One open database of a place, counted until it is dropped.
+struct OpenAt {
+    place: String,
+    open: watch::Sender<BTreeMap<String, usize>>,
+}
+
+impl OpenAt {
+    fn new(place: String, open: &watch::Sender<BTreeMap<String, usize>>) -> Self {
+        open.send_modify(|open| *open.entry(place.clone()).or_default() += 1);
+        Self {
+            place,
+            open: open.clone(),
+        }
+    }
+}
+
+impl Drop for OpenAt {
+    fn drop(&mut self) {
+        self.open.send_modify(|open| {
+            if let Some(count) = open.get_mut(&self.place) {
+                *count -= 1;
+                if *count == 0 {
+                    open.remove(&self.place);
+                }
+            }
+        });
     }
 }
 
@@ -116,7 +187,7 @@ impl DbOpener for SealedDatabases {
 struct Counted {
     // Dropped first.
     database: Box<dyn Database>,
-    _open: TaskTrackerToken,
+    _open: OpenAt,
 }
 
 impl Database for Counted {

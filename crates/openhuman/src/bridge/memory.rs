@@ -44,6 +44,20 @@ fn recalled(hit: Hit) -> Recalled {
     }
 }
 
+/// The namespace in which the documents of a skill lie.
+pub(crate) fn namespace_of(skill: &SkillId) -> String {
+    format!("skill-{skill}")
+}
+
+/// Forgets every document that a skill added or published; how many there were. Blocks.
+pub(crate) fn forget_documents(memory: &Memory, skill: &SkillId) -> Result<usize, MemoryError> {
+    let documents = memory.documents(Some(&namespace_of(skill)))?;
+    for document in &documents {
+        memory.forget(&document.id)?;
+    }
+    Ok(documents.len())
+}
+
 /// The documents that skills add, in the namespace `skill-<id>` of the memory.
 pub(crate) struct SkillMemory(Memory);
 
@@ -57,7 +71,7 @@ impl MemorySink for SkillMemory {
     fn insert(&self, skill: &SkillId, document: MemoryDocument) -> BoxFuture<'_, Result<(), String>> {
         let memory = self.0.clone();
         let document = Document {
-            namespace: format!("skill-{skill}"),
+            namespace: namespace_of(skill),
             source: format!("{} of the skill {skill}", document.source_type),
             created_ms: document.created_at.as_i64(),
             // The skill's own name for it, if it has one: two mails may have one title.

@@ -10,6 +10,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::namespace_of;
+
 /// The most values of one snapshot, and the longest of them in characters.
 const MOST: usize = 1200;
 const LONGEST: usize = 180;
@@ -88,10 +90,6 @@ async fn keep(memory: Memory, engine: Engine, mut events: Receiver<SkillEvent>, 
 /// The document's key in the namespace of its skill.
 const KEY: &str = "published state";
 
-fn namespace(skill: &SkillId) -> String {
-    format!("skill-{skill}")
-}
-
 fn remember(memory: &Memory, skill: &SkillId, state: &Value) -> Result<(), MemoryError> {
     let mut lines = Vec::new();
     describe("", state, &mut lines);
@@ -99,7 +97,7 @@ fn remember(memory: &Memory, skill: &SkillId, state: &Value) -> Result<(), Memor
         return Ok(());
     }
     let document = Document {
-        namespace: namespace(skill),
+        namespace: namespace_of(skill),
         source: format!("published by the skill {skill}"),
         ..Document::new(KEY, format!("{skill}: published state"), lines.join("\n"))
     };
@@ -107,7 +105,7 @@ fn remember(memory: &Memory, skill: &SkillId, state: &Value) -> Result<(), Memor
 }
 
 fn forget(memory: &Memory, skill: &SkillId) -> Result<(), MemoryError> {
-    for document in memory.documents(Some(&namespace(skill)))? {
+    for document in memory.documents(Some(&namespace_of(skill)))? {
         // What the skill inserted itself is the user's to forget.
         if document.key == KEY {
             memory.forget(&document.id)?;

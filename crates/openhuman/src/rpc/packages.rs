@@ -1,20 +1,23 @@
 //! The methods `openhuman.skills_*` on packages, the registry and data files.
 
-use openhuman_skills::registry::{Available, Listing, Offer};
-use openhuman_skills::{DataError, SkillId, SkillPackage};
-use serde::Deserialize;
+use openhuman_skills::registry::{Available, Listing};
+use openhuman_skills::{DataError, SkillId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::params::{parse, parse_secret, to_json};
 use super::skills::SkillParams;
-use super::{RpcError, parse, parse_secret};
-use crate::{Core, CoreError};
+use super::{RpcError, plan};
+use crate::{Core, CoreError, Removal};
 
 /// The methods answered here.
-pub(super) const METHODS: [&str; 11] = [
+pub(super) const METHODS: [&str; 12] = [
     "openhuman.skills_registry_fetch",
     "openhuman.skills_search",
     "openhuman.skills_list_available",
     "openhuman.skills_list_installed",
+    "openhuman.skills_plan",
     "openhuman.skills_install",
     "openhuman.skills_uninstall",
     "openhuman.skills_discover",
@@ -31,19 +34,34 @@ struct FetchParams {
     force: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SearchParams {
+pub(super) struct SearchParams {
     query: String,
     category: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct InstallParams {
+pub(super) struct UninstallParams {
     skill_id: String,
-    /// The digest that a refusal of kind `needs_consent` named: the user has seen what it means.
-    consent: Option<String>,
+    /// Keep the documents that it added to the memory.
+    #[serde(default)]
+    keep_documents: bool,
+    /// Delete its rows, files and published state. Without it they stay for the same publisher's skill.
+    #[serde(default)]
+    forget_data: bool,
+}
+
+/// What was removed.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Uninstalled {
+    /// Whether it was installed.
+    removed: bool,
+    /// How many documents were forgotten.
+    documents: usize,
+    /// Whether its own data was deleted.
+    data: bool,
 }
 
 #[derive(Deserialize)]
@@ -94,15 +112,24 @@ pub(super) async fn call(
                     .as_ref()
                     .is_none_or(|wanted| category == Some(json!(wanted)))
             };
-            json_of(&found.into_iter().filter(fits).collect::<Vec<_>>())
+            to_json(&found.into_iter().filter(fits).collect::<Vec<_>>())
         }
-        "openhuman.skills_list_available" => json_of(&available(core, registry, "").await?),
+        "openhuman.skills_list_available" => to_json(&available(core, registry, "").await?),
         "openhuman.skills_list_installed" => installed(core).await,
-        "openhuman.skills_install" => install(core, registry, parse(params)?).await,
+        "openhuman.skills_plan" => to_json(&plan::plan(core, registry, &parse(params)?).await?),
+        "openhuman.skills_install" => to_json(&plan::install(core, registry, parse(params)?).await?),
         "openhuman.skills_uninstall" => {
-            let params: SkillParams = parse(params)?;
-            let removed = core.remove_skill(&id(&params.skill_id)?).await?;
-            Ok(json!({ "removed": removed }))
+            let params: UninstallParams = parse(params)?;
+            let removal = Removal {
+                keep_documents: params.keep_documents,
+                forget_data: params.forget_data,
+            };
+            let removed = core.remove_skill(&id(&params.skill_id)?, removal).await?;
+            to_json(&Uninstalled {
+                removed: removed.is_some(),
+                documents: removed.map_or(0, |removed| removed.documents),
+                data: removed.is_some_and(|removed| removed.data),
+            })
         }
         "openhuman.skills_discover" => Ok(discovered(core)),
         "openhuman.skills_data_read" => {
@@ -141,13 +168,9 @@ pub(super) async fn call(
     }
 }
 
-fn id(text: &str) -> Result<SkillId, RpcError> {
+pub(super) fn id(text: &str) -> Result<SkillId, RpcError> {
     text.parse::<SkillId>()
         .map_err(|error| RpcError::params(error.to_string()))
-}
-
-fn json_of(value: &impl serde::Serialize) -> Result<Value, RpcError> {
-    serde_json::to_value(value).map_err(|error| RpcError::failed(error.to_string()))
 }
 
 async fn index(core: &Core, registry: Option<&str>, force: bool) -> Result<Listing, RpcError> {
@@ -182,34 +205,6 @@ async fn installed(core: &Core) -> Result<Value, RpcError> {
         })
         .collect();
     Ok(Value::from(all))
-}
-
-/// Installs a skill of the registry. What needs the user's consent is refused first, with what it means and the digest
-/// to come back with.
-async fn install(core: &Core, place: Option<&str>, params: InstallParams) -> Result<Value, RpcError> {
-    let skill = id(&params.skill_id)?;
-    let registry = core.home().registry(place)?;
-    let listing = registry.index(false).await.map_err(CoreError::from)?;
-    let entry = listing.index.find(&skill).ok_or_else(|| CoreError::NotFound {
-        what: "the skill",
-        name: skill.to_string(),
-        hint: "the registry does not have it".to_owned(),
-    })?;
-    let (package, offer): (SkillPackage, Offer) = registry.download(entry).await.map_err(CoreError::from)?;
-    let digest = package.digest().to_owned();
-    let mut plan = core.plan_skill(package, offer).await?;
-    if plan.needs_consent() && !plan.is_refused() {
-        if params.consent.as_deref() != Some(digest.as_str()) {
-            return Err(RpcError {
-                data: Some(json!({ "kind": "needs_consent", "consent": digest, "asks": plan.to_string() })),
-                ..RpcError::failed(format!("'{skill}' is not installed without consent: {plan}"))
-            });
-        }
-        plan = plan.approve();
-    }
-    let version = plan.package().manifest().version.clone();
-    core.install_skill(plan, false).await?;
-    Ok(json!({ "installed": skill, "version": version }))
 }
 
 /// Every skill that was found, with what its manifest says.

@@ -1,14 +1,16 @@
 //! The methods `openhuman.skills_*` on the skills engine.
 
 use openhuman_skills::{RpcError as SkillRpcError, SkillError, SkillId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{RpcError, parse, parse_secret};
+use super::RpcError;
+use super::params::{parse, parse_secret};
 use crate::Core;
 
 /// The methods answered here.
-pub(super) const METHODS: [&str; 14] = [
+pub(super) const METHODS: [&str; 16] = [
     "openhuman.skills_list",
     "openhuman.skills_get_all_snapshots",
     "openhuman.skills_start",
@@ -23,17 +25,19 @@ pub(super) const METHODS: [&str; 14] = [
     "openhuman.skills_is_enabled",
     "openhuman.skills_set_setup_complete",
     "openhuman.skills_disconnect",
+    "openhuman.skills_switch",
+    "openhuman.skills_lift_quarantine",
 ];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SkillParams {
     pub(super) skill_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct MethodParams {
+pub(super) struct MethodParams {
     skill_id: String,
     method: String,
     #[serde(default)]
@@ -45,6 +49,14 @@ struct MethodParams {
 struct SetupParams {
     skill_id: String,
     complete: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SwitchParams {
+    skill_id: String,
+    /// On starts it now and with OpenHuman; off stops it and leaves it off.
+    on: bool,
 }
 
 impl From<SkillRpcError> for RpcError {
@@ -81,6 +93,12 @@ pub(super) async fn call(core: &Core, method: &str, params: Value) -> Result<Val
             blocking(move || engine.set_setup_complete(&skill, params.complete)).await?;
             return Ok(json!({ "ok": true }));
         }
+        "openhuman.skills_switch" => {
+            let params: SwitchParams = parse(params)?;
+            let skill = core.skill(&params.skill_id)?;
+            switch(core, &skill, params.on).await?;
+            return status(core, &skill);
+        }
         _ => {}
     }
     let params: SkillParams = parse(params)?;
@@ -98,6 +116,10 @@ pub(super) async fn call(core: &Core, method: &str, params: Value) -> Result<Val
         "openhuman.skills_list_tools" => return Ok(engine.rpc(&skill, "tools/list", Value::Null).await?),
         "openhuman.skills_sync" => return Ok(engine.rpc(&skill, "skill/sync", Value::Null).await?),
         "openhuman.skills_disconnect" => engine.disconnect(&skill).await?,
+        "openhuman.skills_lift_quarantine" => {
+            engine.lift_quarantine(&skill)?;
+            engine.start(&skill).await?;
+        }
         "openhuman.skills_enable" | "openhuman.skills_disable" => {
             let (engine, id, on) = (engine.clone(), skill.clone(), method == "openhuman.skills_enable");
             blocking(move || engine.set_enabled(&id, Some(on))).await?;
@@ -126,4 +148,19 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, RpcError> {
     let done = tokio::task::spawn_blocking(work).await;
     Ok(done.map_err(crate::CoreError::from)??)
+}
+
+/// Switches a skill on or off, now and for the next start. What was switched on and does not start stays switched on:
+/// the reason is told, and it is tried again with OpenHuman.
+async fn switch(core: &Core, skill: &SkillId, on: bool) -> Result<(), RpcError> {
+    let (engine, id) = (core.skills().clone(), skill.clone());
+    blocking(move || engine.set_enabled(&id, Some(on))).await?;
+    let engine = core.skills();
+    match on {
+        true => match engine.start(skill).await {
+            Ok(()) | Err(SkillError::AlreadyRunning { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+        false => Ok(engine.stop(skill).await?),
+    }
 }

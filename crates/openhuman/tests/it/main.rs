@@ -2,8 +2,10 @@
 
 mod backend;
 mod databases;
+mod desktop;
 mod dispatcher;
 mod packages;
+mod schema;
 mod storage;
 mod turns;
 

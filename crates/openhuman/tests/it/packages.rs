@@ -62,7 +62,12 @@ const KEPT: &str = r#"["kept","kept","kept",null,"lemon"]"#;
 
 async fn remove(core: &Core) {
     let id = "keeper".parse().unwrap();
-    assert!(core.remove_skill(&id).await.unwrap());
+    assert!(
+        core.remove_skill(&id, openhuman::Removal::default())
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
