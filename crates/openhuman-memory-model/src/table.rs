@@ -192,6 +192,23 @@ impl Table {
         None
     }
 
+    /// The number of word pieces.
+    pub(crate) fn pieces(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
+    /// The row of a word that is one piece.
+    pub(crate) fn word(&self, word: &str) -> Option<u32> {
+        self.find(Hash::EMPTY.extend(word.as_bytes()), b"", word.as_bytes())
+    }
+
+    /// The text of a piece that is a word of at least three letters by itself.
+    pub(crate) fn whole_word(&self, row: u32) -> Option<&'static str> {
+        let piece = self.piece(row as usize);
+        let is_word = piece.len() >= 3 && piece.iter().all(u8::is_ascii_lowercase);
+        std::str::from_utf8(piece).ok().filter(|_| is_word)
+    }
+
     fn piece(&self, row: usize) -> &'static [u8] {
         let [start, end] = [row, row + 1].map(|at| u32::from_le_bytes(self.offsets[at]) as usize);
         &self.text[start..end]

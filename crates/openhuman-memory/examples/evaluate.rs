@@ -1,175 +1,156 @@
-//! Measures retrieval on conversations in the LoCoMo format: one document per turn, one memory per conversation.
+//! Measures retrieval on conversations in the LoCoMo format: one memory per conversation, one document per session,
+//! one chunk per turn.
 //!
 //! ```sh
 //! cargo run --release -p openhuman-memory --example evaluate -- conversations.json
 //! ```
 //!
-//! The data is not part of this repository. R@k is the share of a question's evidence turns among the first k
-//! hits, hit@10 whether any of them is there, MRR the mean reciprocal rank of the first one within 50, and nDCG@10
-//! the discounted gain. Questions without resolvable evidence are skipped.
+//! The data is not part of this repository. `NAME=NUMBER` sets a weight; `tune` after the file looks for better ones
+//! and reports how they do on the conversations that were left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod locomo;
+
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::time::Instant;
 
-use openhuman_memory::{Document, Key, Memory, MemoryOptions, Query};
-use serde_json::Value;
+use openhuman_memory::{Memory, Query, Weights};
 
-const DEPTH: usize = 50;
+use crate::locomo::{Figures, Talk};
+
+/// A weight by its name.
+type Weight = (&'static str, fn(&mut Weights) -> &mut f32, &'static [f32]);
+
+const WEIGHTS: &[Weight] = &[
+    ("around_vector", |w| &mut w.around_vector, &[0.0, 0.15, 0.25, 0.35, 0.5]),
+    ("around_text", |w| &mut w.around_text, &[0.0, 0.2, 0.3, 0.4, 0.5, 0.6]),
+    ("document", |w| &mut w.document, &[0.0, 0.1, 0.2, 0.3, 0.45, 0.6]),
+    ("speaker", |w| &mut w.speaker, &[0.0, 0.1, 0.2, 0.3, 0.45, 0.6]),
+    ("coverage", |w| &mut w.coverage, &[0.0, 0.3, 0.6, 1.0, 1.5, 2.0]),
+    ("length", |w| &mut w.length, &[-0.1, 0.0, 0.1, 0.2, 0.3, 0.4]),
+    ("question", |w| &mut w.question, &[-1.0, -0.7, -0.5, -0.3, -0.15, 0.0]),
+    ("answer", |w| &mut w.answer, &[0.0, 0.1, 0.2, 0.3, 0.45]),
+    ("first_person", |w| &mut w.first_person, &[0.0, 0.1, 0.2, 0.3]),
+    ("related", |w| &mut w.related, &[0.0, 0.15, 0.3, 0.45, 0.6, 0.8]),
+    ("saturation", |w| &mut w.saturation, &[0.4, 0.8, 1.2, 1.6]),
+    ("length_penalty", |w| &mut w.length_penalty, &[0.0, 0.25, 0.5, 0.75]),
+    ("feedback", |w| &mut w.feedback, &[0.0, 0.2, 0.3, 0.5]),
+    ("vector", |w| &mut w.vector, &[0.7]),
+    ("text", |w| &mut w.text, &[0.3]),
+];
+
+struct Loaded {
+    talk: Talk,
+    memory: Memory,
+    _dir: tempfile::TempDir,
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args()
-        .nth(1)
-        .ok_or("usage: evaluate FILE, a JSON list of LoCoMo conversations")?;
-    let conversations: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-    let (mut all, mut by_category) = (Figures::default(), BTreeMap::<&str, Figures>::new());
-    let mut turns_total = 0;
-    let started = Instant::now();
-    for conversation in &conversations {
-        let turns = turns(&conversation["conversation"]);
-        turns_total += turns.len();
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("usage: evaluate FILE [NAME=NUMBER ..] [plain] [tune]")?;
+    let mut loaded = Vec::new();
+    for talk in locomo::read(path.as_ref())? {
         let dir = tempfile::tempdir()?;
-        let memory = Memory::open(dir.path(), &Key::from_bytes([1; 32]), MemoryOptions::default())?;
-        for (id, text) in &turns {
-            memory.ingest(&Document::new(id, "", text))?;
-        }
-        let known: BTreeSet<&str> = turns.iter().map(|(id, _)| id.as_str()).collect();
-        for question in conversation["qa"].as_array().into_iter().flatten() {
-            let evidence: BTreeSet<String> = evidence(question)
-                .filter(|id| known.contains(id.as_str()))
-                .collect();
-            let Some(text) = question["question"].as_str().filter(|_| !evidence.is_empty()) else {
-                continue;
-            };
-            let ranks = ranks(&memory, text, &evidence)?;
-            all.add(&ranks, evidence.len());
-            by_category
-                .entry(category(question))
-                .or_default()
-                .add(&ranks, evidence.len());
+        let memory = locomo::remember(&talk, dir.path())?;
+        loaded.push(Loaded { talk, memory, _dir: dir });
+    }
+    let mut weights = Weights::default();
+    let mut tuned = false;
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some((name, number)) => {
+                let known = WEIGHTS.iter().find(|(known, ..)| *known == name).ok_or("no such weight")?;
+                *known.1(&mut weights) = number.parse()?;
+            }
+            None if argument == "plain" => weights = Weights::plain(),
+            None => tuned = argument == "tune",
         }
     }
-    println!(
-        "{} conversations, {turns_total} turns, {:.1} s",
-        conversations.len(),
-        started.elapsed().as_secs_f32()
-    );
+    if tuned {
+        return tune(&loaded, weights);
+    }
+    let all: Vec<&Loaded> = loaded.iter().collect();
+    print(&all, &weights)
+}
+
+fn print(loaded: &[&Loaded], weights: &Weights) -> Result<(), Box<dyn Error>> {
+    let (mut all, mut by_category) = (Figures::default(), BTreeMap::<&str, Figures>::new());
+    let mut missed = BTreeMap::<&str, usize>::new();
+    for loaded in loaded {
+        for question in &loaded.talk.questions {
+            let ranks = locomo::ranks(&loaded.memory, &loaded.talk, question, &|query| query.weights = *weights)?;
+            all.add(&ranks, question.evidence.len());
+            by_category.entry(question.category).or_default().add(&ranks, question.evidence.len());
+            if ranks.len() < question.evidence.len() {
+                *missed.entry(question.category).or_default() += 1;
+            }
+        }
+    }
     println!("{:<12} {:>5}  R@1   R@10  hit@10 MRR   nDCG@10", "", "n");
-    all.print("all");
-    for (name, figures) in by_category {
-        figures.print(name);
+    for (name, figures) in std::iter::once(("all", all)).chain(by_category) {
+        println!(
+            "{name:<12} {:>5}  {:.3} {:.3} {:.3}  {:.3} {:.3}",
+            figures.questions,
+            figures.r1(),
+            figures.r10(),
+            figures.hit10(),
+            figures.mrr(),
+            figures.ndcg10()
+        );
     }
     Ok(())
 }
 
-/// The turns of all sessions as identifier and `Name: text [image: caption]`.
-fn turns(conversation: &Value) -> Vec<(String, String)> {
-    let sessions = conversation
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, value)| value.as_array());
-    let turn = |turn: &Value| {
-        let field = |name: &str| turn[name].as_str();
-        let image = field("blip_caption")
-            .map(|caption| format!(" [image: {caption}]"))
-            .unwrap_or_default();
-        let text = format!(
-            "{}: {}{image}",
-            field("speaker")?,
-            field("text").unwrap_or_default()
-        );
-        Some((field("dia_id")?.to_owned(), text))
+/// What is made as large as possible: recall, with the ranks of the first hits and the hard questions in mind.
+fn worth(loaded: &[&Loaded], weights: &Weights) -> Result<f64, Box<dyn Error>> {
+    let (mut all, mut hard) = (Figures::default(), Figures::default());
+    for loaded in loaded {
+        for question in &loaded.talk.questions {
+            let change = |query: &mut Query| query.weights = *weights;
+            let ranks = locomo::ranks(&loaded.memory, &loaded.talk, question, &change)?;
+            all.add(&ranks, question.evidence.len());
+            if question.category == "multi-hop" {
+                hard.add(&ranks, question.evidence.len());
+            }
+        }
+    }
+    Ok(all.r10() + 0.3 * all.mrr() + 0.15 * hard.r10())
+}
+
+/// Coordinate ascent; then the same without each conversation in turn, measured on that one.
+fn tune(loaded: &[Loaded], start: Weights) -> Result<(), Box<dyn Error>> {
+    let ascend = |talks: &[&Loaded], rounds: usize| -> Result<Weights, Box<dyn Error>> {
+        let mut best = start;
+        let mut value = worth(talks, &best)?;
+        for _ in 0..rounds {
+            let before = value;
+            for (name, field, steps) in WEIGHTS {
+                for step in *steps {
+                    let mut tried = best;
+                    *field(&mut tried) = *step;
+                    let tried_value = worth(talks, &tried)?;
+                    if tried_value > value + 1e-5 {
+                        eprintln!("{name} = {step}: {tried_value:.4}");
+                        (best, value) = (tried, tried_value);
+                    }
+                }
+            }
+            if value - before < 1e-4 {
+                break;
+            }
+        }
+        Ok(best)
     };
-    sessions.flatten().filter_map(turn).collect()
-}
-
-/// The identifiers `D1:2` in the evidence strings; one string can hold several, with leading zeros.
-fn evidence(question: &Value) -> impl Iterator<Item = String> {
-    let strings = question["evidence"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    strings.flat_map(|string| {
-        string.split('D').filter_map(|part| {
-            let (session, turn) = part.split_once(':')?;
-            let turn: String = turn.chars().take_while(char::is_ascii_digit).collect();
-            Some(format!(
-                "D{}:{}",
-                session.parse::<u32>().ok()?,
-                turn.parse::<u32>().ok()?
-            ))
-        })
-    })
-}
-
-fn category(question: &Value) -> &'static str {
-    match question["category"].as_u64() {
-        Some(1) => "multi-hop",
-        Some(2) => "temporal",
-        Some(3) => "open-domain",
-        Some(4) => "single-hop",
-        Some(5) => "adversarial",
-        _ => "other",
+    let all: Vec<&Loaded> = loaded.iter().collect();
+    let best = ascend(&all, 3)?;
+    println!("{best:?}");
+    print(&all, &best)?;
+    if std::env::var_os("LEAVE_OUT").is_some() {
+        for (at, left_out) in loaded.iter().enumerate() {
+            let rest: Vec<&Loaded> = loaded.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, one)| one).collect();
+            let best = ascend(&rest, 2)?;
+            println!("conversation {at}, with weights from the others:");
+            print(&[left_out], &best)?;
+        }
     }
-}
-
-/// The ranks, from 1, at which evidence was found.
-fn ranks(memory: &Memory, question: &str, evidence: &BTreeSet<String>) -> Result<Vec<usize>, Box<dyn Error>> {
-    let mut query = Query::new(question);
-    query.limit = DEPTH;
-    let mut seen = BTreeSet::new();
-    let hits = memory.search(&query)?;
-    let documents = hits
-        .iter()
-        .map(|hit| &hit.key)
-        .filter(|key| seen.insert((*key).clone()));
-    Ok(documents
-        .zip(1..)
-        .filter(|(key, _)| evidence.contains(*key))
-        .map(|(_, rank)| rank)
-        .collect())
-}
-
-#[derive(Default)]
-struct Figures {
-    questions: usize,
-    recall_1: f64,
-    recall_10: f64,
-    hit_10: f64,
-    reciprocal: f64,
-    gain_10: f64,
-}
-
-impl Figures {
-    fn add(&mut self, ranks: &[usize], evidence: usize) {
-        let recall = |k: usize| ranks.iter().filter(|rank| **rank <= k).count() as f64 / evidence as f64;
-        let discount = |rank: usize| 1.0 / (rank as f64 + 1.0).log2();
-        let gain: f64 = ranks
-            .iter()
-            .filter(|rank| **rank <= 10)
-            .map(|rank| discount(*rank))
-            .sum();
-        let ideal: f64 = (1..=evidence.min(10)).map(discount).sum();
-        self.questions += 1;
-        self.recall_1 += recall(1);
-        self.recall_10 += recall(10);
-        self.hit_10 += f64::from(recall(10) > 0.0);
-        self.reciprocal += ranks.first().map_or(0.0, |rank| 1.0 / *rank as f64);
-        self.gain_10 += gain / ideal;
-    }
-
-    fn print(&self, name: &str) {
-        let mean = |sum: f64| sum / self.questions.max(1) as f64;
-        println!(
-            "{name:<12} {:>5}  {:.3} {:.3} {:.3}  {:.3} {:.3}",
-            self.questions,
-            mean(self.recall_1),
-            mean(self.recall_10),
-            mean(self.hit_10),
-            mean(self.reciprocal),
-            mean(self.gain_10)
-        );
-    }
+    Ok(())
 }

@@ -6,16 +6,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use openhuman_sqlite::{Anchor, Options};
 use openhuman_vault::Key;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::embed::Space;
 use crate::error::MemoryError;
+use crate::vectors::{document_handle, segments};
+use crate::{shape, terms};
 
 /// The file inside the memory's directory.
 pub(crate) const FILE_NAME: &str = "memory.db";
 
 /// The format of the tables below, kept in `PRAGMA user_version`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The most dimensions of a vector.
 pub(crate) const MAX_DIMENSIONS: usize = 4096;
@@ -23,8 +26,15 @@ pub(crate) const MAX_DIMENSIONS: usize = 4096;
 /// Searches that can run at the same time; more of them wait for a free connection.
 const READERS: usize = 3;
 
-/// `chunks_fts` holds no copy of the text. The triggers keep it in step inside the same transaction, and its
-/// `secure-delete` option takes the words of a deleted chunk out of the index at once.
+/// The space of the vectors, for [`space_of`].
+pub(crate) const STORED_SPACE: &str = "SELECT provider, model, dimensions, version FROM store";
+
+/// What a reading connection sees of the index of words: each occurrence, and how many chunks hold a word.
+const WORD_LISTS: &str = "
+    CREATE VIRTUAL TABLE temp.occurrences USING fts5vocab ('main', 'chunks_fts', 'instance');
+    CREATE VIRTUAL TABLE temp.word_counts USING fts5vocab ('main', 'chunks_fts', 'row');
+";
+
 const SCHEMA: &str = "
     CREATE TABLE store (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -48,28 +58,57 @@ const SCHEMA: &str = "
         context TEXT NOT NULL, text TEXT NOT NULL
     );
     CREATE INDEX chunks_by_document ON chunks (document_id, ordinal);
-    CREATE TABLE vectors (
-        namespace_id INTEGER NOT NULL REFERENCES namespaces (id),
-        chunk_id INTEGER NOT NULL REFERENCES chunks (id),
-        code BLOB NOT NULL,
-        PRIMARY KEY (namespace_id, chunk_id)
-    ) WITHOUT ROWID;
-    CREATE INDEX vectors_by_chunk ON vectors (chunk_id);
     CREATE TABLE sessions (id TEXT PRIMARY KEY, created_ms INTEGER NOT NULL);
-    CREATE VIRTUAL TABLE chunks_fts USING fts5 (
-        text, context, content = 'chunks', content_rowid = 'id', tokenize = 'porter unicode61'
-    );
+";
+
+/// `chunks_fts` holds the words of the chunks as [`terms::indexed`] makes them, and no copy of the text. The triggers
+/// keep it in step inside the same transaction, and its `secure-delete` option takes the words of a deleted chunk out
+/// of the index at once.
+const TEXT_SCHEMA: &str = "
+    CREATE VIRTUAL TABLE chunks_fts USING fts5 (text, context, content = '', tokenize = 'ascii');
     INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('secure-delete', 1);
     CREATE TRIGGER chunk_added AFTER INSERT ON chunks BEGIN
-        INSERT INTO chunks_fts (rowid, text, context) VALUES (new.id, new.text, new.context);
+        INSERT INTO chunks_fts (rowid, text, context)
+        VALUES (new.id, indexed_words(new.text), indexed_words(new.context));
     END;
     CREATE TRIGGER chunk_removed AFTER DELETE ON chunks BEGIN
-        INSERT INTO chunks_fts (chunks_fts, rowid, text, context) VALUES ('delete', old.id, old.text, old.context);
+        INSERT INTO chunks_fts (chunks_fts, rowid, text, context)
+        VALUES ('delete', old.id, indexed_words(old.text), indexed_words(old.context));
     END;
     CREATE TRIGGER chunk_changed AFTER UPDATE OF text, context ON chunks BEGIN
-        INSERT INTO chunks_fts (chunks_fts, rowid, text, context) VALUES ('delete', old.id, old.text, old.context);
-        INSERT INTO chunks_fts (rowid, text, context) VALUES (new.id, new.text, new.context);
+        INSERT INTO chunks_fts (chunks_fts, rowid, text, context)
+        VALUES ('delete', old.id, indexed_words(old.text), indexed_words(old.context));
+        INSERT INTO chunks_fts (rowid, text, context)
+        VALUES (new.id, indexed_words(new.text), indexed_words(new.context));
     END;
+";
+
+/// Vectors of chunks whose document could not be stored yet, by the hash of their text, and vectors of another space
+/// on the way there.
+const WAITING_SCHEMA: &str = "
+    CREATE TABLE parked (hash BLOB PRIMARY KEY, code BLOB NOT NULL);
+    CREATE TABLE next_store (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        provider TEXT NOT NULL, model TEXT NOT NULL, dimensions INTEGER NOT NULL, version INTEGER NOT NULL
+    );
+    CREATE TABLE next_vectors (chunk_id INTEGER PRIMARY KEY, code BLOB NOT NULL);
+";
+
+/// From format 1, which kept the vectors by namespace and left the words to FTS5's own tokenizer.
+const FROM_FORMAT_1: &str = "
+    DROP TRIGGER chunk_added; DROP TRIGGER chunk_removed; DROP TRIGGER chunk_changed;
+    DROP TABLE chunks_fts;
+    ALTER TABLE vectors RENAME TO old_vectors;
+";
+
+const FILL_FROM_FORMAT_1: &str = "
+    INSERT INTO vectors (chunk_id, code) SELECT chunk_id, code FROM old_vectors ORDER BY chunk_id;
+    DROP TABLE old_vectors;
+    INSERT INTO places (chunk_id, namespace_id, document, ordinal, tokens, shape)
+        SELECT c.id, d.namespace_id, document_handle(d.id), c.ordinal, min(c.tokens, 65535), text_shape(c.text)
+        FROM chunks c JOIN documents d ON d.id = c.document_id ORDER BY c.id;
+    INSERT INTO chunks_fts (rowid, text, context)
+        SELECT id, indexed_words(text), indexed_words(context) FROM chunks ORDER BY id;
 ";
 
 /// One connection writes, behind a mutex; up to [`READERS`] others read, each from its own snapshot, and do not
@@ -103,14 +142,40 @@ impl Database {
         let mut writer = connect(&path, key, &options)?;
         prepare(&mut writer, space).map_err(|error| diagnosed(&writer, error))?;
         let readers = (0..READERS)
-            .map(|_| connect(&path, key, &options))
-            .collect::<Result<_, _>>()?;
+            .map(|_| {
+                let reader = connect(&path, key, &options)?;
+                reader.execute_batch(WORD_LISTS)?;
+                Ok(reader)
+            })
+            .collect::<Result<_, MemoryError>>()?;
         Ok(Self {
             path,
             writer: Mutex::new(writer),
             readers: Mutex::new(readers),
             reader_returned: Condvar::new(),
         })
+    }
+
+    /// The space of the vectors in a directory, if there is a database with tables.
+    pub(crate) fn stored_space(
+        dir: &Path,
+        key: &Key,
+        anchor: Option<Arc<dyn Anchor>>,
+    ) -> Result<Option<Space>, MemoryError> {
+        let path = dir.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let options = Options {
+            anchor,
+            ..Options::default()
+        };
+        let connection = connect(&path, key, &options)?;
+        let format: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if format == 0 {
+            return Ok(None);
+        }
+        Ok(connection.query_row(STORED_SPACE, [], space_of).optional()?)
     }
 
     /// Lends out a reading connection, outside any transaction.
@@ -210,7 +275,24 @@ fn connect(path: &Path, key: &Key, options: &Options) -> Result<Connection, Memo
     connection.set_prepared_statement_cache_capacity(64);
     connection
         .execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;")?;
+    add_functions(&connection)?;
     Ok(connection)
+}
+
+/// The functions that triggers and the change of formats call. They only compute.
+fn add_functions(connection: &Connection) -> Result<(), MemoryError> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    let text = |context: &rusqlite::functions::Context<'_>| -> rusqlite::Result<String> { context.get(0) };
+    connection.create_scalar_function("indexed_words", 1, flags, move |context| {
+        Ok(terms::indexed(&text(context)?))
+    })?;
+    connection.create_scalar_function("text_shape", 1, flags, move |context| Ok(shape::of(&text(context)?)))?;
+    connection.create_scalar_function("document_handle", 1, flags, move |context| {
+        Ok(document_handle(&text(context)?))
+    })?;
+    Ok(())
 }
 
 /// Creates the tables, or checks that they are the ones this program and this embedder can use.
@@ -219,24 +301,21 @@ fn prepare(connection: &mut Connection, space: &Space) -> Result<(), MemoryError
     let found: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match found {
         0 => {
-            transaction.execute_batch(SCHEMA)?;
+            for tables in [SCHEMA, segments::SCHEMA, TEXT_SCHEMA, WAITING_SCHEMA] {
+                transaction.execute_batch(tables)?;
+            }
+            transaction.pragma_update(None, "user_version", FORMAT)?;
+        }
+        1 => {
+            for change in [FROM_FORMAT_1, segments::SCHEMA, TEXT_SCHEMA, WAITING_SCHEMA, FILL_FROM_FORMAT_1] {
+                transaction.execute_batch(change)?;
+            }
             transaction.pragma_update(None, "user_version", FORMAT)?;
         }
         FORMAT => {}
         _ => return Err(MemoryError::UnknownFormat { found, known: FORMAT }),
     }
-    let stored = transaction.query_row(
-        "SELECT provider, model, dimensions, version FROM store",
-        [],
-        |row| {
-            Ok(Space {
-                provider: row.get(0)?,
-                model: row.get(1)?,
-                dimensions: row.get(2)?,
-                version: row.get(3)?,
-            })
-        },
-    );
+    let stored = transaction.query_row(STORED_SPACE, [], space_of);
     match stored.optional()? {
         Some(stored) if stored == *space => {}
         Some(stored)
@@ -256,4 +335,14 @@ fn prepare(connection: &mut Connection, space: &Space) -> Result<(), MemoryError
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// A space from the columns provider, model, dimensions and version.
+pub(crate) fn space_of(row: &Row<'_>) -> rusqlite::Result<Space> {
+    Ok(Space {
+        provider: row.get(0)?,
+        model: row.get(1)?,
+        dimensions: row.get(2)?,
+        version: row.get(3)?,
+    })
 }

@@ -48,6 +48,42 @@ impl Document {
         }
     }
 
+    /// A document from the bytes of a file: UTF-8, or UTF-16 with a byte order mark.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::TooLong`] for more than 16 MiB, before anything is copied; [`MemoryError::NotText`] for broken
+    /// UTF-8 or UTF-16, with the place, and for a binary file.
+    ///
+    /// ```
+    /// use openhuman_memory::Document;
+    ///
+    /// assert!(Document::from_bytes("notes.md", "Notes", b"# Plans").is_ok());
+    /// let error = Document::from_bytes("old.txt", "", b"na\xefve").unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "old.txt is not a text: its byte 2 is not valid UTF-8; save it as UTF-8"
+    /// );
+    /// ```
+    pub fn from_bytes(
+        key: impl Into<String>,
+        title: impl Into<String>,
+        bytes: &[u8],
+    ) -> Result<Self, MemoryError> {
+        let key = key.into();
+        if bytes.len() > MAX_DOCUMENT_BYTES {
+            return Err(MemoryError::TooLong {
+                field: "document",
+                bytes: bytes.len(),
+                limit: MAX_DOCUMENT_BYTES,
+            });
+        }
+        match text_of(bytes) {
+            Ok(text) => Ok(Self::new(key, title, text)),
+            Err(reason) => Err(MemoryError::NotText { key, reason }),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), MemoryError> {
         for (field, value) in [("namespace", &self.namespace), ("key", &self.key)] {
             if value.is_empty() {
@@ -59,6 +95,33 @@ impl Document {
         at_most("title", &self.title, MAX_LABEL_BYTES)?;
         at_most("source", &self.source, MAX_LABEL_BYTES)?;
         at_most("document", &self.text, MAX_DOCUMENT_BYTES)
+    }
+}
+
+/// The text that the bytes of a file stand for, or why they are none.
+fn text_of(bytes: &[u8]) -> Result<String, String> {
+    let utf16 = |bytes: &[u8], number: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let text = char::decode_utf16(pairs.iter().map(|pair| number(*pair))).collect::<Result<String, _>>();
+        text.ok()
+            .filter(|_| rest.is_empty())
+            .ok_or_else(|| "it has the mark of UTF-16 but is none; save it as UTF-8".to_owned())
+    };
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => {
+            let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+            if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+                return Err(format!(
+                    "its byte {at} is zero, as in binary files; extract the text from it first"
+                ));
+            }
+            let text = std::str::from_utf8(bytes).map_err(|error| {
+                format!("its byte {} is not valid UTF-8; save it as UTF-8", error.valid_up_to())
+            })?;
+            Ok(text.to_owned())
+        }
     }
 }
 

@@ -1,9 +1,16 @@
 //! The port to embedding models, and the two models that need no network.
 
+#[cfg(feature = "openai")]
+mod openai;
+
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
+
+#[cfg(feature = "openai")]
+pub use openai::{OpenAiEmbedder, OpenAiOptions};
 
 /// Turns texts into vectors whose angle tells how close their meanings are.
 ///
@@ -18,6 +25,13 @@ pub trait Embedder: Send + Sync {
     /// normalised here. A vector of zeros says that the text holds nothing the model knows; such a text is found
     /// by its words only, and the [`IngestReport`](crate::IngestReport) counts it.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError>;
+
+    /// Other words for a word in lower case, with how close they are, 0 to 1, the closest first. The search by words
+    /// looks for them too. None by default.
+    fn related(&self, word: &str) -> Vec<(String, f32)> {
+        let _ = word;
+        Vec::new()
+    }
 }
 
 /// Names a vector space. Vectors of two spaces cannot be compared, so a store holds exactly one.
@@ -56,6 +70,32 @@ pub enum EmbedError {
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
+    /// The model's server is busy and asks to come back later.
+    #[error("the embedding model is busy: {reason}; try again {}", later(retry_after))]
+    RateLimited {
+        /// What the server said.
+        reason: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The model's server does not accept the key.
+    #[error("the embedding model did not accept the key: {reason}; set a valid key")]
+    Unauthorized {
+        /// What the server said.
+        reason: String,
+    },
+    /// The account behind the key has nothing left.
+    #[error("the account of the embedding model is used up: {reason}; add credit, or use another model")]
+    QuotaExhausted {
+        /// What the server said.
+        reason: String,
+    },
+    /// The embedder cannot be set up as asked.
+    #[error("the embedding model cannot be used: {reason}")]
+    Config {
+        /// What does not fit, and what to do.
+        reason: String,
+    },
     /// The model refused these texts. Trying again will not help.
     #[error("the embedding model refused the text: {reason}; check the model's configuration")]
     Refused {
@@ -77,8 +117,12 @@ pub enum EmbedError {
 impl EmbedError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::RateLimited { .. })
     }
+}
+
+fn later(wait: &Option<Duration>) -> String {
+    wait.map_or_else(|| "later".to_owned(), |wait| format!("in {} seconds", wait.as_secs_f64().ceil()))
 }
 
 /// Embeds, and checks that what came back is what was promised.
@@ -112,6 +156,12 @@ pub(crate) fn checked(
     Ok(vectors)
 }
 
+/// Words related to one word that are worth looking for, and how close they have to be.
+#[cfg(feature = "static-model")]
+const RELATED: usize = 8;
+#[cfg(feature = "static-model")]
+const RELATED_LEAST: f32 = 0.55;
+
 /// The default: the static embedding table of `openhuman-memory-model`. No network, no key, microseconds per text.
 #[cfg(feature = "static-model")]
 #[derive(Debug, Clone, Copy, Default)]
@@ -131,6 +181,46 @@ impl Embedder for StaticEmbedder {
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let model = openhuman_memory_model::StaticModel::bundled();
         Ok(texts.iter().map(|text| model.embed(text)).collect())
+    }
+
+    fn related(&self, word: &str) -> Vec<(String, f32)> {
+        let model = openhuman_memory_model::StaticModel::bundled();
+        model
+            .related(word, RELATED, RELATED_LEAST)
+            .into_iter()
+            .map(|(word, cosine)| (word.to_owned(), cosine))
+            .collect()
+    }
+}
+
+/// Stands in for a model that is not there: its key is missing, its server is gone. A memory opened with it lists,
+/// forgets and exports, and says at every search and ingest why it cannot do that.
+#[derive(Debug, Clone)]
+pub struct UnavailableEmbedder {
+    space: Space,
+    reason: String,
+}
+
+impl UnavailableEmbedder {
+    /// For vectors of a space that nobody can compute just now, and why.
+    pub fn new(space: Space, reason: impl Into<String>) -> Self {
+        Self {
+            space,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Embedder for UnavailableEmbedder {
+    fn space(&self) -> Space {
+        self.space.clone()
+    }
+
+    fn embed(&self, _texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Err(EmbedError::Unavailable {
+            reason: self.reason.clone(),
+            source: None,
+        })
     }
 }
 

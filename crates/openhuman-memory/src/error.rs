@@ -18,7 +18,8 @@ pub enum MemoryError {
     /// The store holds vectors of another embedding model. Nothing was changed.
     #[error(
         "this memory was built with the embedding model {stored}, and vectors of {given} cannot be compared with it; \
-         open it with {stored}, or ingest the documents into a new directory with {given}"
+         open it with {stored}, or open it with an unavailable embedder of that space and compute its vectors anew \
+         (`reembed`) with {given}"
     )]
     SpaceMismatch {
         /// The space the store was built in.
@@ -59,6 +60,14 @@ pub enum MemoryError {
     Empty {
         /// What is empty: `key`, `namespace` or `session id`.
         field: &'static str,
+    },
+    /// The bytes are not a text.
+    #[error("{key} is not a text: {reason}")]
+    NotText {
+        /// The key of the document.
+        key: String,
+        /// Why not, where, and what to do.
+        reason: String,
     },
     /// The text could not be embedded. The index is as it was before.
     #[error(transparent)]

@@ -1,22 +1,29 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use openhuman_sqlite::Anchor;
 use openhuman_vault::Key;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::check;
 use crate::clock::{Clock, SystemClock};
+use crate::context::{self, Context};
+use crate::conversation::Conversation;
 use crate::database::Database;
 use crate::document::{Document, DocumentInfo, IngestReport, Stats};
 use crate::embed::{Embedder, Space};
 use crate::error::MemoryError;
-use crate::ingest::{self, Ingest};
+use crate::graph::SqliteGraph;
+use crate::ingest::{self, Incoming, Ingest};
+use crate::knowledge;
 use crate::query::{Hit, Query};
-use crate::search::Search;
+use crate::reembed::{self, Progress, Reembedded};
+use crate::rerank::{self, RERANKED, Reranker};
+use crate::search::{Relatives, Search};
 use crate::session::{Session, Sessions, create_private_dir};
-use crate::vectors::VectorCache;
+use crate::vectors::{VectorCache, segments};
 
 /// What seals a memory, for [`Memory::open_sealed`].
 #[derive(Debug)]
@@ -80,9 +87,16 @@ pub struct Memory {
 struct Inner {
     database: Arc<Database>,
     vectors: VectorCache,
+    relatives: Relatives,
     sessions: Sessions,
-    embedder: Arc<dyn Embedder>,
+    active: RwLock<Active>,
     clock: Arc<dyn Clock>,
+}
+
+/// The embedder in use. It changes when a re-embedding is complete.
+#[derive(Clone)]
+struct Active {
+    embedder: Arc<dyn Embedder>,
     space: Space,
 }
 
@@ -128,6 +142,7 @@ impl Memory {
             &space,
             sealing.anchor.clone(),
         )?);
+        knowledge::prepare(&database)?;
         let session_key = sealing.key.derive(b"", "openhuman-memory sessions");
         let sessions = Sessions::open(
             dir.join("sessions"),
@@ -135,22 +150,36 @@ impl Memory {
             Arc::clone(&database),
             Arc::clone(&clock),
         )?;
-        let vectors = VectorCache::default();
         Ok(Self {
             inner: Arc::new(Inner {
                 database,
-                vectors,
+                vectors: VectorCache::default(),
+                relatives: Relatives::default(),
                 sessions,
-                embedder,
+                active: RwLock::new(Active { embedder, space }),
                 clock,
-                space,
             }),
         })
     }
 
     /// The vector space of this memory.
-    pub fn space(&self) -> &Space {
-        &self.inner.space
+    pub fn space(&self) -> Space {
+        self.active().space
+    }
+
+    /// The vector space of the memory in a directory, without opening it with an embedder: `None` when there is no
+    /// memory yet. For a program whose usual embedder is missing, see
+    /// [`UnavailableEmbedder`](crate::UnavailableEmbedder).
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::open_sealed`].
+    pub fn stored_space(dir: &Path, sealing: &Sealing<'_>) -> Result<Option<Space>, MemoryError> {
+        Database::stored_space(dir, sealing.database_key, sealing.anchor.clone())
+    }
+
+    fn active(&self) -> Active {
+        self.inner.active.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stores a document, replacing an earlier one with the same namespace and key.
@@ -163,21 +192,50 @@ impl Memory {
     /// [`MemoryError::TooLong`] and [`MemoryError::Empty`] for a document outside the limits,
     /// [`MemoryError::Embedding`] when the embedder failed.
     pub fn ingest(&self, document: &Document) -> Result<IngestReport, MemoryError> {
+        one(self.ingest_incoming(&[Incoming::Document(document)])?)
+    }
+
+    /// Stores a conversation by its turns, replacing an earlier version of it. As [`Memory::ingest`] in all else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::ingest`].
+    pub fn ingest_conversation(&self, conversation: &Conversation) -> Result<IngestReport, MemoryError> {
+        one(self.ingest_incoming(&[Incoming::Conversation(conversation)])?)
+    }
+
+    /// Stores many documents in one transaction: all of them or, when one fails, none. One commit costs less than
+    /// many, and the embedder gets full batches. Everything is held in memory until it is stored: a few thousand
+    /// chunks at a time are a good measure.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::ingest`]. What was embedded before the embedder failed is kept, and not embedded again by the
+    /// next attempt.
+    pub fn ingest_all(&self, documents: &[Document]) -> Result<Vec<IngestReport>, MemoryError> {
+        let incoming: Vec<Incoming<'_>> = documents.iter().map(Incoming::Document).collect();
+        self.ingest_incoming(&incoming)
+    }
+
+    fn ingest_incoming(&self, incoming: &[Incoming<'_>]) -> Result<Vec<IngestReport>, MemoryError> {
         let inner = &*self.inner;
+        let active = self.active();
         Ingest {
             database: &inner.database,
             vectors: &inner.vectors,
-            embedder: &*inner.embedder,
-            dimensions: inner.space.dimensions,
+            embedder: &*active.embedder,
+            space: &active.space,
             clock: &*inner.clock,
+            exact_limit: segments::EXACT_LIMIT,
         }
-        .run(document)
+        .run(incoming)
     }
 
     /// Finds the chunks that answer a query best, by meaning and by words, best first.
     ///
-    /// The cost grows with the number of chunks in the namespaces searched: every vector is compared. The first
-    /// search in a namespace also reads its vectors into memory.
+    /// Up to 20,000 chunks every vector is compared exactly. Above that, one bit per dimension is compared, a
+    /// millisecond for 100,000 chunks, and the best 150 exactly. The first search also reads what is compared into
+    /// memory, which core dumps leave out and which is overwritten when the last clone of the memory is dropped.
     ///
     /// # Errors
     ///
@@ -185,13 +243,89 @@ impl Memory {
     /// No text is an invalid query.
     pub fn search(&self, query: &Query) -> Result<Vec<Hit>, MemoryError> {
         let inner = &*self.inner;
+        let active = self.active();
         Search {
             database: &inner.database,
             vectors: &inner.vectors,
-            embedder: &*inner.embedder,
-            dimensions: inner.space.dimensions,
+            relatives: &inner.relatives,
+            embedder: &*active.embedder,
+            dimensions: active.space.dimensions,
         }
         .run(query)
+    }
+
+    /// As [`Memory::search`], with the best hits put in a new order by a model that reads query and text together.
+    /// It sees [`RERANKED`](crate::RERANKED) hits, or `query.limit` if that is more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::search`], and [`MemoryError::Embedding`] when the reranker failed.
+    pub fn search_reranked(&self, query: &Query, reranker: &dyn Reranker) -> Result<Vec<Hit>, MemoryError> {
+        let wide = Query {
+            limit: query.limit.max(RERANKED),
+            ..query.clone()
+        };
+        let hits = rerank::reranked(&query.text, self.search(&wide)?, reranker)?;
+        Ok(hits.into_iter().take(query.limit).collect())
+    }
+
+    /// What the memory knows about a query as one text for a language model, within a number of `cl100k_base`
+    /// tokens, with a citation for each passage. Turns of a conversation come with those around them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memory::search`].
+    pub fn context(&self, query: &Query, max_tokens: usize) -> Result<Context, MemoryError> {
+        let hits = self.search(query)?;
+        self.inner
+            .database
+            .read(|connection| context::build(connection, &hits, max_tokens))
+    }
+
+    /// Computes all vectors anew in the space of another embedder, then uses that one. Searches go on in the old
+    /// space until all vectors are there; then one transaction replaces them.
+    ///
+    /// Every batch is committed, so a call that was interrupted, by an error or by the end of the process, goes on
+    /// where it stopped when it is made again with an embedder of the same space. `progress` is called after each
+    /// batch and stops the job when it returns `false`, also to be gone on with later.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::Embedding`] when the new embedder failed, [`MemoryError::UnusableSpace`].
+    pub fn reembed(
+        &self,
+        embedder: Arc<dyn Embedder>,
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Reembedded, MemoryError> {
+        let inner = &*self.inner;
+        let space = embedder.space();
+        let outcome = reembed::run(&inner.database, &*embedder, &space, progress, || {
+            *inner.active.write().unwrap_or_else(PoisonError::into_inner) = Active {
+                embedder: Arc::clone(&embedder),
+                space: space.clone(),
+            };
+            inner.vectors.clear();
+            inner.relatives.clear();
+        })?;
+        Ok(outcome)
+    }
+
+    /// Overwrites the vectors in memory and gives them back; the next search reads them again. For a program that
+    /// locks itself but keeps the memory open.
+    pub fn unload(&self) {
+        self.inner.vectors.clear();
+    }
+
+    /// Reads the whole memory and checks that documents, words and vectors belong together. Returns the number of
+    /// chunks.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::Damaged`] says what does not fit.
+    pub fn check(&self) -> Result<usize, MemoryError> {
+        self.inner
+            .database
+            .read(|connection| check::run(connection, self.active().space.dimensions))
     }
 
     /// The text around a chunk: the chunk itself, `before` chunks before it and `after` chunks after it, without
@@ -264,11 +398,16 @@ impl Memory {
         ingest::forget(&self.inner.database, &self.inner.vectors, id)
     }
 
+    /// What is known about people, places and things, in the same sealed database.
+    pub fn graph(&self) -> SqliteGraph {
+        SqliteGraph::new(Arc::clone(&self.inner.database))
+    }
+
     /// Counts what is stored.
     pub fn stats(&self) -> Result<Stats, MemoryError> {
         let mut stats = self.inner.database.read(|connection| {
             let sql = "SELECT (SELECT count(*) FROM namespaces), (SELECT count(*) FROM documents),
-                              (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors WHERE code <> x''),
+                              (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors WHERE length(code) > 0),
                               (SELECT coalesce(sum(tokens), 0) FROM chunks), (SELECT count(*) FROM sessions)";
             let stats = connection.prepare_cached(sql)?.query_row([], |row| {
                 Ok(Stats {
@@ -313,9 +452,15 @@ impl Memory {
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
-            .field("space", &self.inner.space)
+            .field("space", &self.active().space)
             .finish_non_exhaustive()
     }
+}
+
+fn one(reports: Vec<IngestReport>) -> Result<IngestReport, MemoryError> {
+    reports.into_iter().next().ok_or_else(|| MemoryError::Damaged {
+        what: "no report of a document".to_owned(),
+    })
 }
 
 /// A stretch of a document.

@@ -2,8 +2,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::document::{MAX_NAMESPACE_BYTES, at_most};
+use crate::document::{MAX_LABEL_BYTES, MAX_NAMESPACE_BYTES, at_most};
 use crate::error::MemoryError;
+use crate::fuse::{Structure, Weights};
 
 /// The longest query, in bytes: 64 KiB.
 pub const MAX_QUERY_BYTES: usize = 64 * 1024;
@@ -24,6 +25,14 @@ pub struct Query {
     /// candidates of the same query: 0.5 is as good as their average. It does not say whether the best of them
     /// answers the question; look at [`Signals::vector`] and [`Signals::matched_terms`] for that.
     pub min_score: f32,
+    /// Only documents with exactly this source.
+    pub source: Option<String>,
+    /// Only documents written at this time or later, in milliseconds since the Unix epoch.
+    pub since_ms: Option<i64>,
+    /// Only documents written before this time, in milliseconds since the Unix epoch.
+    pub until_ms: Option<i64>,
+    /// How the signals are weighed.
+    pub weights: Weights,
 }
 
 impl Query {
@@ -34,6 +43,10 @@ impl Query {
             namespace: None,
             limit: 8,
             min_score: 0.0,
+            source: None,
+            since_ms: None,
+            until_ms: None,
+            weights: Weights::default(),
         }
     }
 
@@ -43,7 +56,8 @@ impl Query {
             "namespace",
             self.namespace.as_deref().unwrap_or_default(),
             MAX_NAMESPACE_BYTES,
-        )
+        )?;
+        at_most("source", self.source.as_deref().unwrap_or_default(), MAX_LABEL_BYTES)
     }
 }
 
@@ -69,9 +83,15 @@ pub struct Hit {
     pub range: Range<usize>,
     /// The headings above the chunk, outermost first.
     pub heading: Vec<String>,
+    /// Which chunk of the document it is, from 0; in a conversation, which turn.
+    pub ordinal: usize,
+    /// When the document was written, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// The number of `cl100k_base` tokens of the text.
+    pub tokens: usize,
     /// How good the hit is among the candidates of this query, between 0 and 1, best first. It is
-    /// `1 / (1 + exp(-z))` with `z = 0.7 vector_z + 0.3 text_z`; when the query gave only one of the two signals,
-    /// that one has the whole weight.
+    /// `1 / (1 + exp(-z))` with `z = 0.7 vector_z + 0.3 text_z + structure`; when the query gave only one of the two
+    /// signals, that one has the whole weight.
     pub score: f32,
     /// How the score came about.
     pub signals: Signals,
@@ -85,10 +105,14 @@ pub struct Signals {
     pub vector: f32,
     /// The BM25 score of the query's words, 0 or more; 0 when none occurs.
     pub text: f32,
-    /// How many standard deviations `vector` lies above the mean of the candidates.
+    /// How many standard deviations `vector`, together with the chunks before and after, lies above the mean of the
+    /// candidates.
     pub vector_z: f32,
-    /// How many standard deviations `text` lies above the mean of the candidates.
+    /// How many standard deviations `text`, together with the chunks before and after, lies above the mean of the
+    /// candidates.
     pub text_z: f32,
     /// How many different words of the query, apart from stop words, occur in the chunk in some inflection.
     pub matched_terms: u32,
+    /// What the structure around the chunk added.
+    pub structure: Structure,
 }

@@ -91,6 +91,17 @@ pub fn count_tokens(text: &str) -> usize {
     atoms::count(text)
 }
 
+/// The beginning of a text, at most so many tokens of it.
+#[cfg(feature = "openai")]
+pub(crate) fn prefix(text: &str, tokens: usize) -> &str {
+    // No token is shorter than a byte.
+    if text.len() <= tokens {
+        return text;
+    }
+    let atoms = Atoms::new(text);
+    &text[..atoms.offset(atoms.reach(0, tokens))]
+}
+
 /// Splits a text into chunks of the default sizes. An empty text has no chunks.
 pub fn split(text: &str) -> Vec<Chunk> {
     split_with(text, ChunkSizes::default())

@@ -16,7 +16,7 @@ fn meaning_and_words_both_count() {
     let signals = hits[0].signals;
     assert_eq!(signals.matched_terms, 2, "the stem of deadlines matches");
     assert!(signals.vector > 0.3 && signals.text > 0.0 && signals.vector_z > 1.0 && signals.text_z > 1.0);
-    let z = 0.7 * signals.vector_z + 0.3 * signals.text_z;
+    let z = 0.7 * signals.vector_z + 0.3 * signals.text_z + signals.structure.sum();
     assert!((hits[0].score - 1.0 / (1.0 + (-z).exp())).abs() < 1e-5);
     assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score));
     // Every candidate has both signals, also those that the words did not propose.

@@ -1,0 +1,7 @@
+//! The only unsafe code of this crate: memory that is left out of core dumps, and loops over it for each processor.
+
+mod kernels;
+mod pages;
+
+pub(crate) use kernels::Level;
+pub(crate) use pages::Pages;
