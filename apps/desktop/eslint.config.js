@@ -19,7 +19,7 @@ export default tseslint.config(
       ...reactHooks.configs.recommended.rules,
       ...jsxA11y.flatConfigs.strict.rules,
       // A scrollable region must be reachable with the keyboard.
-      'jsx-a11y/no-noninteractive-tabindex': ['error', { tags: ['pre'], roles: ['log', 'tabpanel'] }],
+      'jsx-a11y/no-noninteractive-tabindex': ['error', { tags: ['pre'], roles: ['log', 'tabpanel', 'region'] }],
       '@typescript-eslint/consistent-type-imports': 'error',
       'no-restricted-globals': [
         'error',

@@ -7,14 +7,9 @@ import { useAppSelector } from './state/store';
 
 /** Chooses the screen by the state of the core. */
 export function App() {
-  const { phase, snapshot, error } = useAppSelector((state) => state.app);
+  const { phase, snapshot, error, creating } = useAppSelector((state) => state.app);
   if (!snapshot) return phase === 'unreachable' ? <Unreachable reason={error} /> : <Skeleton />;
-  switch (snapshot.vault) {
-    case 'absent':
-      return <CreateVault />;
-    case 'locked':
-      return <Unlock />;
-    case 'unlocked':
-      return <Workspace snapshot={snapshot} />;
-  }
+  // The screen that made the vault stays until its recovery key was seen.
+  if (creating || snapshot.vault === 'absent') return <CreateVault />;
+  return snapshot.vault === 'locked' ? <Unlock /> : <Workspace snapshot={snapshot} />;
 }

@@ -1,6 +1,6 @@
 import { Cloud, CloudOff } from 'lucide-react';
 import { type FormEvent, useEffect, useId, useState } from 'react';
-import { connectSocket, disconnectSocket } from '../core/api';
+import { disconnectSocket, socketConnect } from '../core/api';
 import { useCore } from '../core/context';
 import type { SocketState } from '../core/types';
 import { useAppSelector } from '../state/store';
@@ -102,7 +102,7 @@ export function ServerSection({ socket }: { socket: SocketState }) {
       setProblem('Type the login token that the server gave you. It works once, for five minutes.');
       return;
     }
-    if (await attempt(() => connectSocket(transport, url.trim(), token.trim()))) form.reset();
+    if (await attempt(() => socketConnect(transport, { url: url.trim(), login_token: token.trim() }))) form.reset();
   }
 
   return (

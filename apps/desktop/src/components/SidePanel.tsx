@@ -1,10 +1,11 @@
 import { MessageSquare, Plus } from 'lucide-react';
 import { type FormEvent, type ReactNode, useId, useState } from 'react';
-import { addNote } from '../core/api';
+import { memoryAdd } from '../core/api';
 import { useCore } from '../core/context';
 import type { MemoryState, ModelState, SkillState, Snapshot } from '../core/types';
 import { threadOpened, threadStarted } from '../state/chat';
 import { useAppDispatch, useAppSelector } from '../state/store';
+import { viewOpened } from '../state/view';
 import { toCoreError } from '../transport/types';
 import { ServerSection } from './Connection';
 import { Notice } from './Notice';
@@ -47,12 +48,16 @@ function Section({ title, count, children }: { title: string; count?: number; ch
 function Threads() {
   const dispatch = useAppDispatch();
   const { threads, activeId } = useAppSelector((state) => state.chat);
+  const chatting = useAppSelector((state) => state.view.name === 'chat');
   return (
     <nav aria-label="Chats">
       <button
         type="button"
         className="button button-quiet mb-2 w-full justify-start bg-raised px-3"
-        onClick={() => dispatch(threadStarted())}
+        onClick={() => {
+          dispatch(threadStarted());
+          dispatch(viewOpened({ name: 'chat' }));
+        }}
       >
         <Plus size={16} aria-hidden="true" />
         New chat
@@ -64,8 +69,11 @@ function Threads() {
             <li key={thread.id}>
               <button
                 type="button"
-                aria-current={thread.id === activeId ? 'page' : undefined}
-                onClick={() => dispatch(threadOpened(thread.id))}
+                aria-current={chatting && thread.id === activeId ? 'page' : undefined}
+                onClick={() => {
+                  dispatch(threadOpened(thread.id));
+                  dispatch(viewOpened({ name: 'chat' }));
+                }}
                 className="flex w-full items-center gap-2 rounded-lg px-3 py-1.5 text-left hover:bg-line aria-[current]:bg-tint aria-[current]:font-medium"
               >
                 <MessageSquare size={14} aria-hidden="true" className="shrink-0 text-muted" />
@@ -148,12 +156,21 @@ function Skills({ skills }: { skills: SkillState[] }) {
 }
 
 function Skill({ skill }: { skill: SkillState }) {
+  const dispatch = useAppDispatch();
   const { word, tone } = skillStatus(skill);
   return (
     <li className="rounded-lg border border-line bg-raised px-3 py-2">
       <div className="flex items-center gap-2">
         <span aria-hidden="true" className={`size-2 shrink-0 rounded-full ${tone}`} />
-        <h3 className="min-w-0 truncate font-medium">{skill.name}</h3>
+        <h3 className="min-w-0 truncate font-medium">
+          <button
+            type="button"
+            className="rounded hover:underline"
+            onClick={() => dispatch(viewOpened({ name: 'skill', skillId: skill.skill_id }))}
+          >
+            {skill.name}
+          </button>
+        </h3>
         <span className="ml-auto shrink-0 text-xs text-muted">{word}</span>
       </div>
       {skill.error && <p className="mt-1 break-words text-xs text-bad">{skill.error}</p>}
@@ -214,7 +231,7 @@ function AddNote() {
     }
     setBusy(true);
     try {
-      await addNote(transport, title.trim(), text);
+      await memoryAdd(transport, { title: title.trim(), text });
       form.reset();
       setOutcome({ ok: true, text: `“${title.trim()}” is in memory.` });
       await session.refresh();

@@ -2,7 +2,7 @@ import { nanoid } from '@reduxjs/toolkit';
 import type { AppThunk } from '../state/store';
 import { isActive, turnEnded, turnEvent, turnFailed, turnRemoved, turnStarted, turnStopping, type TurnRef } from '../state/chat';
 import { toCoreError } from '../transport/types';
-import { cancelChat } from './api';
+import { chatCancel } from './api';
 import type { ChatEvent } from './types';
 
 /** How long streamed text is gathered before it is drawn, in milliseconds. */
@@ -45,7 +45,7 @@ export function stopTurn(at: TurnRef): AppThunk<Promise<void>> {
   return async (dispatch, _getState, { transport }) => {
     dispatch(turnStopping(at));
     try {
-      await cancelChat(transport, at.threadId);
+      await chatCancel(transport, { thread_id: at.threadId });
     } catch (thrown) {
       dispatch(turnFailed({ ...at, message: `The answer could not be stopped: ${toCoreError(thrown).message}` }));
     }

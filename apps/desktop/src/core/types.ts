@@ -60,3 +60,54 @@ export type ChatEvent =
   | { type: 'tool.result'; id: string; name: string; output: string; success: boolean; millis?: number | null }
   | { type: 'chat.done'; answer: string }
   | { type: 'chat.error'; message: string; error_type: string };
+
+/** A skill that the registry offers. */
+export interface RegistrySkill {
+  id: string;
+  name: string;
+  version?: string | null;
+  description?: string | null;
+  author?: string | null;
+  category?: string | null;
+  installed: boolean;
+  installed_version?: string | null;
+  update_available: boolean;
+}
+
+/** One input of a set-up, as a skill or its manifest describes it. */
+export interface SetupInput {
+  name: string;
+  type?: string;
+  label?: string;
+  description?: string | null;
+  required?: boolean;
+  default?: unknown;
+  placeholder?: string | null;
+  options?: { label: string; value: unknown }[];
+}
+
+/** One step of a skill's wizard. */
+export interface SetupStep {
+  id: unknown;
+  title?: string;
+  description?: string;
+  fields?: SetupInput[];
+}
+
+/** What a skill says to what was entered. */
+export interface SetupAnswer {
+  status?: 'next' | 'complete' | 'error';
+  nextStep?: SetupStep | null;
+  errors?: { field?: string; message?: string }[];
+  message?: string;
+}
+
+/** Something that can be set in a skill. */
+export interface SkillOption {
+  name: string;
+  type?: string;
+  label?: string;
+  description?: string | null;
+  value?: unknown;
+  options?: { label: string; value: unknown }[];
+}

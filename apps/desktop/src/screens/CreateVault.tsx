@@ -1,48 +1,58 @@
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useId, useState } from 'react';
 import { Gate } from '../components/Gate';
 import { Notice } from '../components/Notice';
-import { PassphraseField, ShowPassphrase } from '../components/PassphraseField';
+import { ShowPassphrase } from '../components/PassphraseField';
 import { Spinner } from '../components/Spinner';
+import { Problem } from '../components/Trouble';
 import { createVault } from '../core/api';
 import { useCore } from '../core/context';
-import { snapshotReceived } from '../state/app';
+import type { Snapshot } from '../core/types';
+import { useAction } from '../hooks/useAction';
+import { creationEnded, creationStarted, snapshotReceived } from '../state/app';
 import { useAppDispatch } from '../state/store';
-import { toCoreError } from '../transport/types';
+import { NewPassphrase, type PassphraseProblem, newPassphraseOf } from '../vault/NewPassphrase';
+import { RecoveryKeyOnce } from '../vault/RecoveryKey';
 
-const MIN_LENGTH = 8;
-
-/** The first run: creates the vault. The passphrase goes from the form to the core and is kept nowhere else. */
+/** The first run: creates the vault and shows its recovery key. Neither is kept anywhere else than in these forms. */
 export function CreateVault() {
   const { transport } = useCore();
   const dispatch = useAppDispatch();
+  const action = useAction();
+  const recoveryId = useId();
   const [visible, setVisible] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<{ field: 'passphrase' | 'repeat' | 'core'; text: string }>();
+  const [problem, setProblem] = useState<PassphraseProblem>();
+  const [made, setMade] = useState<{ snapshot: Snapshot; recoveryKey: string }>();
+
+  function enter(snapshot: Snapshot) {
+    dispatch(snapshotReceived(snapshot));
+    dispatch(creationEnded());
+  }
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const form = event.currentTarget;
-    const passphrase = read(form, 'passphrase');
-    if ([...passphrase].length < MIN_LENGTH) {
-      setProblem({ field: 'passphrase', text: `Use at least ${MIN_LENGTH} characters.` });
+    const checked = newPassphraseOf(form);
+    setProblem('problem' in checked ? checked.problem : undefined);
+    if ('problem' in checked) return;
+    const withRecoveryKey = new FormData(form).has('recovery');
+    dispatch(creationStarted());
+    const created = await action.run(() => createVault(transport, checked.passphrase, withRecoveryKey));
+    if (!created) {
+      dispatch(creationEnded());
       return;
     }
-    if (read(form, 'repeat') !== passphrase) {
-      setProblem({ field: 'repeat', text: 'The two passphrases are not the same.' });
-      return;
-    }
-    setProblem(undefined);
-    setBusy(true);
-    try {
-      const snapshot = await createVault(transport, passphrase);
-      form.reset();
-      dispatch(snapshotReceived(snapshot));
-    } catch (thrown) {
-      setProblem({ field: 'core', text: toCoreError(thrown).message });
-      setBusy(false);
-    }
+    form.reset();
+    if (created.recoveryKey) setMade({ snapshot: created.snapshot, recoveryKey: created.recoveryKey });
+    else enter(created.snapshot);
   }
 
+  if (made) {
+    return (
+      <Gate title="Keep your recovery key">
+        <RecoveryKeyOnce recoveryKey={made.recoveryKey} onDone={() => enter(made.snapshot)} />
+      </Gate>
+    );
+  }
   return (
     <Gate title="Create your vault">
       <p className="mt-2 text-muted">
@@ -50,38 +60,24 @@ export function CreateVault() {
         only your passphrase opens it.
       </p>
       <form className="mt-5 space-y-4" onSubmit={(event) => void submit(event)} noValidate>
-        <PassphraseField
-          name="passphrase"
-          label="Passphrase"
-          autoComplete="new-password"
-          visible={visible}
-          hint="Four or more unrelated words are easy to remember and hard to guess."
-          problem={problem?.field === 'passphrase' ? problem.text : undefined}
-          focused
-        />
-        <PassphraseField
-          name="repeat"
-          label="Repeat the passphrase"
-          autoComplete="new-password"
-          visible={visible}
-          problem={problem?.field === 'repeat' ? problem.text : undefined}
-        />
+        <NewPassphrase label="Passphrase" visible={visible} problem={problem} focused />
         <ShowPassphrase visible={visible} onChange={setVisible} />
+        <div className="flex items-start gap-2">
+          <input id={recoveryId} name="recovery" type="checkbox" defaultChecked className="mt-1 size-4 accent-accent" />
+          <label htmlFor={recoveryId} className="text-muted">
+            Make a recovery key, for when the passphrase is lost
+          </label>
+        </div>
         <Notice tone="warn">
-          <strong className="font-semibold">It cannot be reset.</strong> Nobody can open the vault without the
-          passphrase. Keep a copy in a safe place.
+          <strong className="font-semibold">It cannot be reset.</strong> Without the passphrase and the recovery key
+          nobody can open the vault.
         </Notice>
-        {problem?.field === 'core' && <Notice tone="bad">{problem.text}</Notice>}
-        <button type="submit" className="button button-primary w-full" disabled={busy}>
-          {busy && <Spinner />}
-          {busy ? 'Creating the vault' : 'Create the vault'}
+        {action.problem && <Problem error={action.problem} />}
+        <button type="submit" className="button button-primary w-full" disabled={action.busy}>
+          {action.busy && <Spinner />}
+          {action.busy ? 'Creating the vault' : 'Create the vault'}
         </button>
       </form>
     </Gate>
   );
-}
-
-function read(form: HTMLFormElement, name: string): string {
-  const value = new FormData(form).get(name);
-  return typeof value === 'string' ? value : '';
 }

@@ -1,18 +1,21 @@
-import { PanelLeft } from 'lucide-react';
+import { Blocks, MessageSquare, PanelLeft, Vault } from 'lucide-react';
 import { useId, useState } from 'react';
 import { ConnectionPill } from '../components/Connection';
 import { Mark } from '../components/Mark';
 import { Notice } from '../components/Notice';
 import { SidePanel } from '../components/SidePanel';
 import type { Snapshot } from '../core/types';
-import { useAppSelector } from '../state/store';
+import { useAppDispatch, useAppSelector } from '../state/store';
+import { type View, viewOpened } from '../state/view';
 import { Chat } from './Chat';
+import { SkillsScreen } from './SkillsScreen';
+import { VaultScreen } from './VaultScreen';
 
-/** The main screen: header, side panel and chat. On a narrow window the panel covers the chat when asked for. */
+/** The main screen: header, side panel and what was chosen. On a narrow window the panel covers the rest when asked for. */
 export function Workspace({ snapshot }: { snapshot: Snapshot }) {
   const [panelOpen, setPanelOpen] = useState(false);
-  const thread = useAppSelector((state) => state.chat.threads.find(({ id }) => id === state.chat.activeId));
   const stale = useAppSelector((state) => state.app.error);
+  const view = useAppSelector((state) => state.view);
   const panelId = useId();
   return (
     <div className="grid h-full grid-cols-[17rem_minmax(0,1fr)] grid-rows-[3.25rem_minmax(0,1fr)] max-md:grid-cols-1">
@@ -28,9 +31,10 @@ export function Workspace({ snapshot }: { snapshot: Snapshot }) {
           <PanelLeft size={16} aria-hidden="true" />
         </button>
         <Mark size={24} />
-        <h1 className="font-semibold tracking-tight">OpenHuman</h1>
+        <h1 className="font-semibold tracking-tight max-sm:sr-only">OpenHuman</h1>
+        <Places view={view} />
         <div className="ml-auto flex min-w-0 items-center gap-4">
-          <span className="truncate text-[0.8125rem] text-muted max-md:hidden" data-model={snapshot.model.configured}>
+          <span className="truncate text-[0.8125rem] text-muted max-lg:hidden" data-model={snapshot.model.configured}>
             {snapshot.model.configured ? snapshot.model.name : 'No model connected'}
           </span>
           <ConnectionPill socket={snapshot.socket} />
@@ -49,8 +53,48 @@ export function Workspace({ snapshot }: { snapshot: Snapshot }) {
             <Notice tone="bad">What you see may be out of date. {stale}</Notice>
           </div>
         )}
-        {thread && <Chat key={thread.id} thread={thread} model={snapshot.model} />}
+        <Main view={view} snapshot={snapshot} />
       </main>
     </div>
+  );
+}
+
+function Main({ view, snapshot }: { view: View; snapshot: Snapshot }) {
+  const thread = useAppSelector((state) => state.chat.threads.find(({ id }) => id === state.chat.activeId));
+  switch (view.name) {
+    case 'chat':
+      return thread && <Chat key={thread.id} thread={thread} model={snapshot.model} />;
+    case 'skills':
+    case 'skill':
+      return <SkillsScreen view={view} />;
+    case 'vault':
+      return <VaultScreen />;
+  }
+}
+
+const PLACES = [
+  { label: 'Chat', Icon: MessageSquare, opens: { name: 'chat' }, names: ['chat'] },
+  { label: 'Skills', Icon: Blocks, opens: { name: 'skills', tab: 'installed' }, names: ['skills', 'skill'] },
+  { label: 'Vault', Icon: Vault, opens: { name: 'vault' }, names: ['vault'] },
+] as const;
+
+/** The way between the parts of the window. */
+function Places({ view }: { view: View }) {
+  const dispatch = useAppDispatch();
+  return (
+    <nav aria-label="Places" className="flex gap-1 sm:ml-4">
+      {PLACES.map(({ label, Icon, opens, names }) => (
+        <button
+          key={label}
+          type="button"
+          aria-current={(names as readonly string[]).includes(view.name) ? 'page' : undefined}
+          className="tab"
+          onClick={() => dispatch(viewOpened(opens))}
+        >
+          <Icon size={15} aria-hidden="true" />
+          {label}
+        </button>
+      ))}
+    </nav>
   );
 }

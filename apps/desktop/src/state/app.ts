@@ -8,9 +8,11 @@ export interface AppState {
   /** When the socket state arrived, milliseconds since the epoch: the base of the countdown to the next try. */
   socketAt: number;
   error: string | null;
+  /** A vault is being made: its recovery key has to be seen before anything else is shown. */
+  creating: boolean;
 }
 
-const initialState: AppState = { phase: 'starting', snapshot: null, socketAt: 0, error: null };
+const initialState: AppState = { phase: 'starting', snapshot: null, socketAt: 0, error: null, creating: false };
 
 export const appSlice = createSlice({
   name: 'app',
@@ -37,6 +39,12 @@ export const appSlice = createSlice({
         state.socketAt = action.payload.at;
       },
     },
+    creationStarted(state) {
+      state.creating = true;
+    },
+    creationEnded(state) {
+      state.creating = false;
+    },
     coreUnreachable(state, action: PayloadAction<string>) {
       state.phase = 'unreachable';
       state.error = action.payload;
@@ -44,4 +52,5 @@ export const appSlice = createSlice({
   },
 });
 
-export const { starting, snapshotReceived, socketChanged, coreUnreachable } = appSlice.actions;
+export const { starting, snapshotReceived, socketChanged, creationStarted, creationEnded, coreUnreachable } =
+  appSlice.actions;

@@ -4,6 +4,7 @@ import type { Transport } from '../transport/types';
 import { appSlice } from './app';
 import { chatSlice } from './chat';
 import { toolsSlice } from './tools';
+import { viewSlice } from './view';
 
 /** Builds the window's state. It holds what is shown and nothing secret; nothing of it is stored. */
 export function createStore(transport: Transport) {
@@ -12,6 +13,7 @@ export function createStore(transport: Transport) {
       app: appSlice.reducer,
       chat: chatSlice.reducer,
       tools: toolsSlice.reducer,
+      view: viewSlice.reducer,
     },
     middleware: (defaults) => defaults({ thunk: { extraArgument: { transport } } }),
   });

@@ -1,5 +1,5 @@
 import type { ChatEvent, Snapshot, Source } from '../core/types';
-import { MockTransport, type StreamHandler } from '../transport/mock';
+import { type CallHandler, MockTransport, type StreamHandler } from '../transport/mock';
 import { CoreError } from '../transport/types';
 
 /** A state with everything in order; `over` replaces parts of it. */
@@ -66,14 +66,30 @@ export function manualTurn() {
   return { handler, emit: (event: ChatEvent) => emit(event), end: () => end() };
 }
 
+/** What a mock core is made of. */
+export interface MockOptions {
+  snapshot?: Snapshot;
+  passphrase?: string;
+  chat?: StreamHandler;
+  /** Answers to more methods, or other answers to the same. */
+  calls?: Record<string, CallHandler>;
+}
+
+/** A recovery key as the core makes them. */
+export const RECOVERY_KEY = 'A1B2-C3D4-E5F6-G7H8-J9K0-M1N2-P3Q4-R5S6-T7V8';
+
 /** A core in memory: a vault with a passphrase, a socket that can be switched, and one scripted chat. */
-export function mockCore(options: { snapshot?: Snapshot; passphrase?: string; chat?: StreamHandler } = {}) {
+export function mockCore(options: MockOptions = {}) {
   const passphrase = options.passphrase ?? 'correct horse battery';
   let snapshot = options.snapshot ?? snapshotWith();
   const transport: MockTransport = new MockTransport({
     calls: {
       'openhuman.app_state_snapshot': () => snapshot,
-      'openhuman.vault_create': () => (snapshot = { ...snapshot, vault: 'unlocked' }),
+      'openhuman.vault_create': ({ recovery_key }) => {
+        snapshot = { ...snapshot, vault: 'unlocked' };
+        transport.push({ type: 'vault.status', status: 'unlocked' });
+        return recovery_key ? { ...snapshot, recovery_key: RECOVERY_KEY } : snapshot;
+      },
       'openhuman.vault_unlock': ({ password }) => {
         if (password !== passphrase) throw new CoreError(-32000, 'The password is wrong.', 'wrong_password');
         return (snapshot = { ...snapshot, vault: 'unlocked' });
@@ -92,6 +108,8 @@ export function mockCore(options: { snapshot?: Snapshot; passphrase?: string; ch
         return {};
       },
       'openhuman.chat_cancel': () => ({}),
+      'openhuman.vault_status': () => ({ exists: true, open: true, memory_locked: true, excluded_from_dumps: true }),
+      ...options.calls,
     },
     streams: {
       'openhuman.chat_start':

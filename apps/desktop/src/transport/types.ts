@@ -4,17 +4,27 @@ export interface CoreEvent {
   [field: string]: unknown;
 }
 
+/** What an error says beside its words. */
+export interface ErrorDetails {
+  /** The database it is about. */
+  database?: string | undefined;
+  /** How long to wait before another attempt, in milliseconds. */
+  retryAfterMs?: number | undefined;
+}
+
 /** What the core answers when a call fails. */
 export class CoreError extends Error {
   readonly code: number;
   /** A stable word for failures that the interface treats specially, such as `wrong_password`. */
   readonly reason: string | undefined;
+  readonly details: ErrorDetails;
 
-  constructor(code: number, message: string, reason?: string) {
+  constructor(code: number, message: string, reason?: string, details: ErrorDetails = {}) {
     super(message);
     this.name = 'CoreError';
     this.code = code;
     this.reason = reason;
+    this.details = details;
   }
 }
 
@@ -51,7 +61,7 @@ export function toCoreError(thrown: unknown): CoreError {
   if (typeof thrown === 'object' && thrown !== null) {
     const { code, message, data } = thrown as Record<string, unknown>;
     if (typeof message === 'string') {
-      return new CoreError(typeof code === 'number' ? code : -32603, message, kindOf(data));
+      return new CoreError(typeof code === 'number' ? code : -32603, message, kindOf(data), detailsOf(data));
     }
   }
   return new CoreError(-32603, typeof thrown === 'string' ? thrown : 'The core gave no reason.');
@@ -61,4 +71,13 @@ function kindOf(data: unknown): string | undefined {
   if (typeof data !== 'object' || data === null) return undefined;
   const { kind } = data as Record<string, unknown>;
   return typeof kind === 'string' ? kind : undefined;
+}
+
+function detailsOf(data: unknown): ErrorDetails {
+  if (typeof data !== 'object' || data === null) return {};
+  const { database, retry_after_ms: wait } = data as Record<string, unknown>;
+  return {
+    database: typeof database === 'string' ? database : undefined,
+    retryAfterMs: typeof wait === 'number' ? wait : undefined,
+  };
 }
