@@ -19,12 +19,14 @@ pub mod tokens;
 mod vault;
 
 pub use key::{Key, RandomError};
-pub use memory::{Protection, forbid_core_dumps, memory_protection};
+pub use memory::{Protection, WipingAllocator, forbid_core_dumps, memory_protection};
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+pub use vault::KernelKeyStore;
 #[cfg(feature = "keychain")]
 pub use vault::KeychainStore;
 #[cfg(feature = "vault")]
 pub use vault::{
-    Argon2Params, AuditAction, AuditEntry, Existing, Imported, KeyStore, KeyStoreError, MemoryKeyStore,
+    Age, Argon2Params, AuditAction, AuditEntry, Existing, Imported, KeyStore, KeyStoreError, MemoryKeyStore,
     Password, RecoveryKey, RecoveryKeyError, Secret, SecretHandle, SecretInfo, Secrets, Vault, VaultError,
     VaultOptions,
 };

@@ -6,9 +6,16 @@
 
 use std::fmt;
 
+pub use self::wiping::WipingAllocator;
 #[cfg(feature = "vault")]
 use zeroize::Zeroize;
 use zeroize::Zeroizing;
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator is unsafe to write; every block says why it holds"
+)]
+mod wiping;
 
 /// Bytes of a key.
 const LEN: usize = 32;

@@ -101,6 +101,20 @@ pub enum VaultError {
         "the keychain has no entry for this vault; unlock the keychain, or unlock the vault with the password"
     )]
     KeyStoreEntryMissing,
+    /// The vault is not unlocked any more.
+    #[error("the vault is locked again; unlock it with the password")]
+    NotCached,
+    /// The directory is older than the one of which the key store knows: a copy was put back.
+    #[error(
+        "the vault is an older copy (state {found}, the keychain knows of state {newest}); restore the newest copy, or \
+         accept this one"
+    )]
+    RolledBack {
+        /// The state found.
+        found: u64,
+        /// The newest state of which the store knows.
+        newest: u64,
+    },
     /// The entry in the key store belongs to another key.
     #[error(
         "the key in the keychain does not open this vault; unlock it with the password and remember it again"

@@ -28,6 +28,7 @@ pub fn header(data: &[u8]) {
         id: ID,
         generation: 5,
         databases: vec!["memory.db".to_owned()],
+        kept_outside: true,
         least: Some(Argon2Params::FLOOR),
         slots: vec![store],
     }

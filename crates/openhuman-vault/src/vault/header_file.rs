@@ -142,6 +142,14 @@ pub(super) fn find(
     })
 }
 
+/// The id of the vault as its header says, or the copy. Not authenticated.
+pub(super) fn id(dir: &Path) -> Result<[u8; 16], VaultError> {
+    let path = dir.join(HEADER_FILE);
+    let decoded = |path: &Path| read(path).and_then(|bytes| Header::decode(path, &bytes));
+    let header = decoded(&path).or_else(|first| decoded(&copy_of(&path)).map_err(|_| first))?;
+    Ok(header.id)
+}
+
 /// Writes the copy of the header and then the header, so that one of them can always be read. The copy is never
 /// the older one: a removed slot must not survive in it. And the header is what counts, so a change that fails
 /// half-way has not happened.

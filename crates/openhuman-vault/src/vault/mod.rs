@@ -1,10 +1,14 @@
+mod age;
 mod audit;
 mod backoff;
+mod cache;
 mod calibration;
 mod error;
 pub(crate) mod fuzzing;
 mod header;
 mod header_file;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+mod kernel;
 mod key_store;
 #[cfg(feature = "keychain")]
 mod keychain;
@@ -22,10 +26,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use self::age::Age;
 pub use self::error::VaultError;
 use self::error::io_at;
 use self::header::{Header, Slot};
 use self::header_file::HEADER_FILE;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+pub use self::kernel::KernelKeyStore;
 pub use self::key_store::{KeyStore, KeyStoreError, MemoryKeyStore};
 #[cfg(feature = "keychain")]
 pub use self::keychain::KeychainStore;
@@ -120,6 +127,7 @@ impl Vault {
             id,
             generation: 0,
             databases: Vec::new(),
+            kept_outside: false,
             least: least(options, params),
             slots: vec![slot],
         };

@@ -6,7 +6,7 @@ use super::key_store::KeyStore;
 use super::password::{Argon2Params, Password, VaultOptions};
 use super::recovery::RecoveryKey;
 use super::unlock::replace_password;
-use super::{Vault, backoff, least};
+use super::{Vault, backoff, cache, least};
 use crate::key::Key;
 use crate::memory::scrub_stack;
 
@@ -51,7 +51,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Replaces the password. Everything sealed stays as it is: only one key slot is rewritten.
+    /// Replaces the password. Everything sealed stays as it is: only one key slot is rewritten. What
+    /// [`Vault::cache_in`] left unlocked is locked again.
     ///
     /// # Errors
     /// As [`Vault::create`].
@@ -59,6 +60,8 @@ impl Vault {
         password.check()?;
         let params = options.params(self.password_params())?;
         let slot = Slot::password(&self.header.id, password, params, &self.key)?;
+        // Whoever knew the old password does not stay inside.
+        cache::end_cache(&self.dir)?;
         self.update(|header| {
             replace_password(header, slot);
             header.least = least(options, params);
