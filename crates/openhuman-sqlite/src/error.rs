@@ -41,14 +41,18 @@ pub enum Error {
     /// The database is not the one of the last clean close: an older copy of it, or of some of its pages, was put
     /// back, or a program without the anchor wrote to it.
     #[error(
-        "{} is older than its seal (session {generation}): a copy was put back; restore the newest copy, or clear \
-         the seal to accept this one", path.display()
+        "{}{} is older than its seal (session {generation}): a copy was put back; restore the newest copy, or clear \
+         the seal to accept this one", of_page(*page), path.display()
     )]
+    #[non_exhaustive]
     RolledBack {
         /// The database.
         path: PathBuf,
         /// The session that the anchor knows.
         generation: u64,
+        /// The page, counted from 1, when all other pages are those of that session. `None` when more than one is
+        /// another, when the size or the file id is, or when there is a log.
+        page: Option<u64>,
     },
     /// The place that keeps the seal failed. Nothing was written without it.
     #[error("the seal of {} cannot be kept: {source}; unlock or repair the place that keeps it", path.display())]
@@ -124,6 +128,10 @@ pub enum Error {
     /// Anything else SQLite reported.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+}
+
+fn of_page(page: Option<u64>) -> String {
+    page.map_or_else(String::new, |page| format!("page {page} of "))
 }
 
 pub(crate) fn io_at(path: &Path) -> impl Fn(io::Error) -> Error {

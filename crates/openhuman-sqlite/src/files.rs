@@ -125,6 +125,12 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         File::open(parent)?.sync_all()?;
     }
+    #[cfg(test)]
+    crate::vfs::trace::record_at(
+        path,
+        crate::vfs::trace::Which::Main,
+        crate::vfs::trace::Op::SyncNames,
+    );
     #[cfg(not(unix))]
     let _ = path;
     Ok(())

@@ -6,19 +6,22 @@
 use std::error;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hmac::{Hmac, KeyInit, Mac};
 use openhuman_vault::Key;
-use sha2::Sha256;
+use zeroize::Zeroize;
 
+use self::seal::{Compared, Seal};
 use crate::error::{Error, io_at};
 use crate::files::{sync_parent, with_suffix};
-use crate::format::{ID, PAGE};
+use crate::format::{Codec, ID, PAGE};
+
+mod locator;
+mod seal;
 
 /// Keeps the seal of one database where the database's files cannot change it: in the vault's header, in the
 /// system's keychain, on another machine.
@@ -66,81 +69,6 @@ pub enum Freshness {
 }
 
 const SEAL_KEY: &str = "openhuman-memory/v1/seal";
-const VERSION: u8 = 1;
-const OPEN: u8 = 0;
-const CLOSED: u8 = 1;
-/// `version(1) || state(1) || generation(8) || pages(8) || file id(16) || mac(32)`
-const HEAD: usize = 34;
-const SEAL: usize = HEAD + 32;
-
-/// A seal's fields; the MAC of an open one is zero.
-#[derive(Clone, Copy)]
-struct Seal {
-    closed: bool,
-    generation: u64,
-    pages: u64,
-    file_id: [u8; ID],
-    mac: [u8; 32],
-}
-
-impl Seal {
-    fn head(&self) -> [u8; HEAD] {
-        let mut head = [0; HEAD];
-        head[0] = VERSION;
-        head[1] = if self.closed { CLOSED } else { OPEN };
-        head[2..10].copy_from_slice(&self.generation.to_be_bytes());
-        head[10..18].copy_from_slice(&self.pages.to_be_bytes());
-        head[18..].copy_from_slice(&self.file_id);
-        head
-    }
-
-    fn bytes(&self) -> [u8; SEAL] {
-        let mut bytes = [0; SEAL];
-        bytes[..HEAD].copy_from_slice(&self.head());
-        bytes[HEAD..].copy_from_slice(&self.mac);
-        bytes
-    }
-
-    fn parse(bytes: &[u8]) -> Option<Seal> {
-        let bytes: &[u8; SEAL] = bytes.try_into().ok()?;
-        if bytes[0] != VERSION || bytes[1] > CLOSED {
-            return None;
-        }
-        let word = |at: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&bytes[at..at + 8]);
-            u64::from_be_bytes(word)
-        };
-        let (mut file_id, mut mac) = ([0; ID], [0; 32]);
-        file_id.copy_from_slice(&bytes[18..HEAD]);
-        mac.copy_from_slice(&bytes[HEAD..]);
-        Some(Seal {
-            closed: bytes[1] == CLOSED,
-            generation: word(2),
-            pages: word(10),
-            file_id,
-            mac,
-        })
-    }
-
-    /// HMAC-SHA256 over the head and the tags of all pages, in order.
-    fn compute(&self, key: &Key, file: &mut dyn Read) -> io::Result<Hmac<Sha256>> {
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.expose())
-            .map_err(|_| io::Error::other("HMAC refused its key"))?;
-        mac.update(&self.head());
-        let mut block = vec![0; 64 * PAGE];
-        let mut left = self.pages;
-        while left > 0 {
-            let n = left.min(64) as usize;
-            file.read_exact(&mut block[..n * PAGE])?;
-            for page in block[..n * PAGE].chunks_exact(PAGE) {
-                mac.update(&page[PAGE - 16..]);
-            }
-            left -= n as u64;
-        }
-        Ok(mac)
-    }
-}
 
 /// Keeps one open database's seal true.
 pub(crate) struct Keeper {
@@ -164,14 +92,14 @@ impl Keeper {
             path: path.to_owned(),
             source,
         };
-        let key = key.derive(&file_id, SEAL_KEY);
+        let seal_key = key.derive(&file_id, SEAL_KEY);
         let (found, generation) = match anchor.load().map_err(failed)? {
             None => (Freshness::NeverSealed, 0),
             Some(bytes) => {
                 let seal = Seal::parse(&bytes).ok_or_else(|| failed("what it holds is no seal".into()))?;
                 let generation = seal.generation;
                 let found = if seal.closed {
-                    check(path, &key, &file_id, &seal)?;
+                    check(path, key, &seal_key, file_id, &seal)?;
                     Freshness::Fresh { generation }
                 } else {
                     Freshness::UncleanClose { generation }
@@ -181,7 +109,7 @@ impl Keeper {
         };
         Ok(Keeper {
             anchor,
-            key,
+            key: seal_key,
             file_id,
             found,
             generation: Mutex::new(generation),
@@ -201,7 +129,7 @@ impl Keeper {
         let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.writing.load(Ordering::Acquire) {
             let next = *generation + 1;
-            self.anchor.store(&self.open_seal(next).bytes())?;
+            self.anchor.store(&Seal::open(next, self.file_id).bytes())?;
             *generation = next;
             self.writing.store(true, Ordering::Release);
         }
@@ -218,10 +146,9 @@ impl Keeper {
             // The seal says that the log is gone and the pages are there: both must be on the disk first.
             file.sync_all()?;
             sync_parent(path)?;
-            let mut seal = self.open_seal(*self.generation.lock().unwrap_or_else(PoisonError::into_inner));
-            seal.closed = true;
-            seal.pages = file.metadata()?.len() / PAGE as u64;
-            seal.mac = seal.compute(&self.key, &mut file)?.finalize().into_bytes().into();
+            let generation = *self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+            let pages = file.metadata()?.len() / PAGE as u64;
+            let seal = Seal::close(generation, self.file_id, pages, &self.key, &mut file)?;
             self.anchor.store(&seal.bytes())
         }));
         // Nobody takes an error here. The anchor still says that the session is open, which stays true.
@@ -244,32 +171,41 @@ impl Keeper {
         keeper.before_write()?;
         Ok(keeper)
     }
-
-    fn open_seal(&self, generation: u64) -> Seal {
-        Seal {
-            closed: false,
-            generation,
-            pages: 0,
-            file_id: self.file_id,
-            mac: [0; 32],
-        }
-    }
 }
 
-fn check(path: &Path, key: &Key, file_id: &[u8; ID], seal: &Seal) -> Result<(), Error> {
-    let rolled_back = || Error::RolledBack {
+fn check(path: &Path, key: &Key, seal_key: &Key, file_id: [u8; ID], seal: &Seal) -> Result<(), Error> {
+    let rolled_back = |page| Error::RolledBack {
         path: path.to_owned(),
         generation: seal.generation,
+        page,
     };
     let io = io_at(path);
     let mut file = File::open(path).map_err(&io)?;
     let size = file.metadata().map_err(&io)?.len();
     // A clean close leaves no log; one that is there now was put there.
-    if seal.file_id != *file_id || seal.pages.checked_mul(PAGE as u64) != Some(size) || has_log(path) {
-        return Err(rolled_back());
+    if seal.file_id != file_id || seal.pages.checked_mul(PAGE as u64) != Some(size) || has_log(path) {
+        return Err(rolled_back(None));
     }
-    let mac = seal.compute(key, &mut file).map_err(&io)?;
-    mac.verify_slice(&seal.mac).map_err(|_| rolled_back())
+    let page = match seal.compare(seal_key, &mut file).map_err(&io)? {
+        Compared::Same => return Ok(()),
+        Compared::Other(page) => page,
+    };
+    if let Some(page) = page {
+        // An older version of a page authenticates; a damaged one does not.
+        let mut bytes = [0; PAGE];
+        file.seek(SeekFrom::Start((page - 1) * PAGE as u64))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(&io)?;
+        let opened = Codec::new(key, file_id).open_page(page, &mut bytes);
+        bytes.zeroize();
+        if opened.is_err() {
+            return Err(Error::PageCorrupt {
+                path: path.to_owned(),
+                page,
+            });
+        }
+    }
+    Err(rolled_back(page))
 }
 
 pub(crate) fn has_log(path: &Path) -> bool {

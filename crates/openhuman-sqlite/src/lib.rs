@@ -23,6 +23,6 @@ pub use copies::{attach, vacuum_into};
 pub use error::Error;
 pub use export::export_plain;
 pub use freshness::{Anchor, AnchorError, Freshness};
-pub use open::{Durability, Options, Processes, diagnose, freshness, open, opens_with};
+pub use open::{Durability, Options, Processes, diagnose, freshness, open, opens_with, wipe_freed_memory};
 pub use rekey::rekey;
 pub use rusqlite;

@@ -76,7 +76,7 @@ impl Durability {
 ///
 /// Any number of connections of one process may be open on a file; a second process gets [`Error::InUse`] unless
 /// both asked for [`Processes::Many`]. The database is in write-ahead-log mode and stays there. Temporary tables,
-/// indices and sorter runs live in memory up to 4 MiB each, then in a file of the system's temporary directory
+/// indices and sorter runs live in memory up to 1 MiB each, then in a file of the system's temporary directory
 /// that is sealed under a key of its own and has no name.
 ///
 /// # Errors
@@ -120,6 +120,21 @@ pub fn opens_with(path: &Path, key: &Key) -> Result<bool, Error> {
         Err(Error::WrongKey { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Makes SQLite overwrite memory when it frees it, in the whole process and for every database, so that nothing of what it
+/// read is left in memory when all connections are closed. The first thing to do in `main`, before any other thread and
+/// any other use of SQLite; calling it again changes nothing. Costs a few percent of processor time.
+///
+/// Strings that Rust code took out of a database are Rust's to free: see [`openhuman_vault::WipingAllocator`].
+///
+/// # Errors
+/// [`Error::Sqlite`] (misuse) when SQLite is in use already; nothing is changed then.
+pub fn wipe_freed_memory() -> Result<(), Error> {
+    vfs::wipe_freed_memory().map_err(|code| {
+        let what = "SQLite is in use already; make this the first call in main".to_owned();
+        rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what)).into()
+    })
 }
 
 fn configure(connection: Connection, options: &Options) -> rusqlite::Result<Connection> {

@@ -1,17 +1,20 @@
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use openhuman_vault::Key;
 use zeroize::Zeroize;
 
+use self::work::Work;
 use crate::database::patiently;
 use crate::error::{Error, io_at, write_at};
-use crate::files::{self, full_path, owner_only, sync_parent, with_suffix};
+use crate::files::{self, full_path};
 use crate::format::{self, Codec, ID, LOCK_PAGE, PAGE};
 use crate::freshness::{Keeper, has_log};
 use crate::{Options, Processes, open};
+
+mod work;
 
 /// Seals a closed database anew, under another key and a new file id.
 ///
@@ -35,7 +38,6 @@ pub fn rekey(path: &Path, old: &Key, new: &Key, options: &Options) -> Result<(),
         let what = "a change of its key needs it for one process alone";
         return Err(Error::Unsupported { path, what });
     }
-    let work = with_suffix(&path, "-rekey");
     patiently(options.busy_timeout, || {
         if !crate::opens_with(&path, new)? {
             // Brings everything from the log into the file, and verifies freshness.
@@ -52,6 +54,7 @@ pub fn rekey(path: &Path, old: &Key, new: &Key, options: &Options) -> Result<(),
         }
         let _lock = files::lock(&path, Processes::One)?;
         if crate::opens_with(&path, new)? {
+            let work = Work::name(&path);
             return match std::fs::remove_file(&work) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_at(&work)(error)),
                 _ => Ok(()),
@@ -66,10 +69,12 @@ pub fn rekey(path: &Path, old: &Key, new: &Key, options: &Options) -> Result<(),
             Some(anchor) => Some(Keeper::verify(&path, old, id, Arc::clone(anchor))?),
             None => None,
         };
-        let new_id = copy(&path, &work, &Codec::new(old, id), new).inspect_err(|error| {
+        let name = Work::name(&path);
+        let mut work = Work::open(&path).map_err(write_at(&name))?;
+        let new_id = copy(&path, &mut work, &Codec::new(old, id), new).inspect_err(|error| {
             if matches!(error, Error::DiskFull { .. }) {
                 // What is there of the copy would only stand in the way of making room.
-                let _ = std::fs::remove_file(&work);
+                let _ = std::fs::remove_file(&name);
             }
         })?;
         let moved = match keeper {
@@ -79,9 +84,7 @@ pub fn rekey(path: &Path, old: &Key, new: &Key, options: &Options) -> Result<(),
             })?),
             None => None,
         };
-        std::fs::rename(&work, &path)
-            .and_then(|()| sync_parent(&path))
-            .map_err(write_at(&path))?;
+        work.take_its_place().map_err(write_at(&path))?;
         if let Some(keeper) = moved {
             keeper.finish(&path);
         }
@@ -90,9 +93,10 @@ pub fn rekey(path: &Path, old: &Key, new: &Key, options: &Options) -> Result<(),
 }
 
 /// Writes the database to `work` under the new key and returns the new file id.
-fn copy(path: &Path, work: &Path, old: &Codec, new: &Key) -> Result<[u8; ID], Error> {
+fn copy(path: &Path, work: &mut Work, old: &Codec, new: &Key) -> Result<[u8; ID], Error> {
     let read = io_at(path);
-    let write = write_at(work);
+    let name = work.path().to_owned();
+    let write = write_at(&name);
     let mut source = File::open(path).map_err(&read)?;
     let size = source.metadata().map_err(&read)?.len();
     let pages = size / PAGE as u64;
@@ -102,16 +106,12 @@ fn copy(path: &Path, work: &Path, old: &Codec, new: &Key) -> Result<[u8; ID], Er
             size,
         });
     }
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false);
-    owner_only(&mut options);
-    let mut target = options.open(work).map_err(&write)?;
     let mut id = [0; ID];
-    let begun = target.read_exact(&mut id).is_ok() && format::id_matches(new, &id);
+    let begun = work.read(&mut id, 0).is_ok() && format::id_matches(new, &id);
     let present = if begun {
-        target.metadata().map_err(&write)?.len() / PAGE as u64
+        work.size().map_err(&write)? / PAGE as u64
     } else {
-        target.set_len(0).map_err(&write)?;
+        work.set_size(0).map_err(&write)?;
         id = format::new_file_id(new)?;
         0
     };
@@ -129,22 +129,20 @@ fn copy(path: &Path, work: &Path, old: &Codec, new: &Key) -> Result<[u8; ID], Er
             path: path.to_owned(),
             page: number,
         })?;
-        let at = SeekFrom::Start((number - 1) * PAGE as u64);
-        target.seek(at).map_err(&write)?;
+        let at = (number - 1) * PAGE as u64;
         if number <= present {
-            target.read_exact(&mut there).map_err(&write)?;
+            work.read(&mut there, at).map_err(&write)?;
             if codec.open_page(number, &mut there).is_ok() && there == page {
                 return Ok(());
             }
-            target.seek(at).map_err(&write)?;
         }
         codec.seal_page(number, &mut page)?;
-        target.write_all(&page).map_err(&write)
+        work.write(&page, at).map_err(&write)
     });
     page.zeroize();
     there.zeroize();
     copied?;
-    target.set_len(size).map_err(&write)?;
-    target.sync_all().map_err(&write)?;
+    work.set_size(size).map_err(&write)?;
+    work.sync().map_err(&write)?;
     Ok(id)
 }

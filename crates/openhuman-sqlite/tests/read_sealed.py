@@ -138,18 +138,35 @@ def read_log(log: bytes, file_id: bytes, key: bytes) -> tuple[dict[int, bytes], 
     return committed, size
 
 
+PRIME = 2**61 - 1
+
+
+def changed_page(tags: list[bytes], locator: bytes) -> int | None:
+    """The page whose tag is another one than in the sums of the seal, if it is one page."""
+    values = [int.from_bytes(tag, "big") for tag in tags]
+    now = [sum(value * number**power for number, value in enumerate(values, 1)) for power in (0, 1, 2)]
+    tag, once, twice = ((new - old) % PRIME for new, old in zip(now, struct.unpack(">3Q", locator)))
+    page = once * pow(tag, -1, PRIME) % PRIME if tag else 0
+    return page if 1 <= page <= len(tags) and twice == once * page % PRIME else None
+
+
 def check_seal(seal: bytes, data: bytes, log: bytes, key: bytes):
-    head, mac = seal[:34], seal[34:]
-    version, state, _generation, pages = struct.unpack(">BBQQ", head[:18])
-    if version != 1 or len(seal) != 66:
+    version = seal[0]
+    if len(seal) != {1: 66, 2: 90}.get(version):
         fail("this is no seal")
+    head, locator, mac = seal[:34], seal[34:-32], seal[-32:]
+    state, _generation, pages = struct.unpack(">BQQ", head[1:18])
     if state == 0:
         print("freshness unknown: the last session did not close", file=sys.stderr)
         return
-    ours = hmac.HMAC(derive(key, head[18:], "openhuman-memory/v1/seal"), hashes.SHA256())
-    ours.update(head + b"".join(data[at - 16 : at] for at in range(PAGE, len(data) + 1, PAGE)))
-    if log or len(data) != pages * PAGE or data[:16] != head[18:] or ours.finalize() != mac:
+    if log or len(data) != pages * PAGE or data[:16] != head[18:]:
         fail("rolled back: this is not the database of the last clean close")
+    tags = [data[at - 16 : at] for at in range(PAGE, len(data) + 1, PAGE)]
+    ours = hmac.HMAC(derive(key, head[18:], "openhuman-memory/v1/seal"), hashes.SHA256())
+    ours.update(head + b"".join(tags) + locator)
+    if ours.finalize() != mac:
+        page = changed_page(tags, locator) if locator else None
+        fail(f"rolled back: {f'page {page}' if page else 'several pages'} of another session")
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ pub(super) unsafe extern "C" fn delete(
             // The journal of a copy that is being written was never a file; another one is not ours.
             return ffi::SQLITE_OK;
         }
+        #[cfg(test)]
+        // SAFETY: as above.
+        unsafe { super::trace::Tracer::new(name) }.delete();
         // SAFETY: `vfs` is ours; the arguments are passed on as they came.
         unsafe {
             let real = below(vfs);

@@ -15,9 +15,9 @@ pub(crate) struct HeapFile {
 
 impl HeapFile {
     pub(crate) fn read(&self, buf: &mut [u8], offset: u64) -> Result<(), Code> {
-        buf.fill(0);
         let start = usize::try_from(offset).map_err(|_| ffi::SQLITE_IOERR_READ)?;
         let available = self.size.saturating_sub(start).min(buf.len());
+        buf[available..].fill(0);
         let mut done = 0;
         while done < available {
             let (chunk, inside) = ((start + done) / CHUNK, (start + done) % CHUNK);

@@ -7,6 +7,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use libsqlite3_sys as ffi;
+use zeroize::Zeroize;
 
 use super::raw::{Code, RawFile};
 use crate::database::{Damage, Database};
@@ -17,9 +18,11 @@ pub(crate) struct LogFile<R> {
     database: Arc<Database>,
     /// A frame header whose page has not come yet.
     pending: Option<(u64, [u8; FRAME_HEADER])>,
-    /// The frame SQLite read last as a whole. When it rewrites checksums it reads a frame and then writes its
-    /// header alone; that header goes to disk at once.
-    read_whole: Option<(u64, Box<[u8; FRAME]>)>,
+    /// The frame that is being opened or sealed: in one place that is wiped, and not all over the stack.
+    frame: Box<[u8; FRAME]>,
+    /// The frame SQLite read last as a whole, which is still in `frame`. When it rewrites checksums it reads a frame and
+    /// then writes its header alone; that header goes to disk at once.
+    read_whole: Option<u64>,
     /// A header could not be written at a point where SQLite takes no error; every later call reports it.
     failed: Option<Code>,
 }
@@ -50,6 +53,7 @@ impl<R: RawFile> LogFile<R> {
             raw,
             database,
             pending: None,
+            frame: Box::new([0; FRAME]),
             read_whole: None,
             failed: None,
         }
@@ -81,22 +85,21 @@ impl<R: RawFile> LogFile<R> {
         if inside + buf.len() > FRAME {
             return Err(ffi::SQLITE_IOERR_READ);
         }
-        let mut frame = [0; FRAME];
-        let present = self.raw.read(&mut frame, frame_offset(index))?;
+        self.read_whole = None;
+        let present = self.raw.read(&mut self.frame[..], frame_offset(index))?;
         if present < FRAME {
             buf.fill(0);
             return Err(ffi::SQLITE_IOERR_SHORT_READ);
         }
         let recovery = buf.len() == FRAME;
-        match self.database.codec.open_frame(index, &mut frame) {
+        match self.database.codec.open_frame(index, &mut self.frame) {
             Ok(()) => {
-                buf.copy_from_slice(&frame[inside..inside + buf.len()]);
-                self.read_whole = recovery.then(|| (index, Box::new(frame)));
+                buf.copy_from_slice(&self.frame[inside..inside + buf.len()]);
+                self.read_whole = recovery.then_some(index);
                 Ok(())
             }
             Err(_) if recovery => {
                 buf.fill(0);
-                self.read_whole = None;
                 Ok(())
             }
             Err(_) => {
@@ -124,9 +127,9 @@ impl<R: RawFile> LogFile<R> {
                 match self.read_whole.take() {
                     // Only the checksums differ then. Another page, size or generation of the log is a new frame
                     // in the place of an old one, and its page follows.
-                    Some((read, mut frame)) if read == index && frame[..16] == header[..16] => {
-                        frame[..FRAME_HEADER].copy_from_slice(&header);
-                        self.write_frame(index, &mut frame)
+                    Some(read) if read == index && self.frame[..16] == header[..16] => {
+                        self.frame[..FRAME_HEADER].copy_from_slice(&header);
+                        self.write_frame(index)
                     }
                     _ => {
                         self.pending = Some((index, header));
@@ -140,21 +143,19 @@ impl<R: RawFile> LogFile<R> {
             } if buf.len() == PAGE => {
                 self.check_failed()?;
                 self.read_whole = None;
-                let mut frame = match self.pending.take() {
+                match self.pending.take() {
                     Some((waiting, header)) if waiting == index => {
-                        let mut frame = [0; FRAME];
-                        frame[..FRAME_HEADER].copy_from_slice(&header);
-                        frame
+                        self.frame[..FRAME_HEADER].copy_from_slice(&header);
                     }
                     other => {
                         // A page written again inside its transaction: the frame keeps its header.
                         self.pending = other;
                         self.flush()?;
-                        self.existing_frame(index)?
+                        self.existing_frame(index)?;
                     }
-                };
-                frame[FRAME_HEADER..].copy_from_slice(buf);
-                self.write_frame(index, &mut frame)
+                }
+                self.frame[FRAME_HEADER..].copy_from_slice(buf);
+                self.write_frame(index)
             }
             _ => refused,
         }
@@ -188,9 +189,9 @@ impl<R: RawFile> LogFile<R> {
                 // The page never came; for SQLite, too, such a frame is no frame.
                 return Ok(());
             }
-            let mut frame = self.existing_frame(index)?;
-            frame[..FRAME_HEADER].copy_from_slice(&header);
-            self.write_frame(index, &mut frame)?;
+            self.existing_frame(index)?;
+            self.frame[..FRAME_HEADER].copy_from_slice(&header);
+            self.write_frame(index)?;
         }
         Ok(())
     }
@@ -211,17 +212,20 @@ impl<R: RawFile> LogFile<R> {
         self.read_whole = None;
     }
 
-    fn existing_frame(&mut self, index: u64) -> Result<[u8; FRAME], Code> {
-        let mut frame = [0; FRAME];
-        let present = self.raw.read(&mut frame, frame_offset(index))?;
-        if present < FRAME || self.database.codec.open_frame(index, &mut frame).is_err() {
+    /// Opens a frame that is there into `frame`.
+    fn existing_frame(&mut self, index: u64) -> Result<(), Code> {
+        self.read_whole = None;
+        let present = self.raw.read(&mut self.frame[..], frame_offset(index))?;
+        if present < FRAME || self.database.codec.open_frame(index, &mut self.frame).is_err() {
             self.database.note_damage(Damage::Frame(index));
             return Err(ffi::SQLITE_IOERR_DATA);
         }
-        Ok(frame)
+        Ok(())
     }
 
-    fn write_frame(&mut self, index: u64, frame: &mut [u8; FRAME]) -> Result<(), Code> {
+    /// Seals what is in `frame` and writes it.
+    fn write_frame(&mut self, index: u64) -> Result<(), Code> {
+        let frame = &mut self.frame;
         let page_number = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
         // Refused here and not at the checkpoint: the transaction fails, and the database stays usable.
         if !format::acceptable(page_number.into(), &frame[FRAME_HEADER..]) {
@@ -235,9 +239,15 @@ impl<R: RawFile> LogFile<R> {
             .codec
             .seal_frame(index, durable, frame)
             .map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
-        self.raw.write(frame, frame_offset(index))?;
+        self.raw.write(&frame[..], frame_offset(index))?;
         self.database.log_progress().after_frame(index, &header);
         Ok(())
+    }
+}
+
+impl<R> Drop for LogFile<R> {
+    fn drop(&mut self) {
+        self.frame.zeroize();
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use libsqlite3_sys as ffi;
+use zeroize::Zeroize;
 
 use super::raw::{Code, RawFile};
 use crate::database::{Damage, Database, Purpose};
@@ -20,6 +21,8 @@ pub(crate) struct MainFile<R> {
     raw: R,
     database: Arc<Database>,
     read_only: bool,
+    /// The page of which SQLite wants a part: in one place that is wiped, and not on the stack.
+    page: Box<[u8; PAGE]>,
 }
 
 impl<R: RawFile> MainFile<R> {
@@ -28,6 +31,7 @@ impl<R: RawFile> MainFile<R> {
             raw,
             database,
             read_only,
+            page: Box::new([0; PAGE]),
         }
     }
 
@@ -54,19 +58,18 @@ impl<R: RawFile> MainFile<R> {
         {
             // A whole page is opened where SQLite wants it.
             let number = offset / PAGE as u64 + 1;
-            let opened = self.page_into(number, page)?;
+            let opened = self.open_page(number, Some(page))?;
             return opened.map_err(|damage| self.damaged(number, damage, buf));
         }
         let mut done = 0;
         while done < buf.len() {
             let at = offset + done as u64;
             let (number, inside) = (at / PAGE as u64 + 1, (at % PAGE as u64) as usize);
-            let page = match self.page(number)? {
-                Ok(page) => page,
-                Err(damage) => return Err(self.damaged(number, damage, buf)),
-            };
+            if let Err(damage) = self.open_page(number, None)? {
+                return Err(self.damaged(number, damage, buf));
+            }
             let n = (PAGE - inside).min(buf.len() - done);
-            buf[done..done + n].copy_from_slice(&page[inside..inside + n]);
+            buf[done..done + n].copy_from_slice(&self.page[inside..inside + n]);
             done += n;
         }
         Ok(())
@@ -76,8 +79,8 @@ impl<R: RawFile> MainFile<R> {
     /// does not authenticate here although the log has a good copy, so the constants of the format stand in for
     /// it. Nothing is accepted by that: the page itself is read, and authenticated, right after.
     fn read_header(&mut self, buf: &mut [u8]) -> Result<(), Code> {
-        match self.page(1)? {
-            Ok(page) => buf.copy_from_slice(&page[..100]),
+        match self.open_page(1, None)? {
+            Ok(()) => buf.copy_from_slice(&self.page[..100]),
             #[cfg(test)]
             Err(_) if NO_STAND_IN.get() => return Err(ffi::SQLITE_NOTADB),
             Err(_) => buf.copy_from_slice(&format::constant_header()),
@@ -89,28 +92,24 @@ impl<R: RawFile> MainFile<R> {
         if self.read_only {
             return Err(ffi::SQLITE_READONLY);
         }
+        if !offset.is_multiple_of(PAGE as u64) || buf.len() != PAGE {
+            return Err(ffi::SQLITE_IOERR_WRITE);
+        }
         let number = offset / PAGE as u64 + 1;
-        let mut header;
-        let buf = if self.filling() && number == 1 && buf.len() == PAGE {
+        self.page.copy_from_slice(buf);
+        if self.filling() && number == 1 {
             // SQLite writes the copy with a rollback journal, and marks it so. It becomes one of this format.
-            header = [0; PAGE];
-            header.copy_from_slice(buf);
-            header[18..20].fill(2);
-            &header[..]
-        } else {
-            buf
-        };
-        if !offset.is_multiple_of(PAGE as u64) || !format::acceptable(number, buf) {
+            self.page[18..20].fill(2);
+        }
+        if !format::acceptable(number, &self.page[..]) {
             return Err(ffi::SQLITE_IOERR_WRITE);
         }
         self.database.before_write()?;
-        let mut page = [0; PAGE];
-        page.copy_from_slice(buf);
         self.database
             .codec
-            .seal_page(number, &mut page)
+            .seal_page(number, &mut self.page)
             .map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
-        self.raw.write(&page, offset)
+        self.raw.write(&self.page[..], offset)
     }
 
     pub(crate) fn truncate(&mut self, size: u64) -> Result<(), Code> {
@@ -143,13 +142,10 @@ impl<R: RawFile> MainFile<R> {
         }
     }
 
-    fn page(&mut self, number: u64) -> Result<Result<[u8; PAGE], Damage>, Code> {
-        let mut page = [0; PAGE];
-        let opened = self.page_into(number, &mut page)?;
-        Ok(opened.map(|()| page))
-    }
-
-    fn page_into(&mut self, number: u64, page: &mut [u8; PAGE]) -> Result<Result<(), Damage>, Code> {
+    /// Opens a page where the caller wants it, or into `page`.
+    fn open_page(&mut self, number: u64, out: Option<&mut [u8; PAGE]>) -> Result<Result<(), Damage>, Code> {
+        let filling = self.filling();
+        let page = out.unwrap_or(&mut self.page);
         let present = self.raw.read(page, (number - 1) * PAGE as u64)?;
         if present < PAGE {
             return Ok(Err(Damage::EndsBefore {
@@ -158,10 +154,16 @@ impl<R: RawFile> MainFile<R> {
             }));
         }
         let opened = self.database.codec.open_page(number, page);
-        if self.filling() && number == 1 {
+        if filling && number == 1 {
             page[18..20].fill(1);
         }
         Ok(opened.map_err(|_| Damage::Page(number)))
+    }
+}
+
+impl<R> Drop for MainFile<R> {
+    fn drop(&mut self) {
+        self.page.zeroize();
     }
 }
 

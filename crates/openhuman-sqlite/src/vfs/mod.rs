@@ -23,7 +23,8 @@ mod temp_file;
 #[forbid(unsafe_code)]
 mod ticket;
 #[cfg(test)]
-mod trace;
+pub(crate) mod trace;
+mod wiping;
 
 use std::ffi::{CStr, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,7 @@ use self::raw::{PlatformFile, RawFile};
 pub(crate) use self::shm::{Shm, ShmClient};
 use self::temp_file::{DISK_FLAGS, IN_MEMORY, TempFile};
 pub(crate) use self::ticket::Ticket;
+pub(crate) use self::wiping::install as wipe_freed_memory;
 use crate::Processes;
 use crate::database::Purpose;
 use crate::format::ID;

@@ -7,26 +7,15 @@ use std::path::Path;
 use openhuman_vault::Key;
 use rusqlite::Connection;
 
+use self::disk::{Disk, Random};
 use super::trace::{self, Op, Which};
 use crate::{Durability, Options, open};
 
-const SECTOR: usize = 512;
+mod disk;
+mod rekey;
 
 fn key() -> Key {
     Key::from_bytes([8; 32])
-}
-
-/// A small generator, so that a failure can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
 }
 
 /// Runs a workload that commits, checkpoints and vacuums; returns the database before it and the recording.
@@ -59,52 +48,10 @@ fn record(durability: Durability) -> (Vec<u8>, Vec<(Which, Op)>) {
                 .execute_batch("CREATE INDEX i ON t (x); VACUUM")
                 .unwrap();
         }
-        trace::mark(name, id.into());
+        trace::record(name, Which::Main, Op::Mark(id.into()));
     }
     connection.close().unwrap();
     (before, trace::finish(name))
-}
-
-#[derive(Clone, Default)]
-struct Disk {
-    main: Vec<u8>,
-    log: Vec<u8>,
-}
-
-impl Disk {
-    fn file(&mut self, which: Which) -> &mut Vec<u8> {
-        match which {
-            Which::Main => &mut self.main,
-            Which::Log => &mut self.log,
-        }
-    }
-
-    fn apply(&mut self, which: Which, op: &Op, random: Option<&mut Random>) {
-        let file = self.file(which);
-        match op {
-            Op::Truncate { size } => file.resize(*size as usize, 0),
-            Op::Write { offset, data } => {
-                let (start, end) = (*offset as usize, *offset as usize + data.len());
-                file.resize(file.len().max(end), 0);
-                let Some(random) = random else {
-                    file[start..end].copy_from_slice(data);
-                    return;
-                };
-                let fate = random.below(4);
-                for (n, sector) in data.chunks(SECTOR).enumerate() {
-                    let written = match fate {
-                        0 => false,
-                        1 => true,
-                        _ => random.below(2) == 0,
-                    };
-                    if written {
-                        file[start + n * SECTOR..start + n * SECTOR + sector.len()].copy_from_slice(sector);
-                    }
-                }
-            }
-            Op::Sync | Op::Mark(_) => {}
-        }
-    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -121,31 +68,14 @@ struct Outcome {
 fn simulate(before: &[u8], ops: &[(Which, Op)], honest: bool, seed: u64) -> Outcome {
     let mut random = Random(seed);
     let mut outcome = Outcome::default();
+    let start = Disk {
+        main: before.to_vec(),
+        ..Disk::default()
+    };
     for cut in (0..ops.len()).step_by(3) {
-        let done = &ops[..cut];
-        let mut disk = Disk {
-            main: before.to_vec(),
-            log: Vec::new(),
-        };
-        let last_sync = |file: Which| {
-            let synced = |(which, op): &(Which, Op)| *which == file && matches!(op, Op::Sync);
-            if honest {
-                done.iter().rposition(synced).map_or(0, |n| n + 1)
-            } else {
-                0
-            }
-        };
-        let durable = [last_sync(Which::Main), last_sync(Which::Log)];
-        let mut acknowledged = 0;
-        for (n, (which, op)) in done.iter().enumerate() {
-            if let Op::Mark(commit) = op {
-                acknowledged = *commit;
-            }
-            let safe = n < durable[usize::from(*which == Which::Log)];
-            disk.apply(*which, op, if safe { None } else { Some(&mut random) });
-        }
+        let disk = start.after(&ops[..cut], honest, &mut random);
         outcome.images += 1;
-        check(&disk, acknowledged, &mut outcome);
+        check(&disk, disk.acknowledged, &mut outcome);
     }
     outcome
 }
@@ -288,7 +218,7 @@ fn a_complete_replay_gives_the_final_database() {
     let (before, ops) = record(Durability::PowerLoss);
     let mut disk = Disk {
         main: before,
-        log: Vec::new(),
+        ..Disk::default()
     };
     ops.iter().for_each(|(which, op)| disk.apply(*which, op, None));
     let dir = tempfile::tempdir().unwrap();

@@ -7,11 +7,14 @@ use openhuman_vault::Key;
 use openhuman_vault::seal::{NONCE_LEN, NonceSource, Sealer, TAG_LEN};
 use zeroize::Zeroizing;
 
+use self::window::Window;
 use super::heap_file::HeapFile;
 use super::raw::{Code, RawFile};
 
+mod window;
+
 /// Above this size a temporary file goes to the disk.
-pub(crate) const IN_MEMORY: u64 = 4 * 1024 * 1024;
+pub(crate) const IN_MEMORY: u64 = 1024 * 1024;
 /// Pages of SQLite's temporary databases and buffers of its sorter have this size.
 const BLOCK: usize = 4096;
 
@@ -74,6 +77,7 @@ impl<R: RawFile> TempFile<R> {
             nonces: NonceSource::new(),
             tails: Vec::new(),
             size: 0,
+            window: Window::default(),
             block: Box::new(Zeroizing::new([0; BLOCK])),
             at: None,
             dirty: false,
@@ -106,6 +110,7 @@ struct SealedBlocks<R> {
     /// One per block; none for a block that was never written.
     tails: Vec<Option<Tail>>,
     size: u64,
+    window: Window,
     block: Box<Zeroizing<[u8; BLOCK]>>,
     at: Option<u64>,
     dirty: bool,
@@ -113,17 +118,19 @@ struct SealedBlocks<R> {
 
 impl<R: RawFile> SealedBlocks<R> {
     fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<(), Code> {
-        buf.fill(0);
         let available = self.size.saturating_sub(offset).min(buf.len() as u64) as usize;
+        buf[available..].fill(0);
         let mut done = 0;
         while done < available {
             let (number, inside) = place(offset + done as u64);
             let n = (BLOCK - inside).min(available - done);
-            if n == BLOCK && self.at != Some(number) {
-                self.open_block(number, &mut buf[done..done + n])?;
-            } else {
-                self.load(number)?;
-                buf[done..done + n].copy_from_slice(&self.block[inside..inside + n]);
+            let part = &mut buf[done..done + n];
+            match <&mut [u8; BLOCK]>::try_from(&mut *part) {
+                Ok(block) if self.at != Some(number) => self.open_block(number, block)?,
+                _ => {
+                    self.load(number)?;
+                    part.copy_from_slice(&self.block[inside..inside + n]);
+                }
             }
             done += n;
         }
@@ -139,11 +146,11 @@ impl<R: RawFile> SealedBlocks<R> {
         while done < buf.len() {
             let (number, inside) = place(offset + done as u64);
             let n = (BLOCK - inside).min(buf.len() - done);
-            if n == BLOCK {
+            if let Ok(block) = <&[u8; BLOCK]>::try_from(&buf[done..done + n]) {
                 if self.at == Some(number) {
                     (self.at, self.dirty) = (None, false);
                 }
-                self.seal_block(number, &buf[done..done + n])?;
+                self.seal_block(number, Some(block))?;
             } else {
                 self.load(number)?;
                 self.block[inside..inside + n].copy_from_slice(&buf[done..done + n]);
@@ -174,6 +181,7 @@ impl<R: RawFile> SealedBlocks<R> {
         let kept = number + u64::from(inside > 0);
         self.size = size;
         self.tails.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        self.window.truncate(kept);
         let present = self.raw.size()?;
         self.raw.truncate(present.min(kept * BLOCK as u64))
     }
@@ -185,7 +193,7 @@ impl<R: RawFile> SealedBlocks<R> {
         }
         self.flush_unless(number)?;
         let mut block = std::mem::replace(&mut self.block, Box::new(Zeroizing::new([0; BLOCK])));
-        let opened = self.open_block(number, &mut block[..]);
+        let opened = self.open_block(number, &mut block);
         self.block = block;
         opened?;
         self.at = Some(number);
@@ -193,17 +201,17 @@ impl<R: RawFile> SealedBlocks<R> {
     }
 
     fn flush_unless(&mut self, number: u64) -> Result<(), Code> {
-        let Some(at) = self.at.take_if(|at| *at != number) else {
+        let Some(at) = self.at.filter(|at| *at != number) else {
             return Ok(());
         };
-        if !std::mem::take(&mut self.dirty) {
-            return Ok(());
+        if self.dirty {
+            self.seal_block(at, None)?;
         }
-        let block = Zeroizing::new(**self.block);
-        self.seal_block(at, &block[..])
+        (self.at, self.dirty) = (None, false);
+        Ok(())
     }
 
-    fn open_block(&mut self, number: u64, out: &mut [u8]) -> Result<(), Code> {
+    fn open_block(&mut self, number: u64, out: &mut [u8; BLOCK]) -> Result<(), Code> {
         let tail = usize::try_from(number)
             .ok()
             .and_then(|number| self.tails.get(number));
@@ -211,7 +219,8 @@ impl<R: RawFile> SealedBlocks<R> {
             out.fill(0);
             return Ok(());
         };
-        if self.raw.read(out, number * BLOCK as u64)? < BLOCK {
+        let blocks = self.tails.len() as u64;
+        if !self.window.get(&mut self.raw, number, blocks, out)? {
             out.fill(0);
             return Err(ffi::SQLITE_IOERR_DATA);
         }
@@ -220,13 +229,8 @@ impl<R: RawFile> SealedBlocks<R> {
             .map_err(|_| ffi::SQLITE_IOERR_DATA)
     }
 
-    fn seal_block(&mut self, number: u64, data: &[u8]) -> Result<(), Code> {
-        let nonce = self.nonces.next().map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
-        let mut block = [0; BLOCK];
-        block.copy_from_slice(data);
-        let tag = self
-            .sealer
-            .seal_in_place(&nonce, &number.to_be_bytes(), &mut block);
+    /// Seals a block, the open one if there is no other.
+    fn seal_block(&mut self, number: u64, block: Option<&[u8; BLOCK]>) -> Result<(), Code> {
         let at = usize::try_from(number).map_err(|_| ffi::SQLITE_FULL)?;
         if self.tails.len() <= at {
             let missing = at + 1 - self.tails.len();
@@ -235,7 +239,13 @@ impl<R: RawFile> SealedBlocks<R> {
                 .map_err(|_| ffi::SQLITE_IOERR_NOMEM)?;
             self.tails.resize(at + 1, None);
         }
-        self.raw.write(&block, number * BLOCK as u64)?;
+        let nonce = self.nonces.next().map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
+        let place = self.window.place_for(&mut self.raw, number)?;
+        match block {
+            Some(block) => place.copy_from_slice(block),
+            None => place.copy_from_slice(&self.block[..]),
+        }
+        let tag = self.sealer.seal_in_place(&nonce, &number.to_be_bytes(), place);
         self.tails[at] = Some((nonce, tag));
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Records what reaches the platform's files, for the power-loss simulation.
 
 use std::ffi::{CStr, c_char};
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// One operation on a file.
 #[derive(Clone, Debug)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Write {
         offset: u64,
         data: Vec<u8>,
@@ -14,14 +15,24 @@ pub(super) enum Op {
         size: u64,
     },
     Sync,
+    /// The file is removed.
+    Delete,
+    /// The work file takes the name of the database.
+    Rename,
+    /// The names in the directory are durable.
+    SyncNames,
+    /// The anchor keeps this from now on.
+    Seal(Vec<u8>),
     /// The test confirms that everything up to here was acknowledged.
     Mark(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(crate) enum Which {
     Main,
     Log,
+    /// `NAME-rekey`.
+    Work,
 }
 
 struct Recording {
@@ -36,20 +47,15 @@ fn recordings() -> MutexGuard<'static, Vec<Recording>> {
 }
 
 /// Starts recording the database at `path`.
-pub(super) fn start(path: &str) {
+pub(crate) fn start(path: &str) {
     recordings().push(Recording {
         main: path.to_owned(),
         ops: Vec::new(),
     });
 }
 
-/// Notes an acknowledged commit.
-pub(super) fn mark(path: &str, commit: u64) {
-    record(path, Which::Main, Op::Mark(commit));
-}
-
 /// Ends the recording and returns it.
-pub(super) fn finish(path: &str) -> Vec<(Which, Op)> {
+pub(crate) fn finish(path: &str) -> Vec<(Which, Op)> {
     let mut recordings = recordings();
     let at = recordings
         .iter()
@@ -58,9 +64,17 @@ pub(super) fn finish(path: &str) -> Vec<(Which, Op)> {
     recordings.swap_remove(at).ops
 }
 
-fn record(path: &str, which: Which, op: Op) {
+/// Adds an operation to the recording of the database at `path`, if there is one.
+pub(crate) fn record(path: &str, which: Which, op: Op) {
     if let Some(recording) = recordings().iter_mut().find(|recording| recording.main == path) {
         recording.ops.push((which, op));
+    }
+}
+
+/// As [`record`], for a path.
+pub(crate) fn record_at(path: &Path, which: Which, op: Op) {
+    if let Some(path) = path.to_str() {
+        record(path, which, op);
     }
 }
 
@@ -97,6 +111,10 @@ impl Tracer {
 
     pub(super) fn sync(&self) {
         self.op(|| Op::Sync);
+    }
+
+    pub(super) fn delete(&self) {
+        self.op(|| Op::Delete);
     }
 
     fn op(&self, op: impl FnOnce() -> Op) {

@@ -139,14 +139,35 @@ fn an_older_version_of_any_one_page_is_reported() {
         mixed[range.clone()].copy_from_slice(&old[range]);
         std::fs::write(home.path(), &mixed).unwrap();
         let error = connect(&home, &anchor).unwrap_err();
+        let number = page as u64 + 1;
         assert!(
-            matches!(error, Error::RolledBack { .. }),
-            "page {}: {error}",
-            page + 1
+            matches!(error, Error::RolledBack { page: Some(named), generation: 2, .. } if named == number),
+            "page {number}: {error}"
+        );
+        assert!(
+            error.to_string().starts_with(&format!("page {number} of ")),
+            "{error}"
         );
     }
     assert!(changed > 3, "{changed} pages");
+    // Two at once are not blamed on one.
+    let mut mixed = new.clone();
+    let both = [0, pages - 1].map(|page| page * PAGE..(page + 1) * PAGE);
+    for range in both {
+        assert_ne!(old[range.clone()], new[range.clone()]);
+        mixed[range.clone()].copy_from_slice(&old[range]);
+    }
+    std::fs::write(home.path(), &mixed).unwrap();
+    let error = connect(&home, &anchor).unwrap_err();
+    assert!(matches!(error, Error::RolledBack { page: None, .. }), "{error}");
+    // A page that does not authenticate is damaged, and not an older one.
+    let mut damaged = new.clone();
+    damaged[3 * PAGE - 1] ^= 1;
+    std::fs::write(home.path(), &damaged).unwrap();
+    let error = connect(&home, &anchor).unwrap_err();
+    assert!(matches!(error, Error::PageCorrupt { page: 3, .. }), "{error}");
     // The control: without the anchor nobody notices, because every page is authentic.
+    std::fs::write(home.path(), &mixed).unwrap();
     assert!(open(&home.path(), &key(), &at_once()).is_ok());
 }
 

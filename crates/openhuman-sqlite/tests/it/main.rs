@@ -12,6 +12,7 @@ mod freshness;
 mod processes;
 mod reader;
 mod rekey;
+mod structure;
 mod syscalls;
 
 use std::path::{Path, PathBuf};

@@ -61,11 +61,19 @@ proptest! {
     }
 }
 
+/// The disk, which has everything, and nothing of it is in a window any more.
+fn on_the_disk(file: &mut TempFile<MemoryFile>) -> &mut SealedBlocks<MemoryFile> {
+    let disk = file.disk.as_mut().unwrap();
+    disk.window.write_out(&mut disk.raw).unwrap();
+    disk.window = Window::default();
+    disk
+}
+
 #[test]
 fn what_lies_on_the_disk_is_sealed_and_cannot_be_changed() {
     let mut file = file(0);
     file.write(&[b'c'; 3 * BLOCK], 0).unwrap();
-    let disk = file.disk.as_mut().unwrap();
+    let disk = on_the_disk(&mut file);
     assert_eq!(disk.raw.content.len(), 3 * BLOCK);
     assert!(!disk.raw.content.windows(8).any(|part| part == [b'c'; 8]));
     let older = disk.raw.content.clone();
@@ -75,7 +83,7 @@ fn what_lies_on_the_disk_is_sealed_and_cannot_be_changed() {
     file.write(&[b'd'; BLOCK], 0).unwrap();
     file.read(&mut buf, 0).unwrap();
     assert_eq!(buf, [b'd'; BLOCK]);
-    file.disk.as_mut().unwrap().raw.content = older;
+    on_the_disk(&mut file).raw.content = older;
     assert_eq!(
         file.read(&mut buf, 0),
         Err(ffi::SQLITE_IOERR_DATA),
@@ -91,4 +99,36 @@ fn a_full_disk_is_reported_and_a_small_file_needs_none() {
     let mut buf = [0; BLOCK];
     file.read(&mut buf, 0).unwrap();
     assert_eq!(buf, [1; BLOCK]);
+}
+
+#[test]
+fn neighbours_are_written_and_read_with_one_call() {
+    let mut file = file(0);
+    for n in 0..40u64 {
+        file.write(&[n as u8; BLOCK], n * BLOCK as u64).unwrap();
+    }
+    let disk = on_the_disk(&mut file);
+    assert_eq!(disk.raw.writes.len(), 3, "{:?}", disk.raw.writes);
+    let mut buf = [0; BLOCK];
+    for n in 0..40u64 {
+        file.read(&mut buf, n * BLOCK as u64).unwrap();
+        assert_eq!(buf, [n as u8; BLOCK]);
+    }
+}
+
+#[test]
+fn a_write_that_fails_is_reported_and_loses_nothing_of_what_waits() {
+    let mut file = file(0);
+    file.write(&[1; 3 * BLOCK], 0).unwrap();
+    file.disk.as_mut().unwrap().raw.broken = Some(ffi::SQLITE_FULL);
+    let elsewhere = 30 * BLOCK as u64;
+    assert_eq!(file.write(&[2; BLOCK], elsewhere), Err(ffi::SQLITE_FULL));
+    file.disk.as_mut().unwrap().raw.broken = None;
+    let mut buf = [0; 3 * BLOCK];
+    file.read(&mut buf, 0).unwrap();
+    assert_eq!(buf, [1; 3 * BLOCK]);
+    file.write(&[2; BLOCK], elsewhere).unwrap();
+    on_the_disk(&mut file);
+    file.read(&mut buf, 0).unwrap();
+    assert_eq!(buf, [1; 3 * BLOCK]);
 }
