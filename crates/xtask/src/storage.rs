@@ -215,8 +215,8 @@ pub(crate) fn fuzz(workspace: &Workspace, package: &str, seconds: &str) -> Invoc
     Invocation::new(workspace.root(), "sh", [script.as_str(), "all", seconds])
 }
 
-/// The tests of the VFS under AddressSanitizer, on the stable compiler, SQLite's C code instrumented too. Short runs of
-/// what kills and repeats. The traced process would be traced twice.
+/// The tests of the VFS under AddressSanitizer, on the stable compiler, SQLite's C code instrumented too, by
+/// clang (the Debian package of that name). Short runs of what kills and repeats. The traced process would be traced twice.
 fn sanitized(workspace: &Workspace) -> Invocation {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let folder = workspace.output("asan").display().to_string();
@@ -241,6 +241,8 @@ fn sanitized(workspace: &Workspace) -> Invocation {
     Invocation::new(workspace.root(), "cargo", arguments)
         .with_environment("RUSTC_BOOTSTRAP", "1")
         .with_environment("RUSTFLAGS", "-Zsanitizer=address")
+        // The same runtime for both languages: that of LLVM.
+        .with_environment("CC", "clang")
         .with_environment("CFLAGS", "-fsanitize=address -fno-omit-frame-pointer")
         .with_environment("ASAN_OPTIONS", "detect_leaks=0")
         .with_environment("OPENHUMAN_KILLS", "10")
@@ -278,6 +280,8 @@ mod tests {
             "OPENHUMAN_STATEMENTS=1000000",
             "OPENHUMAN_TEST_TOKENS=10000",
             "-Zsanitizer=address",
+            "CC=clang",
+            "OPENHUMAN_FLIP_STEP=1",
         ] {
             assert!(text.contains(promised), "{promised}: {text}");
         }
