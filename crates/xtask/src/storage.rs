@@ -206,6 +206,7 @@ pub(crate) fn torture(workspace: &Workspace) -> Vec<Step> {
         )
         .on_linux(),
         Step::programs("address sanitizer", 90, vec![sanitized(workspace)]).on_linux(),
+        Step::programs("types on other systems", 60, other_systems(workspace)).on_linux(),
     ]
 }
 
@@ -248,6 +249,34 @@ fn sanitized(workspace: &Workspace) -> Invocation {
         .with_environment("OPENHUMAN_KILLS", "10")
         .with_environment("OPENHUMAN_POWER_CUTS", "100")
         .with_environment("OPENHUMAN_STATEMENTS", "5000")
+}
+
+/// Type checks of both crates and their tests for Windows and macOS. What is compiled from C is left out, which a check
+/// does not need; so this tells nothing about linking.
+fn other_systems(workspace: &Workspace) -> Vec<Invocation> {
+    const TARGETS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
+    let script = workspace
+        .root()
+        .join("crates/xtask/src/no-compiler.sh")
+        .display()
+        .to_string();
+    let add = ["target", "add"].iter().chain(&TARGETS).copied();
+    let mut calls = vec![Invocation::new(workspace.root(), "rustup", add)];
+    calls.extend(TARGETS.map(|target| {
+        let check = ["check", "--locked", "--tests", "--target", target];
+        let packages = ["-p", "openhuman-sqlite", "-p", "openhuman-vault"];
+        let features = [
+            "--features",
+            "openhuman-vault/sqlite-tokens,openhuman-vault/legacy",
+        ];
+        let arguments = check.into_iter().chain(packages).chain(features);
+        Invocation::new(workspace.root(), "cargo", arguments)
+            .with_environment("TARGET_CC", script.clone())
+            .with_environment("TARGET_AR", script.clone())
+            // So that nobody asks Xcode where it is.
+            .with_environment("SDKROOT", "/")
+    }));
+    calls
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod processes;
 mod reader;
 mod rekey;
 mod structure;
+#[cfg(target_os = "linux")]
 mod syscalls;
 
 use std::path::{Path, PathBuf};

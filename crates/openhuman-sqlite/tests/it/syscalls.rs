@@ -27,7 +27,6 @@ fn strace() -> bool {
 }
 
 /// Row 5 of the contract, section 16, from the outside: what reaches a file, also one that is gone at the end.
-#[cfg(target_os = "linux")]
 #[test]
 fn row_5_no_plaintext_is_in_any_write_to_a_file() {
     if !strace() {
