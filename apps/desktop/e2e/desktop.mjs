@@ -2,23 +2,24 @@
 //
 // The app runs as a user starts it, with a home of its own, one skill written for this run and a scripted model
 // behind a real HTTP endpoint. The skill's tool returns a random value; the run passes when that value came through
-// the skill, the core and the IPC into the answer on the screen.
+// the skill, the core and the IPC into the answer on the screen. Then a second skill, which does not start by itself, is
+// switched on, set up and allowed, and the vault is unlocked again after too many wrong passphrases.
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Processes, freePort, untilAnswering } from './processes.mjs';
+import { accessible, contains, equal, fails, matches, step } from './checks.mjs';
+import { Processes } from './processes.mjs';
+import { setUpSkills } from './skills.mjs';
+import { LOT, MODEL, PROMPT, SLOW_PROMPT, environment, startBackend, startDriver, startModel, startTrap } from './stage.mjs';
+import { createVault, unlock } from './vault.mjs';
 import { ENTER, Session } from './webdriver.mjs';
 
-const PROMPT = 'Draw a lot for me, please.';
+/** @typedef {Awaited<ReturnType<typeof startTrap>>} Trap */
+
 const NOTE = { title: 'House rules', text: 'Lots are drawn with six sides, and only once a day.' };
-const SLOW_PROMPT = 'Recite something slowly.';
 const PASSPHRASE = `passphrase ${randomBytes(6).toString('hex')}`;
-const LOT = `lot-${randomBytes(8).toString('hex')}`;
-const MODEL = 'scripted-desktop';
 
 /**
  * What the window must show for the prompt. Throws when it does not.
@@ -92,11 +93,13 @@ async function main() {
     await step('take a picture', async (window) => writeFileSync(picture, await window.screenshot()), session);
     await disconnect(session);
     await guards(session, trap);
+    await setUpSkills(session);
     await reload(session);
     await step('close the window', (window) => window.close(), session);
 
     session = await step('open it again', () => Session.open(driver, desktop));
-    await unlock(session);
+    await unlock(session, PASSPHRASE);
+    await stillSwitchedOn(session);
     await session.close();
     session = undefined;
     console.log(JSON.stringify({ ok: true, lot: LOT, screenshot: picture }));
@@ -110,15 +113,7 @@ async function main() {
 
 /** @param {Session} session */
 async function firstRun(session) {
-  await step('ask for a vault on the first run', async () => {
-    await session.waitFor('the first screen', heading('Create your vault'));
-    await accessible(session);
-  });
-  await step('create the vault', async () => {
-    await session.type('input[name=passphrase]', PASSPHRASE);
-    await session.type('input[name=repeat]', PASSPHRASE + ENTER);
-    await session.waitFor('the chat', 'return !!document.querySelector("main textarea")');
-  });
+  await createVault(session, PASSPHRASE);
   await step('show the connection, the model and the skill', async () => {
     await session.waitFor('the skill', `return document.querySelector('aside').innerText.includes('Oracle')`);
     const pill = await session.run('return document.querySelector("[data-connection]").textContent');
@@ -293,216 +288,14 @@ async function reload(session) {
 }
 
 /** @param {Session} session */
-async function unlock(session) {
-  await step('refuse a wrong passphrase', async () => {
-    await session.waitFor('the unlock screen', heading('Unlock your vault'));
-    await accessible(session);
-    await session.type('input[name=passphrase]', `not the ${PASSPHRASE}${ENTER}`);
-    await session.waitFor('the reason', `const alert = document.querySelector('[role=alert]');
-      return alert && alert.innerText.includes('does not open the vault');`);
+async function stillSwitchedOn(session) {
+  await step('find the skill running that was switched on', async () => {
+    await session.waitFor('the skill', `const text = document.querySelector('aside').innerText;
+      return text.includes('Postbox') && text.includes('Oracle');`);
+    const state = await session.run(`return [...document.querySelectorAll('aside li')]
+      .find((item) => item.querySelector('h3')?.innerText === 'Postbox').innerText;`);
+    contains('the skill', state, 'running');
   });
-  await step('unlock with the right one', async () => {
-    await session.clear('input[name=passphrase]');
-    await session.type('input[name=passphrase]', PASSPHRASE + ENTER);
-    await session.waitFor('the chat', 'return !!document.querySelector("main textarea")');
-  });
-}
-
-// ---- the stage ----
-
-/**
- * A server that nobody may reach from the window.
- *
- * @typedef {{ url: string, hits: () => number, server: import('node:http').Server }} Trap
- * @returns {Promise<Trap>}
- */
-function startTrap() {
-  let hits = 0;
-  const server = createServer((_request, response) => {
-    hits += 1;
-    response.setHeader('access-control-allow-origin', '*').end('reached');
-  });
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-      resolve({ url: `http://127.0.0.1:${port}/`, hits: () => hits, server });
-    });
-  });
-}
-
-/**
- * Starts the scripted model; its answer is composed from what the tool returned.
- *
- * @param {Processes} processes
- * @param {string} cli
- * @param {string} stage
- * @returns {Promise<string>} the base URL
- */
-async function startModel(processes, cli, stage) {
-  const before = { user_contains: [PROMPT], tool_results: false, tools: ['oracle__draw'] };
-  const script = {
-    model: MODEL,
-    rules: [
-      { when: before, reply: { calls: { calls: [{ name: 'oracle__draw', arguments: { sides: 6 } }] } } },
-      {
-        when: { user_contains: [PROMPT], tool_results: true },
-        reply: { text: [{ template: 'You drew **{{tool:oracle__draw}}**. Keep it in a safe place.' }] },
-      },
-      {
-        when: { user_contains: [SLOW_PROMPT] },
-        reply: { text: [{ template: 'Word after word, line after line, this text never seems to end. '.repeat(40) }] },
-        fault: { slow_drip: { millis: 200 } },
-      },
-    ],
-  };
-  const file = join(stage, 'script.json');
-  writeFileSync(file, JSON.stringify(script));
-  const line = await processes.firstLine(cli, ['dev', 'llm', '--script', file], process.env);
-  return JSON.parse(line).base_url;
-}
-
-/**
- * Starts a backend with the scripted model and takes the login token that it hands out.
- *
- * @param {Processes} processes
- * @param {string} cli
- * @param {NodeJS.ProcessEnv} env
- */
-async function startBackend(processes, cli, env) {
-  const line = await processes.firstLine(cli, ['backend', 'run', '--listen', '127.0.0.1:0', '--json'], env);
-  return JSON.parse(line);
-}
-
-/**
- * The app's environment: folders of its own, one skill and the scripted model.
- *
- * @param {string} stage
- * @param {string} baseUrl
- */
-function environment(stage, baseUrl) {
-  const skill = join(stage, 'skills', 'oracle');
-  mkdirSync(skill, { recursive: true });
-  writeFileSync(
-    join(skill, 'manifest.json'),
-    JSON.stringify({ id: 'oracle', name: 'Oracle', version: '1.0.0', runtime: 'quickjs', entry: 'index.js', auto_start: true }),
-  );
-  writeFileSync(
-    join(skill, 'index.js'),
-    `globalThis.__skill = { default: { tools: [{
-       name: 'draw',
-       description: 'Draws a lot',
-       inputSchema: { type: 'object', properties: { sides: { type: 'number' } } },
-       execute: () => ${JSON.stringify(LOT)},
-     }] } };\n`,
-  );
-  /** @type {NodeJS.ProcessEnv} */
-  const env = {
-    ...process.env,
-    OPENHUMAN_HOME: join(stage, 'home'),
-    OPENHUMAN_SKILLS_DIR: join(stage, 'skills'),
-    OPENAI_BASE_URL: baseUrl,
-    OPENAI_API_KEY: 'scripted',
-    OPENAI_MODEL: MODEL,
-    XDG_DATA_HOME: join(stage, 'data'),
-    XDG_CACHE_HOME: join(stage, 'cache'),
-    XDG_CONFIG_HOME: join(stage, 'config'),
-    TAURI_WEBVIEW_AUTOMATION: 'true',
-  };
-  // With these set, WebKit never answers a request for a screenshot.
-  delete env.WEBKIT_DISABLE_DMABUF_RENDERER;
-  delete env.WEBKIT_DISABLE_COMPOSITING_MODE;
-  return env;
-}
-
-/**
- * @param {Processes} processes
- * @param {NodeJS.ProcessEnv} env
- */
-async function startDriver(processes, env) {
-  const port = await freePort();
-  processes.start('WebKitWebDriver', [`--port=${port}`, '--host=127.0.0.1'], env);
-  const driver = `http://127.0.0.1:${port}`;
-  await untilAnswering(`${driver}/status`);
-  return driver;
-}
-
-// ---- checks ----
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** @param {Session} session */
-async function accessible(session) {
-  await session.run(`${AXE}; window.axe = axe;`);
-  const violations = await session.runAsync(`
-    const { violations } = await window.axe.run(document);
-    return violations.map((v) => v.id + ': ' + v.nodes.map((node) => node.target.join(' ')).join(', '));`);
-  equal('the violations that axe finds', violations.join('; '), '');
-}
-
-/** @param {string} text */
-function heading(text) {
-  return `const heading = document.querySelector('h1'); return heading && heading.innerText === ${JSON.stringify(text)};`;
-}
-
-/**
- * Runs one step and prints how long it took.
- *
- * @template T
- * @param {string} name
- * @param {(session: Session) => Promise<T>} action
- * @param {Session} [session]
- * @returns {Promise<T>}
- */
-async function step(name, action, session) {
-  const started = performance.now();
-  try {
-    const result = await action(/** @type {Session} */ (session));
-    console.log(`ok   ${name} (${Math.round(performance.now() - started)} ms)`);
-    return result;
-  } catch (error) {
-    console.log(`FAIL ${name}`);
-    throw error;
-  }
-}
-
-/**
- * @param {string} what
- * @param {unknown} actual
- * @param {unknown} expected
- */
-function equal(what, actual, expected) {
-  if (actual !== expected) throw new Error(`${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`);
-}
-
-/**
- * @param {string} what
- * @param {string} text
- * @param {string} part
- */
-function contains(what, text, part) {
-  if (!text.includes(part)) throw new Error(`${what} does not contain ${JSON.stringify(part)}: ${JSON.stringify(text)}`);
-}
-
-/**
- * @param {string} what
- * @param {string} text
- * @param {RegExp} pattern
- */
-function matches(what, text, pattern) {
-  if (!pattern.test(text)) throw new Error(`${what} does not match ${pattern}: ${JSON.stringify(text)}`);
-}
-
-/**
- * @param {string} what
- * @param {() => void} check
- */
-function fails(what, check) {
-  try {
-    check();
-  } catch {
-    return;
-  }
-  throw new Error(`${what} was not noticed`);
 }
 
 main().then(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,11 +26,23 @@ async fn health() -> Response {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})).into_response()
 }
 
-/// Turns a login token into a session token, once.
-async fn consume(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Response {
+/// Turns a login token into a session token, once. A token that was issued for a challenge needs the verifier that
+/// answers it: whoever has only the link gets nothing.
+async fn consume(State(shared): State<Arc<Shared>>, Path(token): Path<String>, body: Bytes) -> Response {
+    let Ok(verifier) = code_verifier(&body) else {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            "Send no body, or a JSON object with `codeVerifier`",
+        );
+    };
     let redeeming = tokio::task::spawn_blocking({
         let shared = Arc::clone(&shared);
-        move || shared.logins.redeem(&token, AUDIENCE, shared.now_ms())
+        move || match verifier {
+            Some(verifier) => shared
+                .logins
+                .redeem_with(&token, AUDIENCE, &verifier, shared.now_ms()),
+            None => shared.logins.redeem(&token, AUDIENCE, shared.now_ms()),
+        }
     });
     match redeeming.await {
         Ok(Ok(user)) => {
@@ -51,6 +64,19 @@ async fn consume(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -
                 "The login could not be checked; try again",
             )
         }
+    }
+}
+
+/// The verifier in the body of an exchange, where there is a body.
+fn code_verifier(body: &[u8]) -> Result<Option<String>, ()> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let body: Value = serde_json::from_slice(body).map_err(|_| ())?;
+    match body.get("codeVerifier") {
+        Some(Value::String(verifier)) => Ok(Some(verifier.clone())),
+        None if body.is_object() => Ok(None),
+        _ => Err(()),
     }
 }
 

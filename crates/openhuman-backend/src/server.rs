@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use openhuman_agent::extractive::ExtractiveModel;
 use openhuman_agent::{Agent, Budget, Model, ToolOutcome, Tools};
 use openhuman_mcp::wire::ToolSync;
-use openhuman_vault::tokens::{LoginToken, LoginTokens, MemoryTokenStore, TokenError, TokenStore};
+use openhuman_vault::tokens::{Challenge, LoginToken, LoginTokens, MemoryTokenStore, TokenError, TokenStore};
 use openhuman_vault::{Key, RandomError};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -193,6 +193,13 @@ async fn run(listener: TcpListener, router: axum::Router, io: socketioxide::Sock
     }
 }
 
+fn checked_user(user: &str) -> Result<(), BackendError> {
+    if user.trim().is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
+        return Err(BackendError::InvalidUser);
+    }
+    Ok(())
+}
+
 /// A backend that serves. Dropping it stops it without waiting; [`shutdown`](Self::shutdown) waits.
 pub struct RunningBackend {
     local: SocketAddr,
@@ -228,10 +235,24 @@ impl RunningBackend {
     /// When the name is empty, longer than 256 bytes or has control characters, when the user has too many
     /// unused tokens, or when the store fails.
     pub fn issue_login_token(&self, user: &str) -> Result<LoginToken, BackendError> {
-        if user.trim().is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
-            return Err(BackendError::InvalidUser);
-        }
+        checked_user(user)?;
         Ok(self.shared.logins.issue(user, AUDIENCE, self.shared.now_ms())?)
+    }
+
+    /// As [`issue_login_token`](Self::issue_login_token), for the challenge of one device: only that device can use the
+    /// token, so a link with it may pass through a browser.
+    ///
+    /// # Errors
+    ///
+    /// As [`issue_login_token`](Self::issue_login_token).
+    pub fn issue_login_token_for(
+        &self,
+        user: &str,
+        challenge: &Challenge,
+    ) -> Result<LoginToken, BackendError> {
+        checked_user(user)?;
+        let now_ms = self.shared.now_ms();
+        Ok(self.shared.logins.issue_for(user, AUDIENCE, challenge, now_ms)?)
     }
 
     /// The desktops that are connected now.

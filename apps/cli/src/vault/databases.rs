@@ -10,6 +10,7 @@ use super::on;
 use crate::args::Global;
 use crate::exit::{Code, Failure, tell};
 use crate::output::{self, line};
+use crate::prompt::confirmed;
 use crate::session;
 use crate::style::{BOLD, DIM, ERROR, GOOD, WARNING};
 
@@ -112,6 +113,8 @@ pub(super) async fn rekey(global: &Global, home: &Home) -> Result<(), Failure> {
             .map(|(name, problem)| json!({ "name": name, "problem": problem }))
             .collect();
         output::json(&json!({ "done": done, "failed": failed }))?;
+    } else if rekeyed.done.is_empty() && failed.is_empty() {
+        line("There is no database yet: the first ones will have the new key.")?;
     } else {
         for name in &rekeyed.done {
             line(format_args!("{BOLD}{name}{BOLD:#}  has a new key"))?;
@@ -154,6 +157,56 @@ pub(super) async fn export(
         "Wrote a plain copy of {shown} to {}.",
         file.display()
     ))
+}
+
+/// Copies the home.
+pub(super) async fn backup(global: &Global, home: &Home, dir: PathBuf) -> Result<(), Failure> {
+    let vault = session::existing_vault(global, home).await?;
+    let (place, target) = (home.clone(), dir.clone());
+    let copied = on(vault, move |vault| place.databases(vault)?.backup(vault, &target));
+    let (_, report) = copied.await?;
+    if global.json {
+        let names: Vec<String> = report.databases.iter().map(ToString::to_string).collect();
+        return output::json(&json!({
+            "dir": dir, "databases": names, "files": report.files, "bytes": report.bytes,
+        }));
+    }
+    line(format_args!(
+        "Copied {} and {} other files ({} KB) to {}, sealed as they are. The same password opens it.",
+        counted(report.databases.len()),
+        report.files,
+        report.bytes.div_ceil(1000),
+        dir.display()
+    ))
+}
+
+fn counted(databases: usize) -> String {
+    format!("{databases} database{}", if databases == 1 { "" } else { "s" })
+}
+
+/// Gives up what a damaged log holds.
+pub(super) async fn discard_log(
+    global: &Global,
+    home: &Home,
+    name: DatabaseName,
+    yes: bool,
+) -> Result<(), Failure> {
+    let question = format!("Give up what was written last into {name}? A backup would have it. [y/N] ");
+    if !yes && !confirmed(&question)? {
+        return Err(Failure::new(Code::Denied, "nothing was changed"));
+    }
+    let shown = name.to_string();
+    let kept = with(global, home, move |databases| databases.discard_log(&name)).await?;
+    if global.json {
+        return output::json(&json!({ "name": shown, "kept": kept }));
+    }
+    match kept {
+        Some(kept) => line(format_args!(
+            "{shown} opens without it from now on. What it held is kept as {}.",
+            kept.display()
+        )),
+        None => line(format_args!("{shown} has no log; nothing was changed.")),
+    }
 }
 
 /// Takes one database, or all, as they are.

@@ -1,6 +1,7 @@
 //! `openhuman vault`: the commands, and what they share.
 
 mod databases;
+mod legacy;
 mod password;
 mod secrets;
 
@@ -76,7 +77,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         sealed: FilePassword,
     },
-    /// Take over the secrets that an earlier OpenHuman left in its own files.
+    /// Take over the secrets, and the accounts of skills, that an earlier OpenHuman left in its own files.
     ImportLegacy {
         /// Its directory [default: ~/.openhuman].
         dir: Option<PathBuf>,
@@ -88,6 +89,23 @@ pub(crate) enum Command {
     Databases,
     /// Seal every database anew under new keys. After an interruption, run it again.
     Rekey,
+    /// Copy the whole home, sealed as it is, into a new directory: the databases compacted, and everything else.
+    #[command(
+        after_help = "The copy is a home: `openhuman --home DIR ...` opens it with the same password. To restore, put it in \
+                            the place of the home."
+    )]
+    Backup {
+        /// The new directory, outside of the home.
+        dir: PathBuf,
+    },
+    /// Give up what the damaged log of a database holds. The log stays beside it as NAME-wal.damaged.
+    DiscardLog {
+        /// The database, from `vault databases`.
+        name: DatabaseName,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Write a plain, readable copy of one database.
     ExportDatabase {
         /// The database, from `vault databases`.
@@ -187,9 +205,11 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
             replace,
             sealed,
         } => secrets::import(global, &home, &file, replace, &sealed).await,
-        Command::ImportLegacy { dir, delete } => secrets::import_legacy(global, &home, dir, delete).await,
+        Command::ImportLegacy { dir, delete } => legacy::import(global, &home, dir, delete).await,
         Command::Databases => databases::list(global, &home).await,
         Command::Rekey => databases::rekey(global, &home).await,
+        Command::Backup { dir } => databases::backup(global, &home, dir).await,
+        Command::DiscardLog { name, yes } => databases::discard_log(global, &home, name, yes).await,
         Command::ExportDatabase { name, file } => databases::export(global, &home, name, file).await,
         Command::Accept { name, .. } => databases::accept(global, &home, name).await,
     }

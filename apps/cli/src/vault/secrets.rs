@@ -1,13 +1,12 @@
 //! The secrets in the vault: what was done with them, and their way out and in.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
+use std::path::Path;
 
 use jiff::Timestamp;
-use openhuman::vault::legacy::{self, LegacyReport};
-use openhuman::vault::{AuditAction, AuditEntry, Existing, SecretHandle, Vault, VaultOptions};
-use openhuman::{CoreError, Home};
+use openhuman::Home;
+use openhuman::vault::{AuditAction, AuditEntry, Existing, VaultOptions};
 use serde_json::{Value, json};
 
 use super::{FilePassword, on};
@@ -15,13 +14,13 @@ use crate::args::Global;
 use crate::exit::{Code, Failure};
 use crate::output::{self, clean_line, line};
 use crate::password::{Asking, new_password, typed};
+use crate::session;
 use crate::style::{BOLD, DIM, ERROR};
-use crate::{prompt, session};
 
 /// The largest exported file that is read, in bytes: what a vault can hold, and room to spare.
 const LARGEST_EXPORT: u64 = 80 * 1024 * 1024;
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
@@ -116,7 +115,7 @@ pub(super) async fn export(
     ))
 }
 
-fn counted(count: usize) -> String {
+pub(super) fn counted(count: usize) -> String {
     format!("{count} secret{}", if count == 1 { "" } else { "s" })
 }
 
@@ -191,85 +190,4 @@ fn read_export(file: &Path) -> Result<Vec<u8>, Failure> {
         return Err(Failure::new(Code::Failed, message));
     }
     Ok(bytes)
-}
-
-/// Takes over what an earlier program left, and offers to delete its files.
-pub(super) async fn import_legacy(
-    global: &Global,
-    home: &Home,
-    dir: Option<PathBuf>,
-    delete: bool,
-) -> Result<(), Failure> {
-    let Some(dir) = dir.or_else(|| std::env::home_dir().map(|home| home.join(".openhuman"))) else {
-        let message = "this user has no home directory; name the directory of the earlier program";
-        return Err(Failure::new(Code::Usage, message));
-    };
-    if !dir.is_dir() {
-        let message = format!("there is no directory {}; name another one", dir.display());
-        return Err(Failure::new(Code::NotFound, message));
-    }
-    let vault = session::existing_vault(global, home).await?;
-    let source = dir.clone();
-    let (_, report) = on(vault, move |vault: &mut Vault| {
-        Ok::<_, CoreError>(legacy::import(&source, &vault.secrets(now_ms()))?)
-    })
-    .await?;
-    if !global.json {
-        tell_report(&report, &dir)?;
-    }
-    // What did not open is still needed, and so is the key beside it.
-    let complete = report.failed.is_empty() && !report.files.is_empty();
-    let asked = || {
-        let question = "Delete these files now? They are not needed any more. [y/N] ";
-        prompt::confirmed(question)
-    };
-    let deleted = complete && (delete || (!global.json && io::stdin().is_terminal() && asked()?));
-    if deleted {
-        for file in &report.files {
-            std::fs::remove_file(file).map_err(|error| {
-                Failure::new(Code::Failed, format!("cannot delete {}: {error}", file.display()))
-            })?;
-        }
-    }
-    if global.json {
-        let stored: Vec<&str> = report.stored.iter().map(SecretHandle::name).collect();
-        output::json(&json!({
-            "stored": stored, "files": report.files, "failed": report.failed, "deleted": deleted,
-        }))?;
-    } else if deleted {
-        line("Deleted them.")?;
-    }
-    if report.failed.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "{} did not open and {} left out; the files stay",
-        counted(report.failed.len()),
-        if report.failed.len() == 1 { "was" } else { "were" }
-    );
-    Err(Failure::new(Code::Failed, message))
-}
-
-fn tell_report(report: &LegacyReport, dir: &Path) -> Result<(), Failure> {
-    if report.files.is_empty() {
-        return line(format_args!(
-            "There are no secrets of an earlier program in {}.",
-            dir.display()
-        ));
-    }
-    line(format_args!("Took over {}:", counted(report.stored.len())))?;
-    for handle in &report.stored {
-        line(format_args!("  {}", clean_line(handle.name())))?;
-    }
-    for name in &report.failed {
-        line(format_args!(
-            "  {ERROR}did not open:{ERROR:#} {}",
-            clean_line(name)
-        ))?;
-    }
-    line("They came from these files:")?;
-    report
-        .files
-        .iter()
-        .try_for_each(|file| line(format_args!("  {}", clean_line(&file.display().to_string()))))
 }

@@ -18,6 +18,9 @@ pub(crate) const MAIN: &str = "main";
 /// The environment variable that names a directory of skill packages beside the home's own.
 const SKILLS_VARIABLE: &str = "OPENHUMAN_SKILLS_DIR";
 
+/// The environment variable that names another registry of skills than the public one.
+const REGISTRY_VARIABLE: &str = "SKILLS_REGISTRY_URL";
+
 /// The calls that the main window makes. Whatever is not here does not exist for it.
 const MAIN_CALLS: &[&str] = &[
     "openhuman.app_state_snapshot",
@@ -85,6 +88,9 @@ impl Door {
                 .map(PathBuf::from);
             Dispatcher::new(DispatcherOptions {
                 skills_dirs: skills.into_iter().collect(),
+                registry: std::env::var(REGISTRY_VARIABLE)
+                    .ok()
+                    .filter(|place| !place.is_empty()),
                 ..DispatcherOptions::new(home)
             })
         });

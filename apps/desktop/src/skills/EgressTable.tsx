@@ -88,8 +88,8 @@ function Records({ records, withSkill }: { records: EgressEntry[]; withSkill: bo
                 <time dateTime={new Date(record.time_ms).toISOString()}>{formatTime(record.time_ms)}</time>
               </td>
               {withSkill && <td className="px-3 py-2">{record.skill_id}</td>}
-              <td className="px-3 py-2">
-                <span className="font-medium break-all">
+              <td className="min-w-48 px-3 py-2">
+                <span className="font-medium break-words">
                   {record.host}
                   {record.port !== 443 && `:${record.port}`}
                 </span>
@@ -103,7 +103,7 @@ function Records({ records, withSkill }: { records: EgressEntry[]; withSkill: bo
                   </span>
                 )}
               </td>
-              <td className="px-3 py-2">{record.cause}</td>
+              <td className="px-3 py-2 whitespace-nowrap">{record.cause}</td>
               <td className="px-3 py-2 text-right whitespace-nowrap tabular-nums">{formatBytes(record.bytes_out)}</td>
               <td className="px-3 py-2 text-right whitespace-nowrap tabular-nums">{formatBytes(record.bytes_in)}</td>
               <td className={`px-3 py-2 ${toneOf(record)}`}>

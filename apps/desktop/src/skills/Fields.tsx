@@ -66,7 +66,7 @@ function Control({ input, common }: { input: SetupInput; common: Common }) {
   const choices = input.options ?? [];
   switch (kindOf(input)) {
     case 'textarea':
-      return <textarea {...common} rows={5} className="field" defaultValue={preset} placeholder={placeholder} />;
+      return <textarea {...common} rows={3} className="field" defaultValue={preset} placeholder={placeholder} />;
     case 'select': {
       const chosen = choices.findIndex(({ value }) => value === input.default);
       return (

@@ -127,7 +127,7 @@ function SetupSection({ skill, onChanged }: { skill: SkillOverview; onChanged: (
   }
   return (
     <Section title="Set-up" aside={setup.complete && setup.required ? <span className="text-good">done</span> : null}>
-      <div className="space-y-5">
+      <div className="space-y-4 [&>*+*]:border-t [&>*+*]:border-line [&>*+*]:pt-4">
         {setup.modes.length > 0 && (
           <ConnectAccount skillId={skill.skill_id} modes={setup.modes} onDone={onChanged} />
         )}

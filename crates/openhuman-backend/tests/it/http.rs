@@ -4,15 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use openhuman_backend::{Backend, Limits, RunningBackend, SqliteTokenStore};
+use openhuman_vault::tokens::Verifier;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// One HTTP exchange: status and JSON body.
+/// One HTTP exchange without a body: status and JSON body of the answer.
 async fn exchange(backend: &RunningBackend, request_line: &str, header: &str) -> (u16, Value) {
+    exchange_with(backend, request_line, header, "").await
+}
+
+async fn exchange_with(
+    backend: &RunningBackend,
+    request_line: &str,
+    header: &str,
+    body: &str,
+) -> (u16, Value) {
     let mut stream = TcpStream::connect(backend.local_addr()).await.unwrap();
+    let length = body.len();
     let request = format!(
-        "{request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n{header}\r\n"
+        "{request_line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{header}\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -176,4 +187,39 @@ async fn sessions_survive_a_restart_with_the_same_key() {
     );
     second.shutdown().await;
     other.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_token_for_a_challenge_needs_the_device_that_made_it() {
+    let backend = Backend::builder().start("127.0.0.1:0").await.unwrap();
+    let verifier = Verifier::generate().unwrap();
+    let token = backend
+        .issue_login_token_for("ana", &verifier.challenge())
+        .unwrap();
+    let consume_with = async |token: &str, body: &str| {
+        let line = format!("POST /telegram/login-tokens/{token}/consume");
+        exchange_with(&backend, &line, "Content-Type: application/json\r\n", body).await
+    };
+    let with = |verifier: &Verifier| json!({ "codeVerifier": verifier.expose() }).to_string();
+    // Who read the link has no verifier, or another one; the device can still use it.
+    assert_eq!(consume(&backend, token.expose()).await.0, 401);
+    let other = Verifier::generate().unwrap();
+    assert_eq!(consume_with(token.expose(), &with(&other)).await.0, 401);
+    for body in ["[1]", "{\"codeVerifier\":1}", "nonsense"] {
+        assert_eq!(consume_with(token.expose(), body).await.0, 400, "{body}");
+    }
+    let (status, answer) = consume_with(token.expose(), &with(&verifier)).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(me(&backend, &session_of(&answer)).await.1["data"]["id"], "ana");
+    assert_eq!(
+        consume_with(token.expose(), &with(&verifier)).await.0,
+        401,
+        "once"
+    );
+
+    // A token for nobody in particular takes no verifier, but a body without one is none.
+    let open = backend.issue_login_token("ana").unwrap();
+    assert_eq!(consume_with(open.expose(), &with(&verifier)).await.0, 401);
+    assert_eq!(consume_with(open.expose(), "{}").await.0, 200);
+    backend.shutdown().await;
 }

@@ -112,6 +112,12 @@ impl HomeDatabases {
         self.databases.home.database_names()
     }
 
+    /// Whether the keys are being replaced: [`HomeDatabases::rekey`] was begun and did not come to its end.
+    #[must_use]
+    pub fn is_rekeying(&self) -> bool {
+        self.databases.ledger.state().next.is_some()
+    }
+
     /// The file of a database.
     #[must_use]
     pub fn path(&self, name: &DatabaseName) -> PathBuf {

@@ -1,9 +1,12 @@
 //! The core as a front end uses it.
 
 mod backend;
+mod copies;
 mod databases;
 mod desktop;
 mod dispatcher;
+mod lent;
+mod logins;
 mod packages;
 mod schema;
 mod storage;
