@@ -24,37 +24,38 @@ pub enum Age {
 }
 
 impl Vault {
-    /// Begins a session: compares this vault with the number that `store` keeps for it, and raises both. Call it once
+    /// Begins a session: compares the number of this vault's last session with the one that `store` keeps for it, and raises both. Call it once
     /// when a program starts to work with the vault, and an older copy of the whole directory, put back later, is
     /// [`VaultError::RolledBack`] at the next call. Writes the header and one entry of 32 bytes in the store, which is
     /// not secret.
     ///
-    /// What belongs to the session elsewhere can be bound to it with [`Vault::generation`]. What an older copy from
-    /// *within* the session holds back is not noticed, nor is the replacement of the store together with the directory.
+    /// What other files of the same home have to be as new: write `session() + 1` into them, then begin the session, and at
+    /// the next start expect them to have at least `session()`. What an older copy from *within* a session holds back is not
+    /// noticed, nor is the replacement of the store together with the directory.
     ///
     /// # Errors
     /// [`VaultError::RolledBack`] (nothing is changed then; [`Vault::accept_age`] takes the older copy),
     /// [`VaultError::KeyStore`] when the store cannot be asked or does not keep the number, and the errors of
     /// [`Vault::open`] for reading and writing the header.
     pub fn begin_session(&mut self, store: &dyn KeyStore) -> Result<Age, VaultError> {
-        let known = self.number_in(store)?;
+        let known = self.session_in(store)?;
         let mut age = Age::Newest;
         self.update(|header| {
             age = match known {
-                Some(newest) if header.generation < newest => {
+                Some(newest) if header.session < newest => {
                     return Err(VaultError::RolledBack {
-                        found: header.generation,
+                        found: header.session,
                         newest,
                     });
                 }
                 Some(_) => Age::Newest,
-                None if header.kept_outside => Age::Forgotten,
+                None if header.session > 0 => Age::Forgotten,
                 None => Age::NeverKept,
             };
-            header.kept_outside = true;
+            header.session += 1;
             Ok(())
         })?;
-        self.keep_number_in(store)?;
+        self.keep_session_in(store)?;
         Ok(age)
     }
 
@@ -63,22 +64,21 @@ impl Vault {
     /// # Errors
     /// As [`Vault::begin_session`], other than [`VaultError::RolledBack`].
     pub fn accept_age(&mut self, store: &dyn KeyStore) -> Result<(), VaultError> {
-        let known = self.number_in(store)?.unwrap_or_default();
+        let known = self.session_in(store)?.unwrap_or_default();
         self.update(|header| {
-            header.generation = header.generation.max(known);
-            header.kept_outside = true;
+            header.session = header.session.max(known) + 1;
             Ok(())
         })?;
-        self.keep_number_in(store)
+        self.keep_session_in(store)
     }
 
-    /// Grows with every change of the header, so with every [`Vault::begin_session`].
-    pub fn generation(&self) -> u64 {
-        self.header.generation
+    /// How many sessions were begun; 0 where [`Vault::begin_session`] was never called.
+    pub fn session(&self) -> u64 {
+        self.header.session
     }
 
     /// The number in the store. It is authenticated, so that nobody locks the owner out with a higher one.
-    fn number_in(&self, store: &dyn KeyStore) -> Result<Option<u64>, VaultError> {
+    fn session_in(&self, store: &dyn KeyStore) -> Result<Option<u64>, VaultError> {
         let account = self.age_account();
         let Some(entry) = store.get(&account)? else {
             return Ok(None);
@@ -95,8 +95,8 @@ impl Vault {
         }
     }
 
-    fn keep_number_in(&self, store: &dyn KeyStore) -> Result<(), VaultError> {
-        let number = self.header.generation;
+    fn keep_session_in(&self, store: &dyn KeyStore) -> Result<(), VaultError> {
+        let number = self.header.session;
         let mut entry = [0; 32];
         entry[..NUMBER].copy_from_slice(&number.to_be_bytes());
         let mac = self.age_mac(number).finalize().into_bytes();
@@ -150,12 +150,12 @@ mod tests {
         let (home, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let store = MemoryKeyStore::new();
         let vault = created(home.path(), &store);
-        let old = vault.generation();
+        let old = vault.session();
         drop(vault);
         copy(home.path(), backup.path());
         // The control: the copy is as good as the original until another session has begun.
         assert_eq!(open(home.path()).begin_session(&store).unwrap(), Age::Newest);
-        let newest = open(home.path()).generation();
+        let newest = open(home.path()).session();
         assert!(newest > old);
         copy(backup.path(), home.path());
         for _ in 0..2 {
@@ -165,11 +165,11 @@ mod tests {
                 matches!(error, VaultError::RolledBack { found, newest: known } if found == old && known == newest),
                 "{error}"
             );
-            assert_eq!(open(home.path()).generation(), old, "nothing is changed");
+            assert_eq!(open(home.path()).session(), old, "nothing is changed");
         }
         let mut vault = open(home.path());
         vault.accept_age(&store).unwrap();
-        assert!(vault.generation() > newest);
+        assert!(vault.session() > newest);
         assert_eq!(open(home.path()).begin_session(&store).unwrap(), Age::Newest);
     }
 

@@ -106,13 +106,13 @@ pub enum VaultError {
     NotCached,
     /// The directory is older than the one of which the key store knows: a copy was put back.
     #[error(
-        "the vault is an older copy (state {found}, the keychain knows of state {newest}); restore the newest copy, or \
+        "the vault is an older copy (of session {found}, the keychain knows of session {newest}); restore the newest copy, or \
          accept this one"
     )]
     RolledBack {
-        /// The state found.
+        /// The session of the copy.
         found: u64,
-        /// The newest state of which the store knows.
+        /// The newest session of which the store knows.
         newest: u64,
     },
     /// The entry in the key store belongs to another key.

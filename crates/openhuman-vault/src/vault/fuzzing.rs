@@ -28,7 +28,7 @@ pub fn header(data: &[u8]) {
         id: ID,
         generation: 5,
         databases: vec!["memory.db".to_owned()],
-        kept_outside: true,
+        session: 3,
         least: Some(Argon2Params::FLOOR),
         slots: vec![store],
     }

@@ -27,7 +27,7 @@ const FIELD_ID: u8 = 1;
 const FIELD_GENERATION: u8 = 2;
 const FIELD_DATABASE: u8 = 3;
 const FIELD_LEAST: u8 = 4;
-const FIELD_KEPT_OUTSIDE: u8 = 5;
+const FIELD_SESSION: u8 = 5;
 const FIELD_SLOT: u8 = 16;
 
 const SLOT_PASSWORD: u8 = 1;
@@ -41,8 +41,8 @@ pub(super) struct Header {
     pub(super) generation: u64,
     /// Databases that were created under this vault, by name: they must exist from then on.
     pub(super) databases: Vec<String>,
-    /// Whether a key store outside was told the generation.
-    pub(super) kept_outside: bool,
+    /// How many sessions were begun; a key store outside was told.
+    pub(super) session: u64,
     /// The least password parameters, where somebody chose less than [`Argon2Params::DEFAULT`].
     pub(super) least: Option<Argon2Params>,
     pub(super) slots: Vec<Slot>,
@@ -87,8 +87,8 @@ impl Header {
         if let Some(least) = self.least {
             field(FIELD_LEAST, &encode_params(least));
         }
-        if self.kept_outside {
-            field(FIELD_KEPT_OUTSIDE, &[]);
+        if self.session > 0 {
+            field(FIELD_SESSION, &self.session.to_be_bytes());
         }
         for slot in &self.slots {
             field(FIELD_SLOT, &slot.encode());
@@ -117,7 +117,7 @@ impl Header {
         let body = bytes.len().checked_sub(MAC_LEN).and_then(|end| bytes.get(8..end));
         let mut rest = body.ok_or(damaged("it is cut off"))?;
         let (mut id, mut generation, mut databases) = (None, None, Vec::new());
-        let (mut kept_outside, mut least, mut slots) = (false, None, Vec::new());
+        let (mut session, mut least, mut slots) = (0, None, Vec::new());
         while let Some((&kind, after)) = rest.split_first() {
             let (length, after) = after
                 .split_first_chunk::<2>()
@@ -149,7 +149,15 @@ impl Header {
                     let params = value.try_into().ok().map(decode_params);
                     least = Some(params.ok_or(damaged("the least parameters have a wrong length"))?);
                 }
-                FIELD_KEPT_OUTSIDE if !kept_outside && value.is_empty() => kept_outside = true,
+                FIELD_SESSION if session == 0 => {
+                    let value = value
+                        .try_into()
+                        .map_err(|_| damaged("the session has a wrong length"))?;
+                    session = u64::from_be_bytes(value);
+                    if session == 0 {
+                        return Err(damaged("the session is zero"));
+                    }
+                }
                 FIELD_SLOT => slots.push(Slot::decode(value).ok_or(damaged("a key slot is malformed"))?),
                 _ => return Err(damaged("it has a field that does not belong there")),
             }
@@ -172,7 +180,7 @@ impl Header {
             id: id.ok_or(damaged("the id is missing"))?,
             generation: generation.ok_or(damaged("the generation is missing"))?,
             databases,
-            kept_outside,
+            session,
             least,
             slots,
         })

@@ -127,7 +127,7 @@ impl Vault {
             id,
             generation: 0,
             databases: Vec::new(),
-            kept_outside: false,
+            session: 0,
             least: least(options, params),
             slots: vec![slot],
         };

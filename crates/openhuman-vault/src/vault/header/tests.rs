@@ -23,7 +23,7 @@ fn sample() -> (Header, Key) {
             id,
             generation: 5,
             databases: vec!["memory.db".to_owned()],
-            kept_outside: true,
+            session: 3,
             least: Some(Argon2Params::FLOOR),
             slots,
         },
@@ -147,11 +147,11 @@ fn a_slot_does_not_change_its_kind() {
 fn a_header_without_the_later_fields_is_read() {
     let (mut header, key) = sample();
     header.least = None;
-    header.kept_outside = false;
+    header.session = 0;
     header.slots.truncate(2);
     let bytes = header.encode(&key);
     let read = decode(&bytes).unwrap();
-    assert_eq!((read.least, read.kept_outside), (None, false));
+    assert_eq!((read.least, read.session), (None, 0));
     read.verify(&key, &bytes).unwrap();
 }
 
