@@ -15,11 +15,11 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let at = 0usize..6 * BLOCK;
+    let at = 0usize..40 * BLOCK;
     prop_oneof![
         (at.clone(), prop::collection::vec(any::<u8>(), 1..9000))
             .prop_map(|(at, data)| Step::Write(at, data)),
-        (0usize..6, prop::collection::vec(any::<u8>(), BLOCK..=BLOCK))
+        (0usize..40, prop::collection::vec(any::<u8>(), BLOCK..=BLOCK))
             .prop_map(|(n, data)| Step::Write(n * BLOCK, data)),
         (at.clone(), 0usize..9000).prop_map(|(at, n)| Step::Read(at, n)),
         at.prop_map(Step::Truncate),
