@@ -20,7 +20,6 @@ const LEAST_TURNS: usize = 5;
 
 /// How the signals are weighed. The defaults are measured on conversations; see `docs/measurements.md`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub struct Weights {
     /// The share of the vector signal. When a query gives only one of the two signals, it takes both shares.
     pub vector: f32,
@@ -38,11 +37,11 @@ pub struct Weights {
     pub coverage: f32,
     /// Added for each standard deviation of the logarithm of the chunk's length.
     pub length: f32,
-    /// Added to a chunk that is itself a question.
+    /// Added to a turn of a conversation that is itself a question.
     pub question: f32,
     /// Added to a chunk that holds a time, a number or a name when the query asks for one.
     pub answer: f32,
-    /// Added to a statement in the first person.
+    /// Added to a turn of a conversation in the first person.
     pub first_person: f32,
     /// How much words count that mean about the same as one of the query, where the embedder knows some.
     pub related: f32,
@@ -60,17 +59,17 @@ impl Default for Weights {
             vector: 0.7,
             text: 0.3,
             around_vector: 0.25,
-            around_text: 0.4,
-            document: 0.3,
-            speaker: 0.3,
-            coverage: 0.0,
-            length: 0.0,
-            question: 0.0,
-            answer: 0.0,
-            first_person: 0.0,
+            around_text: 0.5,
+            document: 0.45,
+            speaker: 0.6,
+            coverage: 1.5,
+            length: 0.3,
+            question: -0.8,
+            answer: 0.4,
+            first_person: 0.2,
             related: 0.0,
-            saturation: 1.2,
-            length_penalty: 0.75,
+            saturation: 0.5,
+            length_penalty: 0.6,
             feedback: 0.0,
         }
     }
@@ -98,7 +97,7 @@ impl Weights {
     }
 }
 
-/// What the structure around a chunk added to its score.
+/// What the structure around a chunk added to its score, compared with the average candidate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Structure {
@@ -261,17 +260,29 @@ fn add_structure(signals: &Signals<'_>, weights: &Weights, around: &Around<'_>, 
             structure.coverage = weights.coverage * held.map(|(_, idf)| idf).sum::<f32>() / rarity;
         }
         structure.shape = weights.length * length_scale.z(length);
-        if shape & shape::QUESTION != 0 {
-            structure.shape += weights.question;
-        }
-        if shape & shape::FIRST_PERSON != 0 {
-            structure.shape += weights.first_person;
+        if shape & shape::TURN != 0 {
+            // Who asks in a conversation does not tell; who says "I" does.
+            structure.shape += if shape & shape::QUESTION != 0 { weights.question } else { 0.0 };
+            structure.shape += if shape & shape::FIRST_PERSON != 0 { weights.first_person } else { 0.0 };
         }
         if shape & signals.asked != 0 {
             structure.shape += weights.answer;
         }
-        one.z += structure.sum();
     }
+    centre(ranked);
+}
+
+/// Adds the structure to the scores, as a difference from the average candidate, so that a score of 0 stays average.
+fn centre(ranked: &mut [Ranked]) {
+    let parts: [fn(&mut Structure) -> &mut f32; 4] =
+        [|all| &mut all.document, |all| &mut all.speaker, |all| &mut all.coverage, |all| &mut all.shape];
+    let count = ranked.len().max(1) as f64;
+    for part in parts {
+        let sum: f64 = ranked.iter_mut().map(|one| f64::from(*part(&mut one.structure))).sum();
+        let mean = (sum / count) as f32;
+        ranked.iter_mut().for_each(|one| *part(&mut one.structure) -= mean);
+    }
+    ranked.iter_mut().for_each(|one| one.z += one.structure.sum());
 }
 
 /// How good the best candidates of each document are.

@@ -44,7 +44,8 @@ struct Prepared<'a> {
     document: Cow<'a, Document>,
     id: String,
     digest: Hash,
-    /// The day of a conversation.
+    /// Whether it is a conversation, and the day of it.
+    by_turn: bool,
     day: Option<String>,
     /// `None` when the very same document is there already.
     chunks: Option<Vec<Chunk>>,
@@ -110,7 +111,8 @@ impl Ingest<'_> {
         document.check()?;
         let document = if given.is_none() { remembered(document) } else { document };
         let id = document_id(&document.namespace, &document.key);
-        let digest = digest(&document, given.is_some());
+        let by_turn = given.is_some();
+        let digest = digest(&document, by_turn);
         let stored = self.stored(&id, &digest, codes)?;
         let same = stored.filter(|stored| stored.digest == digest);
         let chunks = match &same {
@@ -131,6 +133,7 @@ impl Ingest<'_> {
             document,
             id,
             digest,
+            by_turn,
             day,
             chunks,
             report,
@@ -341,7 +344,7 @@ impl Ingest<'_> {
                 document: document_handle(id),
                 ordinal,
                 tokens: u16::try_from(chunk.tokens).unwrap_or(u16::MAX),
-                shape: shape::of(text),
+                shape: shape::of(text) | if prepared.by_turn { shape::TURN } else { 0 },
             };
             insert_place.execute(params![
                 chunk_id,

@@ -5,17 +5,20 @@
 mod check;
 pub mod chunk;
 mod clock;
+pub mod compress;
 mod context;
 mod conversation;
 mod database;
 mod document;
 mod embed;
 mod error;
+pub mod forget;
 mod fuse;
 pub mod graph;
 mod ingest;
 mod knowledge;
 mod memory;
+mod originals;
 mod query;
 mod reembed;
 mod rerank;
@@ -25,6 +28,7 @@ mod shape;
 mod terms;
 mod text;
 mod vectors;
+pub mod working;
 
 pub use openhuman_vault::Key;
 
@@ -37,6 +41,7 @@ pub use document::{
 };
 #[cfg(feature = "static-model")]
 pub use embed::StaticEmbedder;
+pub use vectors::VectorIndex;
 #[cfg(feature = "openai")]
 pub use embed::{OpenAiEmbedder, OpenAiOptions};
 pub use embed::{EmbedError, Embedder, HashingEmbedder, Space, UnavailableEmbedder};
@@ -46,7 +51,9 @@ pub use memory::{Memory, MemoryOptions, Passage, Sealing};
 pub use query::{Hit, MAX_HITS, MAX_QUERY_BYTES, Query, Signals};
 pub use reembed::{Progress, Reembedded};
 pub use rerank::{RERANKED, Reranker};
+pub use originals::Shortened;
 pub use session::{
-    MAX_SESSION_ID_BYTES, MAX_SESSION_RECORD_BYTES, Session, SessionBlock, SessionMessage, SessionRecord,
-    SessionRole, SessionUsage,
+    Budget, Compacted, CompactionPlan, ExtractiveSummarizer, MAX_SESSION_ID_BYTES, MAX_SESSION_RECORD_BYTES, Pin,
+    PinKind, Pressure, SESSIONS_NAMESPACE, Session, SessionBlock, SessionMessage, SessionRecord, SessionRole,
+    SessionUsage, SessionView, Summarizer, SummaryError, message_tokens, pins, plan as plan_compaction,
 };

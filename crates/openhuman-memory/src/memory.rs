@@ -1,6 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use openhuman_sqlite::Anchor;
@@ -91,6 +92,7 @@ struct Inner {
     sessions: Sessions,
     active: RwLock<Active>,
     clock: Arc<dyn Clock>,
+    exact_limit: AtomicUsize,
 }
 
 /// The embedder in use. It changes when a re-embedding is complete.
@@ -158,6 +160,7 @@ impl Memory {
                 sessions,
                 active: RwLock::new(Active { embedder, space }),
                 clock,
+                exact_limit: AtomicUsize::new(segments::EXACT_LIMIT),
             }),
         })
     }
@@ -226,7 +229,7 @@ impl Memory {
             embedder: &*active.embedder,
             space: &active.space,
             clock: &*inner.clock,
-            exact_limit: segments::EXACT_LIMIT,
+            exact_limit: inner.exact_limit.load(Ordering::Relaxed),
         }
         .run(incoming)
     }
@@ -308,6 +311,12 @@ impl Memory {
             inner.relatives.clear();
         })?;
         Ok(outcome)
+    }
+
+    /// From how many chunks on bits are kept in memory instead of bytes, for tests and measurements. Default: 20,000.
+    #[doc(hidden)]
+    pub fn keep_bits_above(&self, chunks: usize) {
+        self.inner.exact_limit.store(chunks, Ordering::Relaxed);
     }
 
     /// Overwrites the vectors in memory and gives them back; the next search reads them again. For a program that
@@ -396,6 +405,14 @@ impl Memory {
     /// Removes a document, its chunks, its words in the index and its vectors. Returns whether it was there.
     pub fn forget(&self, id: &str) -> Result<bool, MemoryError> {
         ingest::forget(&self.inner.database, &self.inner.vectors, id)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
     }
 
     /// What is known about people, places and things, in the same sealed database.

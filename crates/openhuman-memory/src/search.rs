@@ -13,7 +13,7 @@ use crate::query::{Hit, MAX_HITS, Query, Signals};
 use crate::shape;
 use crate::terms::{self, Term};
 use crate::text::{self, Saturation, Sought, TextSignal};
-use crate::vectors::{Catalog, Code, Slots, VectorCache, VectorQuery, highest, segments};
+use crate::vectors::{Catalog, Slots, VectorCache, VectorQuery, highest, segments};
 
 /// Candidates whose cosine is computed from their bytes when only bits are in memory: the best by estimate, and the
 /// best by words. Among the best 150 by estimate are 99 of 100 of the ten nearest, also with 256 dimensions.
@@ -52,7 +52,7 @@ impl Search<'_> {
             return Ok(Vec::new());
         }
         let vector = embed::checked(self.embedder, self.dimensions, &[&query.text])?;
-        let vector = vector.first().and_then(|vector| Code::new(vector));
+        let vector = vector.into_iter().next();
         let terms = terms::terms(&query.text);
         let sought = self.sought(&terms, &query.weights);
         self.database.read(|connection| {
@@ -66,7 +66,7 @@ impl Search<'_> {
                         catalog,
                         query,
                     };
-                    let (ranked, text) = place.rank(vector.as_ref(), &sought)?;
+                    let (ranked, text) = place.rank(vector.as_deref(), &sought)?;
                     place.hits(&ranked, &text)
                 },
             )
@@ -112,7 +112,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn rank(&self, vector: Option<&Code>, sought: &[Sought]) -> Result<(Vec<Ranked>, TextSignal), MemoryError> {
+    fn rank(&self, vector: Option<&[f32]>, sought: &[Sought]) -> Result<(Vec<Ranked>, TextSignal), MemoryError> {
         let weights = &self.query.weights;
         let allowed = self.allowed()?;
         let saturation = Saturation {
@@ -125,19 +125,20 @@ impl Place<'_> {
             && let Some(vector) = vector
             && let Some(moved) = self.moved(vector, &ranked)?
         {
-            ranked = self.fuse(Some(&moved), &allowed, &text)?;
+            ranked = self.fuse(Some(moved.as_slice()), &allowed, &text)?;
         }
         Ok((ranked, text))
     }
 
     fn fuse(
         &self,
-        vector: Option<&Code>,
+        vector: Option<&[f32]>,
         allowed: &Slots,
         text: &TextSignal,
     ) -> Result<Vec<Ranked>, MemoryError> {
-        let cosines = match vector {
-            Some(vector) => self.cosines(vector.clone(), allowed, text)?,
+        let query = vector.and_then(|vector| self.catalog.vectors.query(vector));
+        let cosines = match query {
+            Some(query) => self.cosines(&query, allowed, text)?,
             None => vec![f32::NEG_INFINITY; self.catalog.slots()],
         };
         let signals = fuse::Signals {
@@ -183,34 +184,34 @@ impl Place<'_> {
         Ok(allowed)
     }
 
-    /// The cosine of every allowed chunk: exact, or estimated with the best ones made exact.
-    fn cosines(&self, vector: Code, allowed: &Slots, text: &TextSignal) -> Result<Vec<f32>, MemoryError> {
+    /// The cosine of every allowed chunk, of the best ones exactly.
+    fn cosines(&self, query: &VectorQuery, allowed: &Slots, text: &TextSignal) -> Result<Vec<f32>, MemoryError> {
         let vectors = &self.catalog.vectors;
-        let query: VectorQuery = vectors.query(vector);
-        let mut cosines = vectors.scan(&query, allowed, self.catalog.slots());
-        if !vectors.is_exact() {
-            let mut best = highest(&cosines, RESCORED);
-            best.extend(highest(&text.scores, RESCORED_WORDS).into_iter().filter(|(_, score)| *score > 0.0));
-            let mut ids: Vec<i64> = best.iter().map(|(slot, _)| self.catalog.ids()[*slot]).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            let exact = segments::rescore(self.connection, &query, vectors.dimensions(), ids.into_iter())?;
-            for (id, cosine) in exact {
-                if let Some(slot) = self.catalog.slot(id) {
-                    cosines[slot] = cosine;
-                }
+        let mut cosines = vectors.scan(query, allowed, self.catalog.slots());
+        if vectors.is_exact() {
+            return Ok(cosines);
+        }
+        let mut best = highest(&cosines, RESCORED);
+        best.extend(highest(&text.scores, RESCORED_WORDS).into_iter().filter(|(_, score)| *score > 0.0));
+        let mut ids: Vec<i64> = best.iter().map(|(slot, _)| self.catalog.ids()[*slot]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for (id, cosine) in segments::rescore(self.connection, query, vectors.dimensions(), ids.into_iter())? {
+            if let Some(slot) = self.catalog.slot(id) {
+                cosines[slot] = cosine;
             }
         }
         Ok(cosines)
     }
 
     /// The query's vector, moved towards those of the best hits.
-    fn moved(&self, vector: &Code, ranked: &[Ranked]) -> Result<Option<Code>, MemoryError> {
-        let mut sum: Vec<f32> = vec![0.0; vector.values.len()];
+    fn moved(&self, vector: &[f32], ranked: &[Ranked]) -> Result<Option<Vec<f32>>, MemoryError> {
+        let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+        let mut sum: Vec<f32> = vec![0.0; vector.len()];
         let mut count = 0.0f32;
         for one in ranked.iter().take(FEEDBACK) {
             let id = self.catalog.ids()[one.slot];
-            if let Some(code) = segments::code(self.connection, id, vector.values.len())? {
+            if let Some(code) = segments::code(self.connection, id, vector.len())? {
                 sum.iter_mut().zip(code.numbers()).for_each(|(sum, number)| *sum += number);
                 count += 1.0;
             }
@@ -218,9 +219,8 @@ impl Place<'_> {
         if count == 0.0 {
             return Ok(None);
         }
-        let share = self.query.weights.feedback / count;
-        let moved: Vec<f32> = vector.numbers().zip(sum).map(|(own, sum)| own + share * sum).collect();
-        Ok(Code::new(&moved))
+        let share = length * self.query.weights.feedback / count;
+        Ok(Some(vector.iter().zip(sum).map(|(own, sum)| own + share * sum).collect()))
     }
 
     fn hits(&self, ranked: &[Ranked], text: &TextSignal) -> Result<Vec<Hit>, MemoryError> {

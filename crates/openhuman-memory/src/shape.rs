@@ -6,6 +6,8 @@ pub(crate) const TIME: u8 = 2;
 pub(crate) const NUMBER: u8 = 4;
 pub(crate) const FIRST_PERSON: u8 = 8;
 pub(crate) const NAME: u8 = 16;
+/// Something that somebody said, not a piece of a document. Not a property of the text.
+pub(crate) const TURN: u8 = 32;
 
 const TIMES: &[&str] = &[
     "ago", "april", "august", "birthday", "century", "day", "days", "decade", "december", "evening", "february",

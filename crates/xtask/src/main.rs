@@ -8,6 +8,7 @@
 mod bench;
 mod checks;
 mod desktop;
+mod memory;
 mod packages;
 mod plan;
 mod process;
@@ -36,6 +37,8 @@ Usage: cargo xtask COMMAND
   bench skills [--json]  the same for the skills engine, beside node's worker threads
   bench socketio [--json]  the same for the Socket.IO client, beside rust_socketio and the official one
   bench storage [--json]  the same for sealed databases and the vault, beside plain SQLite and SQLCipher
+  bench memory [--json]  the same for the memory; with `--locomo FILE` or LOCOMO_FILE also retrieval
+  torture memory       the long versions of the memory's proofs
   torture storage      the long versions of the storage's proofs: hours
   torture skills       the long versions of the skills engine's proofs: hours
   torture socketio     the same for the Socket.IO client";
@@ -105,6 +108,19 @@ fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
         ["bench", "storage", "--json"] => {
             Box::new(|workspace| storage::bench(workspace, bench::Output::Json))
         }
+        ["bench", "memory", ref rest @ ..] => {
+            let (json, rest) = match rest {
+                ["--json", rest @ ..] => (bench::Output::Json, rest),
+                rest => (bench::Output::Text, rest),
+            };
+            let locomo = match *rest {
+                [] => None,
+                ["--locomo", file] => Some(file),
+                _ => return None,
+            };
+            Box::new(move |workspace| memory::bench(workspace, json, locomo))
+        }
+        ["torture", "memory"] => Box::new(|workspace| step::run_all(&memory::torture(workspace))),
         ["torture", "storage"] => Box::new(|workspace| step::run_all(&storage::torture(workspace))),
         ["torture", "skills"] => Box::new(|workspace| step::run_all(&torture::skills(workspace))),
         _ => return None,

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
 
 use bpe_openai::byte_pair_encoding::BytePairEncoding;
@@ -41,13 +42,45 @@ pub(super) fn cl100k() -> &'static Tokenizer {
 /// Splits text into words and counts the tokens of each.
 pub(super) struct Tokenizer {
     words: bpe_openai::Tokenizer,
-    ranks: HashMap<&'static [u8], u32>,
+    ranks: HashMap<&'static [u8], u32, BuildHasherDefault<WordHasher>>,
+}
+
+/// Words are looked up in a table that never changes, so nobody can fill it with words of one hash, and a simple hash
+/// does. The standard one takes half of the time of counting.
+#[derive(Default)]
+struct WordHasher(u64);
+
+impl WordHasher {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            self.add(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.add(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The upper bits are the well mixed ones, and the table takes the lower ones.
+        self.0 ^ (self.0 >> 32)
+    }
 }
 
 impl Tokenizer {
     fn new() -> Self {
         let (lengths, mut rest) = VOCABULARY.split_at(TOKENS);
-        let mut ranks = HashMap::with_capacity(TOKENS);
+        let mut ranks = HashMap::with_capacity_and_hasher(TOKENS, BuildHasherDefault::default());
         for (rank, length) in (0..).zip(lengths) {
             let (token, others) = rest.split_at(usize::from(*length));
             rest = others;

@@ -104,7 +104,7 @@ fn neighbours_speak_for_a_chunk() {
 
 #[test]
 fn shapes_and_speakers_count() {
-    let catalog = catalog(&[(1, shape::QUESTION), (2, 0), (3, shape::TIME), (4, 0), (5, 0), (6, 0)]);
+    let catalog = catalog(&[(1, shape::TURN | shape::QUESTION), (2, 0), (3, shape::TIME), (4, 0), (5, 0), (6, 0)]);
     let cosines = [0.5; 6];
     let mut text = text(&[1.0; 6]);
     let first = |text: &TextSignal, weights: &Weights| {

@@ -269,7 +269,7 @@ mod tests {
                 let mut sums = [0];
                 Level::best().bit_sums(&bits, &query.planes, encoder.words(), &mut sums);
                 let estimate = query.estimate(sums[0], factors.scale, factors.ones, factors.base);
-                let error = f64::from(estimate - target.cosine(code.scale, &code.values));
+                let error = f64::from(estimate - target.cosine(&code));
                 errors += error;
                 squares += error * error;
             }

@@ -280,7 +280,8 @@ mod tests {
             let in_model: usize = model.iter().filter(|(document, _)| *document % 2 == 1).map(|(_, order)| order.len()).sum();
             prop_assert_eq!(odd.count(), in_model);
             if let Some(id) = model.values().flatten().next() {
-                let query = catalog.vectors.query(code(*id));
+                let vector: Vec<f32> = code(*id).numbers().collect();
+                let query = catalog.vectors.query(&vector).unwrap();
                 let cosines = catalog.vectors.scan(&query, catalog.live(), catalog.slots());
                 let best = super::super::index::highest(&cosines, 1)[0].1;
                 let own = cosines[catalog.slot(*id).unwrap()];

@@ -1,7 +1,7 @@
 //! Many vectors in memory, and the nearest of them to a query.
 
 use super::bits::{BitQuery, Encoder, Factors};
-use super::code::Code;
+use super::code::{self, Code, Parts};
 use super::raw::{Level, Pages};
 
 /// Slots whose sums are computed together; a multiple of 64.
@@ -137,7 +137,7 @@ impl Bits {
 /// How the vectors are kept.
 #[derive(Debug)]
 pub(crate) enum Tier {
-    /// All bytes in memory; every comparison is exact.
+    /// The first bytes in memory; every comparison is nearly exact.
     Exact(Bytes),
     /// Bits in memory; the caller compares the best ones by their bytes.
     Coded(Bits),
@@ -150,8 +150,10 @@ pub(crate) struct Vectors {
     pub(crate) tier: Tier,
 }
 
-/// A query in the form that a [`Tier`] compares with.
+/// A query in the forms that the vectors are compared with.
 pub(crate) struct VectorQuery {
+    /// Of length one, not rounded.
+    numbers: Vec<f32>,
     code: Code,
     bits: Option<BitQuery>,
 }
@@ -220,15 +222,22 @@ impl Vectors {
         }
     }
 
-    pub(crate) fn query(&self, code: Code) -> VectorQuery {
+    /// `None` for a vector without a direction or of another length.
+    pub(crate) fn query(&self, vector: &[f32]) -> Option<VectorQuery> {
+        let length = code::length(vector).filter(|_| vector.len() == self.dimensions)? as f32;
+        let code = Code::new(vector)?;
         let bits = match &self.tier {
             Tier::Exact(_) => None,
             Tier::Coded(bits) => Some(bits.encoder.query(&code)),
         };
-        VectorQuery { code, bits }
+        Some(VectorQuery {
+            numbers: vector.iter().map(|number| number / length).collect(),
+            code,
+            bits,
+        })
     }
 
-    /// The cosine of every slot with the query, exact or estimated; minus infinity for slots outside of `allowed`
+    /// The cosine of every slot with the query, nearly exact or estimated; minus infinity for slots outside of `allowed`
     /// and for those without a vector.
     pub(crate) fn scan(&self, query: &VectorQuery, allowed: &Slots, count: usize) -> Vec<f32> {
         self.scan_with(Level::best(), query, allowed, count)
@@ -252,13 +261,12 @@ impl Vectors {
         cosines
     }
 
-    /// The exact cosine with bytes that were read from elsewhere.
-    pub(crate) fn rescore(query: &VectorQuery, scale: f32, values: &[i8]) -> f32 {
-        if values.len() == query.code.values.len() {
-            query.code.cosine(scale, values)
-        } else {
-            f32::NEG_INFINITY
-        }
+}
+
+impl VectorQuery {
+    /// The exact cosine with a stored code.
+    pub(crate) fn rescore(&self, parts: &Parts<'_>) -> f32 {
+        parts.dot(&self.numbers)
     }
 }
 
@@ -361,7 +369,7 @@ mod tests {
         for seed in 0..3000 {
             vectors.push(Code::new(&vector(seed, 200)).as_ref());
         }
-        let query = vectors.query(Code::new(&vector(7, 200)).unwrap());
+        let query = vectors.query(&vector(7, 200)).unwrap();
         let expected = vectors.scan_with(Level::Scalar, &query, &all(3000), 3000);
         for level in Level::available() {
             let cosines = vectors.scan_with(level, &query, &all(3000), 3000);
@@ -398,7 +406,7 @@ mod tests {
             for mut vectors in [Vectors::exact(64), Vectors::coded(vec![0.0; 64])] {
                 (0..count).for_each(|slot| vectors.push(Code::new(&vector(slot as u64, 64)).as_ref()));
                 wiped.iter().filter(|slot| **slot < count).for_each(|slot| vectors.wipe(*slot));
-                let query = vectors.query(Code::new(&vector(3, 64)).unwrap());
+                let query = vectors.query(&vector(3, 64)).unwrap();
                 let cosines = vectors.scan(&query, &slots, count);
                 for (slot, cosine) in cosines.iter().enumerate() {
                     let expected = slots.contains(slot) && !wiped.contains(&slot);

@@ -3,6 +3,7 @@
 mod bits;
 mod catalog;
 mod code;
+mod flat;
 mod index;
 #[expect(unsafe_code, reason = "pages of the operating system and instructions of processors; every block says why it holds")]
 mod raw;
@@ -12,6 +13,7 @@ use std::sync::{PoisonError, RwLock};
 
 pub(crate) use catalog::{Catalog, Change, Place, document_handle};
 pub(crate) use code::Code;
+pub use flat::VectorIndex;
 #[cfg(test)]
 pub(crate) use index::Vectors;
 pub(crate) use index::{Slots, VectorQuery, highest};

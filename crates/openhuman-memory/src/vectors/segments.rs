@@ -156,16 +156,13 @@ pub(crate) fn rescore(
     chunk_ids: impl Iterator<Item = i64>,
 ) -> Result<Vec<(i64, f32)>, MemoryError> {
     let mut statement = connection.prepare_cached("SELECT code FROM vectors WHERE chunk_id = ?1")?;
-    let mut values: Vec<i8> = Vec::with_capacity(dimensions);
     let mut scores = Vec::new();
     for id in chunk_ids {
         let mut rows = statement.query([id])?;
         let Some(row) = rows.next()? else { continue };
         let blob = row.get_ref(0)?.as_blob().unwrap_or_default();
-        if let Some((scale, bytes)) = code::parts(blob, dimensions)? {
-            values.clear();
-            values.extend(bytes.iter().map(|byte| byte.cast_signed()));
-            scores.push((id, Vectors::rescore(query, scale, &values)));
+        if let Some(parts) = code::parts(blob, dimensions)? {
+            scores.push((id, query.rescore(&parts)));
         }
     }
     Ok(scores)

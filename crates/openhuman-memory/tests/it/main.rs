@@ -1,9 +1,21 @@
 //! The memory as its users see it.
 
+mod conversations;
+mod compaction;
+mod compress;
+mod contract_knowledge;
 mod documents;
+mod forget;
+mod graph;
+mod kill;
+mod known_failures;
+#[cfg(feature = "openai")]
+mod openai;
+mod reembed;
 mod sealed;
 mod search;
 mod sessions;
+mod working;
 
 use std::path::Path;
 use std::sync::Arc;

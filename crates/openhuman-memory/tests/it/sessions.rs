@@ -41,6 +41,8 @@ fn a_session_starts_with_its_header_and_keeps_its_lines() {
         compaction_count: 1,
         summary: "s".into(),
         preserved_messages: 4,
+        pinned: Vec::new(),
+        references: Vec::new(),
     };
     session.append(&compaction).unwrap();
     session.append(&end).unwrap();
