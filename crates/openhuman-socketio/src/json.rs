@@ -4,196 +4,251 @@
 //! are in strings, which are passed over in blocks.
 
 use serde::de::IgnoredAny;
+use wide::u8x16;
 
 /// Nesting up to which the check keeps its place in one integer; deeper texts are left to serde_json.
 const DEPTH: u32 = 128;
 
+/// Bytes that a backslash alone escapes.
+const ESCAPED: u8 = 1;
+/// Bytes between the parts of a value.
+const SPACE: u8 = 2;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let (mut at, escaped, space) = (0, b"\"\\/bfnrt", b" \n\r\t");
+    while at < escaped.len() {
+        classes[escaped[at] as usize] |= ESCAPED;
+        at += 1;
+    }
+    at = 0;
+    while at < space.len() {
+        classes[space[at] as usize] |= SPACE;
+        at += 1;
+    }
+    classes
+};
+
+fn is(class: u8, byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
+
 pub(crate) fn is_valid(text: &str) -> bool {
-    let mut scan = Scan {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
-    match scan.document() {
-        Some(valid) => valid,
-        None => serde_json::from_str::<IgnoredAny>(text).is_ok(),
+    match document(text.as_bytes()) {
+        Ok(end) => end.is_some(),
+        Err(TooDeep) => serde_json::from_str::<IgnoredAny>(text).is_ok(),
     }
 }
 
-struct Scan<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
+/// The nesting is too deep to tell.
+struct TooDeep;
 
-impl Scan<'_> {
-    /// `None` when the nesting is too deep to tell.
-    fn document(&mut self) -> Option<bool> {
-        // The lowest bit is the innermost: set for an object, clear for a list.
-        let (mut nesting, mut depth) = (0u128, 0u32);
-        loop {
-            self.space();
-            let (open, object) = match self.bytes.get(self.at) {
-                Some(b'{') => (true, true),
-                Some(b'[') => (true, false),
-                _ => (false, false),
-            };
-            if open {
-                if depth == DEPTH {
-                    return None;
-                }
-                self.at += 1;
-                depth += 1;
-                nesting = nesting << 1 | u128::from(object);
-                self.space();
-                let empty = self.is(if object { b'}' } else { b']' });
-                if !empty {
-                    if object && !self.key() {
-                        return Some(false);
+/// The end of the text, if it is one value. The functions below return where what they pass over ends, or `None` when it
+/// is not what it should be.
+fn document(bytes: &[u8]) -> Result<Option<usize>, TooDeep> {
+    // The lowest bit is the innermost: set for an object, clear for a list.
+    let (mut nesting, mut depth, mut at) = (0u128, 0u32, 0);
+    loop {
+        at = space(bytes, at);
+        let value = match bytes.get(at) {
+            Some(b'"') => string(bytes, at + 1),
+            Some(open @ (b'{' | b'[')) => {
+                let object = *open == b'{';
+                at = space(bytes, at + 1);
+                if bytes.get(at) == Some(if object { &b'}' } else { &b']' }) {
+                    Some(at + 1)
+                } else if depth == DEPTH {
+                    return Err(TooDeep);
+                } else {
+                    depth += 1;
+                    nesting = nesting << 1 | u128::from(object);
+                    if object {
+                        match key(bytes, at) {
+                            Some(behind) => at = behind,
+                            None => return Ok(None),
+                        }
                     }
                     continue;
                 }
-                depth -= 1;
-                nesting >>= 1;
-            } else if !self.scalar() {
-                return Some(false);
             }
-            // Behind a value.
-            loop {
-                self.space();
-                if depth == 0 {
-                    return Some(self.at == self.bytes.len());
-                }
-                let object = nesting & 1 == 1;
-                if self.is(b',') {
-                    if object && !self.key() {
-                        return Some(false);
+            _ => scalar(bytes, at),
+        };
+        let Some(behind) = value else { return Ok(None) };
+        at = behind;
+        // Behind a value.
+        loop {
+            at = space(bytes, at);
+            if depth == 0 {
+                return Ok((at == bytes.len()).then_some(at));
+            }
+            let object = nesting & 1 == 1;
+            match bytes.get(at) {
+                Some(b',') => {
+                    at += 1;
+                    if object {
+                        match key(bytes, space(bytes, at)) {
+                            Some(behind) => at = behind,
+                            None => return Ok(None),
+                        }
                     }
                     break;
                 }
-                if !self.is(if object { b'}' } else { b']' }) {
-                    return Some(false);
-                }
-                depth -= 1;
-                nesting >>= 1;
+                Some(b'}') if object => {}
+                Some(b']') if !object => {}
+                _ => return Ok(None),
             }
+            at += 1;
+            depth -= 1;
+            nesting >>= 1;
         }
-    }
-
-    fn space(&mut self) {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
-        }
-    }
-
-    /// Passes over this byte, if it is the next.
-    fn is(&mut self, byte: u8) -> bool {
-        let is = self.bytes.get(self.at) == Some(&byte);
-        self.at += usize::from(is);
-        is
-    }
-
-    /// A key and its colon.
-    fn key(&mut self) -> bool {
-        self.space();
-        let key = self.is(b'"') && self.string();
-        self.space();
-        key && self.is(b':')
-    }
-
-    fn scalar(&mut self) -> bool {
-        match self.bytes.get(self.at) {
-            Some(b'"') => {
-                self.at += 1;
-                self.string()
-            }
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word(b"true"),
-            Some(b'f') => self.word(b"false"),
-            Some(b'n') => self.word(b"null"),
-            _ => false,
-        }
-    }
-
-    fn word(&mut self, word: &[u8]) -> bool {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        self.at += word.len();
-        rest.starts_with(word)
-    }
-
-    /// The rest of a string, behind its opening quote.
-    fn string(&mut self) -> bool {
-        loop {
-            while let Some(block) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-                let special = specials(u64::from_le_bytes(*block));
-                if special != 0 {
-                    self.at += special.trailing_zeros() as usize / 8;
-                    break;
-                }
-                self.at += size_of::<u64>();
-            }
-            let byte = self.bytes.get(self.at);
-            self.at += 1;
-            match byte {
-                Some(b'"') => return true,
-                Some(b'\\') if self.escape() => {}
-                // Only where less than a block is left.
-                Some(b' '..) if byte != Some(&b'\\') => {}
-                _ => return false,
-            }
-        }
-    }
-
-    /// What follows a backslash.
-    fn escape(&mut self) -> bool {
-        let kind = self.bytes.get(self.at);
-        self.at += 1;
-        match kind {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
-            Some(b'u') => {
-                let digits = self.bytes.get(self.at..self.at + 4);
-                self.at += 4;
-                digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-            }
-            _ => false,
-        }
-    }
-
-    fn number(&mut self) -> bool {
-        self.is(b'-');
-        if !self.is(b'0') && !self.digits() {
-            return false;
-        }
-        if self.is(b'.') && !self.digits() {
-            return false;
-        }
-        if self.is(b'e') || self.is(b'E') {
-            if !self.is(b'+') {
-                self.is(b'-');
-            }
-            return self.digits();
-        }
-        true
-    }
-
-    /// At least one digit.
-    fn digits(&mut self) -> bool {
-        let start = self.at;
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        self.at > start
     }
 }
 
-/// Marks the bytes that end the plain part of a string: a quote, a backslash, what is below a blank. The lowest mark is
-/// exact; those above it may be wrong.
-fn specials(block: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-    let quote = zero(block ^ (ONES * b'"' as u64));
-    let backslash = zero(block ^ (ONES * b'\\' as u64));
-    let control = block.wrapping_sub(ONES * b' ' as u64) & !block;
-    (quote | backslash | control) & HIGH
+#[inline]
+fn space(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(|byte| is(SPACE, *byte)) {
+        at += 1;
+    }
+    at
+}
+
+/// A key and its colon.
+#[inline]
+fn key(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    let at = space(bytes, string(bytes, at + 1)?);
+    (bytes.get(at) == Some(&b':')).then_some(at + 1)
+}
+
+fn scalar(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let word = |word: &[u8]| rest.starts_with(word).then_some(at + word.len());
+    match rest.first()? {
+        b'-' | b'0'..=b'9' => number(bytes, at),
+        b't' => word(b"true"),
+        b'f' => word(b"false"),
+        b'n' => word(b"null"),
+        _ => None,
+    }
+}
+
+/// What follows a backslash.
+#[inline]
+fn escape(bytes: &[u8], at: usize) -> Option<usize> {
+    if is(ESCAPED, *bytes.get(at)?) {
+        Some(at + 1)
+    } else {
+        unicode(bytes, at)
+    }
+}
+
+#[cold]
+fn unicode(bytes: &[u8], at: usize) -> Option<usize> {
+    let digits = bytes.get(at..at + 5)?.strip_prefix(b"u")?;
+    digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+}
+
+fn number(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let is = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
+    let digits = |start: usize| {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        (count > 0).then_some(start + count)
+    };
+    at += usize::from(is(at, b'-'));
+    at = if is(at, b'0') { at + 1 } else { digits(at)? };
+    if is(at, b'.') {
+        at = digits(at + 1)?;
+    }
+    if is(at, b'e') || is(at, b'E') {
+        at += 1;
+        at += usize::from(is(at, b'+') || is(at, b'-'));
+        at = digits(at)?;
+    }
+    Some(at)
+}
+
+/// Bytes of a string that are looked at together.
+const BLOCK: usize = 16;
+
+/// The rest of a string, behind its opening quote.
+#[inline]
+fn string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    // 1 when the first byte of the block is escaped by the last of the one before.
+    let mut carry = 0;
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        let block = u8x16::new(*block);
+        let quotes = block.simd_eq(u8x16::splat(b'"')).to_bitmask();
+        let slashes = block.simd_eq(u8x16::splat(b'\\')).to_bitmask();
+        let controls = block.simd_eq(block.min(u8x16::splat(b' ' - 1))).to_bitmask();
+        let (escaped, next) = if slashes | carry == 0 {
+            (0, 0)
+        } else {
+            escaped(slashes, carry)
+        };
+        let stop = (quotes & !escaped) | controls;
+        let inside = stop.wrapping_sub(1) & !stop;
+        if escaped & inside != 0 {
+            let unusual = escaped & inside & !usually_escaped(block);
+            if unusual != 0 && !are_unicode(bytes, at, unusual) {
+                return None;
+            }
+        }
+        if stop != 0 {
+            let first = stop.trailing_zeros();
+            return ((quotes >> first) & 1 == 1).then_some(at + first as usize + 1);
+        }
+        carry = next;
+        at += BLOCK;
+    }
+    if carry == 1 {
+        at = escape(bytes, at)?;
+    }
+    end_of_string(bytes, at)
+}
+
+/// Marks the bytes behind the first, third and so on of a row of backslashes, and whether the first byte of the next block
+/// is one of them.
+fn escaped(slashes: u32, carry: u32) -> (u32, u32) {
+    const EVEN: u32 = 0x5555;
+    let slashes = slashes & !carry;
+    let behind = (slashes << 1) | carry;
+    // Rows that begin at odd places; adding all backslashes carries each to the end of its row.
+    let odd = slashes & !EVEN & !behind;
+    let ends = odd + slashes;
+    ((EVEN ^ (ends << 1)) & behind & 0xffff, (ends >> BLOCK) & 1)
+}
+
+/// Marks what a backslash alone escapes.
+fn usually_escaped(block: u8x16) -> u32 {
+    let is = |byte| block.simd_eq(u8x16::splat(byte));
+    let marks = is(b'"') | is(b'\\') | is(b'/') | is(b'b') | is(b'f') | is(b'n') | is(b'r') | is(b't');
+    marks.to_bitmask()
+}
+
+#[cold]
+fn are_unicode(bytes: &[u8], at: usize, mut marks: u32) -> bool {
+    while marks != 0 {
+        if unicode(bytes, at + marks.trailing_zeros() as usize).is_none() {
+            return false;
+        }
+        marks &= marks - 1;
+    }
+    true
+}
+
+/// As `string`, where less than a block is left.
+fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at = escape(bytes, at + 1)?,
+            0..b' ' => return None,
+            _ => at += 1,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ use crate::transport::{Failure, Frame, Received, Transport};
 mod acting;
 mod writing;
 
-/// Frames read or written before the other direction gets its turn.
+/// Frames read or written before the other direction gets its turn, and frames read before the task gives way to those
+/// that the events are for: as many as stay in the processor's cache until they are used.
 const BATCH: usize = 64;
 /// Turns before the task gives way to others.
 const TURNS: usize = 8;
@@ -96,12 +97,14 @@ impl<'a> Link<'a> {
     /// Works until nothing is left to do; ready when the link is over.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.hub.bell.register(cx.waker());
+        let mut taken = 0;
         for _ in 0..TURNS {
             if self.hub.bell.answered() {
                 self.look_at_members();
             }
             self.poll_credentials(cx);
             let read = self.poll_read(cx);
+            taken += read;
             let fired = self.poll_timer(cx);
             // Everything that the other parts want to say is known by now.
             self.act();
@@ -109,8 +112,11 @@ impl<'a> Link<'a> {
             if self.over {
                 return Poll::Ready(());
             }
-            if !(read || wrote || fired) {
+            if read == 0 && !wrote && !fired {
                 return Poll::Pending;
+            }
+            if taken >= BATCH {
+                break;
             }
         }
         cx.waker().wake_by_ref();
@@ -269,16 +275,17 @@ impl<'a> Link<'a> {
         true
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Returns how often it came further.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> usize {
         let now = now();
         for taken in 0..BATCH {
             if self.over {
-                return true;
+                return taken.max(1);
             }
             let polling = matches!(self.transport, Transport::Polling(_));
             match self.transport.poll_receive(cx) {
                 // What was taken can have given the other parts something to do.
-                Poll::Pending => return taken > 0,
+                Poll::Pending => return taken,
                 Poll::Ready(Ok(Received::Frame(frame))) => self.take(now, frame),
                 Poll::Ready(Ok(Received::Progress)) => {
                     if polling && matches!(self.transport, Transport::WebSocket { .. }) {
@@ -289,7 +296,7 @@ impl<'a> Link<'a> {
                 Poll::Ready(Err(failure)) => self.failed(failure),
             }
         }
-        true
+        BATCH
     }
 
     fn take(&mut self, now: Instant, frame: Frame) {

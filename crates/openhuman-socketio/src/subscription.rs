@@ -4,16 +4,19 @@
 //! application.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
-use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 
-use crate::event::Event;
+use crate::error::ProtocolError;
+use crate::event::{AckSender, Event};
 use crate::limits::Limits;
+use crate::packet::Name;
+use crate::payload::Payload;
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -21,12 +24,13 @@ struct Waiting {
     bytes: usize,
     lost: u64,
     closed: bool,
+    /// Who waits for an event. Taken by the first of a burst, so that the others wake nobody.
+    consumer: Option<Waker>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
-    consumer: AtomicWaker,
 }
 
 impl Queue {
@@ -50,22 +54,53 @@ impl Queue {
             }
         }
         let lost = waiting.lost;
+        let consumer = waiting.consumer.take();
         drop(waiting);
         if before == 0 && lost > 0 {
             tracing::warn!("a subscription is too slow: its oldest events are being dropped");
         }
-        self.consumer.wake();
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
     }
 
     fn close(&self) {
-        self.lock().closed = true;
-        self.consumer.wake();
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        let consumer = waiting.consumer.take();
+        drop(waiting);
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+    }
+}
+
+/// FNV-1a: names are short, and every event is looked up. Only the application adds names, so that a server has nothing
+/// to gain from collisions.
+#[derive(Debug)]
+struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 #[derive(Debug, Default)]
 struct Queues {
-    by_name: HashMap<String, Vec<Arc<Queue>>>,
+    by_name: HashMap<String, Vec<Arc<Queue>>, BuildHasherDefault<NameHasher>>,
     all: Vec<Arc<Queue>>,
     closed: bool,
 }
@@ -116,24 +151,38 @@ impl Registry {
         }
     }
 
-    /// True when somebody subscribed to events of this name.
-    pub(crate) fn wants(&self, name: &str) -> bool {
-        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
-        !queues.all.is_empty() || queues.by_name.contains_key(name)
-    }
-
     pub(crate) fn is_unused(&self) -> bool {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         queues.all.is_empty() && queues.by_name.is_empty()
     }
 
-    /// Hands the event to every subscriber.
-    pub(crate) fn deliver(&self, event: &Event, limits: &Limits) {
+    /// Hands the event to every subscriber of its name. Its JSON is only read when there is one, and the right to
+    /// acknowledge only made then.
+    pub(crate) fn deliver(
+        &self,
+        name: Name,
+        payload: Payload,
+        ack: impl FnOnce() -> Option<AckSender>,
+        limits: &Limits,
+    ) -> Result<(), ProtocolError> {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
-        let named = queues.by_name.get(event.name()).into_iter().flatten();
-        for queue in named.chain(&queues.all) {
-            queue.push(event.clone(), limits);
+        let named = queues.by_name.get(name.as_str(&payload.frame));
+        let mut wanted = named.into_iter().flatten().chain(&queues.all);
+        let Some(mut queue) = wanted.next() else {
+            return Ok(());
+        };
+        if !payload.is_json() {
+            return Err(ProtocolError::InvalidPacket {
+                what: "malformed JSON",
+            });
         }
+        let event = Event::new(name, payload, ack());
+        for other in wanted {
+            queue.push(event.clone(), limits);
+            queue = other;
+        }
+        queue.push(event, limits);
+        Ok(())
     }
 
     /// Ends all subscriptions once they have given out what waits.
@@ -191,7 +240,6 @@ impl Subscription {
     }
 
     fn poll_event(&self, cx: &Context<'_>) -> Poll<Option<Event>> {
-        self.queue.consumer.register(cx.waker());
         let mut waiting = self.queue.lock();
         match waiting.events.pop_front() {
             Some(event) => {
@@ -199,7 +247,13 @@ impl Subscription {
                 Poll::Ready(Some(event))
             }
             None if waiting.closed => Poll::Ready(None),
-            None => Poll::Pending,
+            None => {
+                match &mut waiting.consumer {
+                    Some(consumer) => consumer.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
         }
     }
 }
@@ -247,12 +301,17 @@ mod tests {
     use super::*;
     use crate::packet::{Body, decode};
 
-    fn event(text: &str) -> Event {
+    fn deliver(registry: &Registry, text: &str, limits: &Limits) {
         let packet = decode(&text.into(), 0, &Limits::default()).unwrap();
         match packet.body {
-            Body::Event { name, payload } => Event::new(name, payload, None),
+            Body::Event { name, payload } => registry.deliver(name, payload, || None, limits).unwrap(),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn wants(registry: &Registry, name: &str) -> bool {
+        let queues = registry.queues.read().unwrap();
+        !queues.all.is_empty() || queues.by_name.contains_key(name)
     }
 
     fn names(subscription: &mut Subscription) -> Vec<String> {
@@ -273,7 +332,7 @@ mod tests {
         };
         let mut slow = registry.subscribe(Some("n"));
         for n in 0..10 {
-            registry.deliver(&event(&format!(r#"2["n",{n}]"#)), &limits);
+            deliver(&registry, &format!(r#"2["n",{n}]"#), &limits);
         }
         assert_eq!(slow.lost(), 7);
         assert_eq!(names(&mut slow), ["7", "8", "9"]);
@@ -287,8 +346,8 @@ mod tests {
             ..Limits::default()
         };
         let mut all = registry.subscribe(None);
-        registry.deliver(&event(r#"2["n",1]"#), &limits);
-        registry.deliver(&event(r#"2["n",2]"#), &limits);
+        deliver(&registry, r#"2["n",1]"#, &limits);
+        deliver(&registry, r#"2["n",2]"#, &limits);
         assert_eq!(names(&mut all), ["2"]);
         assert_eq!(all.lost(), 1);
     }
@@ -298,19 +357,19 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let named = registry.subscribe(Some("n"));
         let all = registry.subscribe(None);
-        assert!(registry.wants("other"));
+        assert!(wants(&registry, "other"));
         drop(all);
-        assert!(!registry.wants("other"));
-        assert!(registry.wants("n"));
+        assert!(!wants(&registry, "other"));
+        assert!(wants(&registry, "n"));
         drop(named);
-        assert!(!registry.wants("n"));
+        assert!(!wants(&registry, "n"));
     }
 
     #[test]
     fn closing_gives_out_what_waits_and_then_ends() {
         let registry = Arc::new(Registry::default());
         let mut subscription = registry.subscribe(Some("n"));
-        registry.deliver(&event(r#"2["n",1]"#), &Limits::default());
+        deliver(&registry, r#"2["n",1]"#, &Limits::default());
         registry.close();
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(matches!(

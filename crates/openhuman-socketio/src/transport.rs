@@ -15,8 +15,10 @@ use tokio_tungstenite::tungstenite::{self, Error as WsError, Message, Utf8Bytes}
 use crate::polling::Polling;
 use crate::session::Opened;
 
+mod ahead;
 mod dial;
 
+use self::ahead::ReadAhead;
 pub(crate) use self::dial::{Dialer, http_error};
 
 /// A byte stream in both directions.
@@ -24,7 +26,7 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-pub(crate) type WebSocket = WebSocketStream<Box<dyn Duplex>>;
+pub(crate) type WebSocket = WebSocketStream<ReadAhead>;
 
 /// Which transports are used, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]

@@ -11,7 +11,7 @@ use crate::ack::AckReply;
 use crate::builder::Auth;
 use crate::driver::timed_out;
 use crate::error::{AuthError, ConnectError, ProtocolError};
-use crate::event::{AckSender, Event};
+use crate::event::AckSender;
 use crate::hub::{Member, Standing};
 use crate::lifecycle::End;
 use crate::packet::{self, Encoded};
@@ -142,20 +142,15 @@ impl Link<'_> {
         {
             member.recovery.received(offset);
         }
-        let registry = &member.shared.registry;
-        if !registry.wants(name.as_str(payload.frame.as_str())) {
-            return;
+        let (shared, link) = (&member.shared, member.link);
+        let ack = || {
+            let (id, link) = ack_id.zip(link)?;
+            Some(AckSender::new(Arc::clone(&shared.outbox), id, link))
+        };
+        let delivered = shared.registry.deliver(name, payload, ack, &shared.outbox.limits);
+        if let Err(error) = delivered {
+            self.session.violation(error);
         }
-        if !payload.is_json() {
-            self.session.violation(ProtocolError::InvalidPacket {
-                what: "malformed JSON",
-            });
-            return;
-        }
-        let ack = ack_id
-            .zip(member.link)
-            .map(|(id, link)| AckSender::new(Arc::clone(&member.shared.outbox), id, link));
-        registry.deliver(&Event::new(name, payload, ack), &member.shared.outbox.limits);
     }
 
     pub(super) fn poll_credentials(&mut self, cx: &mut Context<'_>) {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use crate::error::AckError;
-use crate::event::Event;
 use crate::hub::{Member, Standing};
 use crate::lifecycle::End;
 use crate::limits::Limits;
@@ -48,6 +47,8 @@ impl Link<'_> {
                 }
                 Poll::Ready(Ok(())) => {
                     self.needs_flush = false;
+                    // The upgrade can have waited for this request.
+                    wrote |= matches!(self.transport, Transport::Polling(_));
                     if self.rest.is_empty() {
                         for member in self.crew.members.iter().filter(|member| member.link.is_some()) {
                             member.shared.outbox.mark_flushed();
@@ -209,6 +210,7 @@ fn show(shared: &Shared, encoded: &Encoded) {
         && let Body::Event { name, mut payload } = packet.body
     {
         encoded.attachments.clone_into(&mut payload.attachments);
-        shared.outgoing.deliver(&Event::new(name, payload, None), &limits);
+        // It was written here, so that its JSON is right.
+        let _ = shared.outgoing.deliver(name, payload, || None, &limits);
     }
 }

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::{Duplex, Transport, Transports, WebSocket};
+use super::{Duplex, ReadAhead, Transport, Transports, WebSocket};
 use crate::cookies::Cookies;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
@@ -103,7 +103,7 @@ impl Dialer {
 
     /// Opens a WebSocket, for a new session or to take over the one with this id.
     pub(crate) async fn websocket(&self, sid: Option<&str>) -> Result<WebSocket, ConnectError> {
-        let stream = self.stream().await?;
+        let stream = ReadAhead::new(self.stream().await?);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)

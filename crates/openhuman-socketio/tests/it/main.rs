@@ -8,6 +8,7 @@ mod delivery;
 mod differential;
 mod events;
 mod lifecycle;
+mod matrix;
 mod namespaces;
 mod node;
 mod node_events;

@@ -13,7 +13,7 @@ use crate::scripted::{quick, soon};
 const PYTHON: &str = "OPENHUMAN_PYTHON";
 
 /// A running server and its address; `None` where Python has not what it needs.
-async fn start() -> Option<(Child, String)> {
+pub(crate) async fn start() -> Option<(Child, String)> {
     let given = std::env::var(PYTHON).ok();
     let python = given.clone().unwrap_or_else(|| "python3".to_owned());
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");

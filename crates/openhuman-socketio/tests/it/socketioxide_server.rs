@@ -7,7 +7,7 @@ use socketioxide::extract::{AckSender, Data, SocketRef, TryData};
 
 use crate::scripted::{quick, soon, state};
 
-async fn serve() -> String {
+pub(crate) async fn serve() -> String {
     let (layer, io) = SocketIo::builder().build_layer();
     for namespace in ["/", "/admin"] {
         io.ns(namespace, |socket: SocketRef, TryData(auth): TryData<Value>| {

@@ -1,13 +1,15 @@
 // The official Socket.IO server, controlled over stdin and observed over stdout, one JSON object a line.
 //
 // Usage: node server.mjs [port [options as JSON]]
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
 import { createInterface } from "node:readline";
 import { Server } from "socket.io";
 
 const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 
-// More options for the server; `parser: "msgpack"` stands for the package of that name.
-const { parser, ...options } = JSON.parse(process.argv[3] ?? "{}");
+// More options for the server; `parser: "msgpack"` stands for the package of that name, `tls` for the test certificate.
+const { parser, tls, ...options } = JSON.parse(process.argv[3] ?? "{}");
 if (parser === "msgpack") options.parser = (await import("socket.io-msgpack-parser")).default;
 
 const io = new Server({ pingInterval: 300, pingTimeout: 2000, ...options });
@@ -86,7 +88,13 @@ createInterface({ input: process.stdin })
   })
   .on("close", () => process.exit(0));
 
-io.listen(Number(process.argv[2] ?? 0));
+const port = Number(process.argv[2] ?? 0);
+if (tls) {
+  const [key, cert] = ["key", "pem"].map((kind) => readFileSync(`../tls/server.${kind}`));
+  io.attach(createServer({ key, cert }).listen(port));
+} else {
+  io.listen(port);
+}
 io.engine.on("connection", (engine) => {
   engine.on("upgrade", ({ name }) => say({ did: "upgrade", name }));
   engine.on("close", (reason) => say({ did: "engine close", reason, transport: engine.transport.name }));

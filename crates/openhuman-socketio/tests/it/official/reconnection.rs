@@ -33,7 +33,7 @@ async fn attempts(builder: ClientBuilder) -> (Vec<u32>, State) {
 
 /// Long enough between attempts for a watcher to see each.
 fn seen(attempts: u32) -> Backoff {
-    Backoff::new(Duration::from_millis(30), Duration::from_millis(30)).max_attempts(attempts)
+    Backoff::new(Duration::from_millis(200), Duration::from_millis(200)).max_attempts(attempts)
 }
 
 #[tokio::test]
