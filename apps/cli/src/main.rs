@@ -37,7 +37,13 @@ use tracing_subscriber::{EnvFilter, Layer};
 use crate::args::{Cli, Command};
 use crate::exit::{Code, Failure};
 
+/// What was in memory is overwritten when it is given back: prompts, passages, values of skills.
+#[global_allocator]
+static ALLOCATOR: openhuman::vault::WipingAllocator = openhuman::vault::WipingAllocator;
+
 fn main() -> ExitCode {
+    // Before any other thread, and before SQLite is used. It fails only later.
+    let _ = openhuman::sqlite::wipe_freed_memory();
     // Before there is a secret. A build for development stays open to debuggers.
     if !cfg!(debug_assertions) {
         // Where the system does not let us, `vault status` says what keys are protected from.

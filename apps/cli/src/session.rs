@@ -1,5 +1,7 @@
 //! From the global arguments to an opened vault and a running core.
 
+use std::sync::Arc;
+
 use openhuman::vault::{
     Key, KeyStore, KeyStoreError, KeychainStore, Password, Vault, VaultError, VaultOptions,
 };
@@ -35,10 +37,23 @@ pub(crate) async fn core_quietly(global: &Global) -> Result<Core, Failure> {
     interruptible(async {
         let home = home(global)?;
         let vault = vault(global, &home).await?;
-        let builder = Core::builder(home, vault).model(model_from_env());
+        let keeper = age_keeper(&vault);
+        let builder = Core::builder(home, vault)
+            .model(model_from_env())
+            .key_store(keeper);
         Ok(with_skills(global, builder)?.build().await?)
     })
     .await
+}
+
+/// The keychain of a user who lets it open the vault: it keeps the age of the home too. One that cannot be reached keeps
+/// nothing, and nothing is asked of anybody else.
+pub(crate) fn age_keeper(vault: &Vault) -> Option<Arc<dyn KeyStore>> {
+    if !vault.is_remembered() {
+        return None;
+    }
+    let keychain = KeychainStore::new().ok()?;
+    Some(Arc::new(keychain))
 }
 
 /// Adds the directories of skills that the user named, and those of an earlier installation.

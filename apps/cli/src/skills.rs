@@ -157,7 +157,8 @@ async fn running(core: &Core, skill: &str) -> Result<SkillId, Failure> {
 pub(crate) async fn loaded(global: &Global) -> Result<Core, Failure> {
     let home = session::home(global)?;
     let vault = session::vault(global, &home).await?;
-    let builder = Core::builder(home, vault).start_skills(false);
+    let keeper = session::age_keeper(&vault);
+    let builder = Core::builder(home, vault).start_skills(false).key_store(keeper);
     Ok(session::with_skills(global, builder)?.build().await?)
 }
 

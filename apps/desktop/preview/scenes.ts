@@ -111,7 +111,7 @@ const SKILLS = [
     reason: 'init failed: ReferenceError: threshold is not defined at index.js:14:9',
   }),
   skillWith({
-    skill_id: 'miner', name: 'Chart', condition: 'quarantined', awake: false, description: 'Draws charts.',
+    skill_id: 'miner', name: 'Chart', condition: 'quarantined', awake: false, quarantined_until_ms: Date.now() + 95_000, description: 'Draws charts.',
     reason: "Skill 'miner' is in quarantine until 2026-11-23 10:04:00 UTC: it had to be ended 3 times within 10 minutes.",
   }),
 ];

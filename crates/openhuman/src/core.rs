@@ -114,6 +114,7 @@ impl Core {
             grants: BTreeMap::new(),
             env: BTreeMap::new(),
             start_skills: true,
+            key_store: None,
         }
     }
 

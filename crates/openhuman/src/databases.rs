@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use openhuman_sqlite::rusqlite::Connection;
 use openhuman_sqlite::{Anchor, Options};
-use openhuman_vault::{Key, Vault};
+use openhuman_vault::{Age, Key, KeyStore, Vault, VaultError};
 
 pub use self::care::{HomeDatabases, Rekeyed};
 pub use self::name::DatabaseName;
@@ -55,6 +55,30 @@ impl Databases {
             }
         }
         name.key(&self.keys, keys)
+    }
+
+    /// Begins a session of the vault, whose number `store` keeps outside of the home: an older copy of the whole home is
+    /// noticed. A store that is locked or absent is no reason to stop. Before any database is opened.
+    pub(crate) fn begin_session(&self, vault: &mut Vault, store: &dyn KeyStore) -> Result<(), CoreError> {
+        let session = vault.session();
+        if self.ledger.state().session < session {
+            return Err(CoreError::OlderHome);
+        }
+        // The notes first: a crash in between leaves them newer than the vault, which is no older copy.
+        self.ledger.change(|state| state.session = session + 1)?;
+        match vault.begin_session(store) {
+            Ok(Age::Forgotten) => {
+                tracing::info!("the keychain does not know the age of this home any more");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(VaultError::RolledBack { .. }) => Err(CoreError::OlderHome),
+            Err(VaultError::KeyStore(error)) => {
+                tracing::info!(%error, "the age of this home is not known");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where the seal of a database is kept.

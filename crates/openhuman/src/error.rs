@@ -165,6 +165,12 @@ pub enum CoreError {
         /// Which session of writing was the last one known.
         generation: u64,
     },
+    /// The home, or a part of it, is older than what is kept outside of it.
+    #[error(
+        "this home is an older copy, or a part of it is: what was stored since then is not in it. Put the newest copy back, \
+         or accept this one with `openhuman vault accept --all`"
+    )]
+    OlderHome,
     /// The log of a sealed database does not open.
     #[error(
         "the log of the database '{name}' is damaged: what was written last cannot be read. Put {} and its log back from \
@@ -287,7 +293,7 @@ impl CoreError {
             Self::Vault(VaultError::HeaderTampered | VaultError::Damaged { .. }) => "vault_damaged",
             Self::VaultMissing { .. } => "vault_missing",
             Self::MemoryMissing { .. } => "memory_missing",
-            Self::RolledBack { .. } => "rolled_back",
+            Self::RolledBack { .. } | Self::OlderHome => "rolled_back",
             Self::LogDamaged { .. } => "log_corrupt",
             Self::PageDamaged { .. } => "page_corrupt",
             Self::Ledger { missing: true, .. } => "notes_missing",

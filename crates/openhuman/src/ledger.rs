@@ -31,6 +31,9 @@ pub(crate) struct State {
     /// .. or, while keys are being replaced, of this one.
     pub(crate) next: Option<u32>,
     pub(crate) seals: BTreeMap<String, Vec<u8>>,
+    /// The session of the vault, at least, in which this was written; 0 while sessions are not counted.
+    #[serde(default)]
+    pub(crate) session: u64,
 }
 
 /// The sealed file, held in memory and written whole at every change.

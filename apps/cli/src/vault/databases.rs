@@ -219,7 +219,11 @@ pub(super) async fn accept(global: &Global, home: &Home, name: Option<DatabaseNa
         None => {
             let vault = session::existing_vault(global, home).await?;
             let home = home.clone();
-            on(vault, move |vault| home.accept_databases(vault)).await?;
+            on(vault, move |vault| {
+                let store = session::age_keeper(vault);
+                home.accept_databases(vault, store.as_deref())
+            })
+            .await?;
         }
     }
     if global.json {

@@ -5,6 +5,7 @@ mod authors;
 mod bad_input;
 mod demo;
 mod harness;
+mod home_care;
 #[cfg(unix)]
 mod mcp_clients;
 mod own_files;

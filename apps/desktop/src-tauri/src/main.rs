@@ -20,10 +20,16 @@ use tauri::{Manager, RunEvent};
 use crate::door::Door;
 use crate::launch::Launch;
 
+/// What was in memory is overwritten when it is given back: prompts, passages, values of skills.
+#[global_allocator]
+static ALLOCATOR: openhuman::vault::WipingAllocator = openhuman::vault::WipingAllocator;
+
 /// How long the core may take to stop its skills and its link when the app ends.
 const CLOSING_TIME: Duration = Duration::from_secs(6);
 
 fn main() -> ExitCode {
+    // Before any other thread, and before SQLite is used. It fails only later.
+    let _ = openhuman::sqlite::wipe_freed_memory();
     // Before there is a secret. A build for development stays open to debuggers.
     if !cfg!(debug_assertions)
         && let Err(error) = openhuman::vault::forbid_core_dumps()

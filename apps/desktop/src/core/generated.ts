@@ -238,6 +238,8 @@ export interface SkillOverview {
   name: string;
   /** How it came here. */
   origin: Origin;
+  /** When its quarantine ends, in milliseconds since 1970, while it is in one. */
+  quarantined_until_ms: number | null;
   /** Why, where there is a reason. */
   reason: string | null;
   /** Its set-up and its accounts. */

@@ -5,6 +5,7 @@ import { skillsDisconnect, skillsLiftQuarantine, skillsOverview } from '../core/
 import { useCore } from '../core/context';
 import type { SkillOverview } from '../core/generated';
 import { type Action, useAction } from '../hooks/useAction';
+import { useCountdown } from '../hooks/useCountdown';
 import { useLoaded } from '../hooks/useLoaded';
 import { useAppDispatch, useAppSelector } from '../state/store';
 import { viewOpened } from '../state/view';
@@ -99,19 +100,35 @@ function Head({ skill, action, onChanged }: { skill: SkillOverview; action: Acti
         <Notice tone={skill.condition === 'needs_setup' ? 'warn' : 'bad'}>
           <p className="break-words whitespace-pre-wrap">{skill.reason}</p>
           {skill.condition === 'quarantined' && (
-            <button
-              type="button"
-              className="button button-quiet button-small mt-2"
-              disabled={action.busy}
-              onClick={() => void lift()}
-            >
-              Start it now
-            </button>
+            <div className="mt-2 flex items-center gap-3">
+              <button
+                type="button"
+                className="button button-quiet button-small"
+                disabled={action.busy}
+                onClick={() => void lift()}
+              >
+                Start it now
+              </button>
+              <Remaining until={skill.quarantined_until_ms} />
+            </div>
           )}
         </Notice>
       )}
       {action.problem && !skill.reason && <Problem error={action.problem} />}
     </header>
+  );
+}
+
+/** How long a quarantine still lasts. */
+function Remaining({ until }: { until: number | null }) {
+  const seconds = useCountdown(until === null ? null : { from: 0, ms: until });
+  if (seconds === 0) return null;
+  const minutes = Math.floor(seconds / 60);
+  return (
+    <span aria-hidden="true" className="text-xs tabular-nums">
+      It starts by itself in {minutes > 0 && `${minutes} min `}
+      {seconds % 60} s
+    </span>
   );
 }
 

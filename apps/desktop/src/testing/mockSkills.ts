@@ -18,6 +18,7 @@ export function skillWith(over: Partial<SkillOverview> = {}): SkillOverview {
     description: 'Current prices of assets, from a public source.',
     condition: 'running',
     reason: null,
+    quarantined_until_ms: null,
     enabled: true,
     awake: true,
     connection_status: 'connected',

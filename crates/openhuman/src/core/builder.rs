@@ -8,8 +8,8 @@ use openhuman_agent::Agent;
 use openhuman_mcp::{Hub, HubOptions};
 use openhuman_memory::{Memory, MemoryOptions, Sealing};
 use openhuman_skills::{Clock, EgressRecord, Engine, FilePreferences, Grant};
-use openhuman_vault::Vault;
 use openhuman_vault::tokens::LoginRequests;
+use openhuman_vault::{KeyStore, Vault};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,6 +43,7 @@ pub struct CoreBuilder {
     pub(super) grants: BTreeMap<String, Grant>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) start_skills: bool,
+    pub(super) key_store: Option<Arc<dyn KeyStore>>,
 }
 
 impl CoreBuilder {
@@ -82,6 +83,14 @@ impl CoreBuilder {
         self
     }
 
+    /// The store outside of the home that keeps its age, so that an older copy of the whole home is refused. Default:
+    /// none.
+    #[must_use]
+    pub fn key_store(mut self, store: Option<Arc<dyn KeyStore>>) -> Self {
+        self.key_store = store;
+        self
+    }
+
     /// Whether skills are started, which is the default: those that start by themselves
     /// ([`Core::starts_by_itself`]). Otherwise they are loaded only, for work that needs none of them and should not
     /// wait for a slow one.
@@ -101,7 +110,7 @@ impl CoreBuilder {
     /// When another process holds the home, or the memory or the engine cannot be opened.
     pub async fn build(self) -> Result<Core, CoreError> {
         let lock = self.home.lock()?;
-        let (vault, sealed, memory) = open_memory(&self.home, self.vault).await?;
+        let (vault, sealed, memory) = open_memory(&self.home, self.vault, self.key_store).await?;
         let databases = Arc::new(SealedDatabases::new(sealed, Places::default()));
         let parts = Parts {
             data_files: Arc::new(SealedDataFiles::new(databases.clone())),
@@ -209,12 +218,19 @@ impl Parts {
 
 /// Opens the memory. The vault remembers that there is one: a file that was removed or emptied is not silently
 /// replaced by a new, empty memory.
-async fn open_memory(home: &Home, mut vault: Vault) -> Result<(Vault, Arc<Databases>, Memory), CoreError> {
+async fn open_memory(
+    home: &Home,
+    mut vault: Vault,
+    key_store: Option<Arc<dyn KeyStore>>,
+) -> Result<(Vault, Arc<Databases>, Memory), CoreError> {
     let home = home.clone();
     let dir = home.memory_dir();
     crate::home::create_private_dir(&dir)?;
     tokio::task::spawn_blocking(move || {
         let databases = Arc::new(Databases::open(home, &mut vault)?);
+        if let Some(store) = key_store {
+            databases.begin_session(&mut vault, store.as_ref())?;
+        }
         let name = DatabaseName::Memory;
         let file = databases.path(&name);
         let there = file.metadata().is_ok_and(|metadata| metadata.len() > 1);

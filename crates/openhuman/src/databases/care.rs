@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use openhuman_sqlite::Freshness;
 use openhuman_sqlite::rusqlite::Connection;
-use openhuman_vault::Vault;
+use openhuman_vault::{KeyStore, Vault};
 
 use super::name::Keys;
 use super::{DatabaseName, Databases, explained};
@@ -45,12 +45,15 @@ impl Home {
     }
 
     /// Takes every database as it is now, and forgets which state was the newest. For a user who put a whole home back
-    /// from a backup, or lost the vault's notes.
+    /// from a backup, or lost the vault's notes. `store` is the one outside of the home that keeps its age, if any.
     ///
     /// # Errors
     /// When a core runs here, or the notes cannot be written.
-    pub fn accept_databases(&self, vault: &mut Vault) -> Result<(), CoreError> {
+    pub fn accept_databases(&self, vault: &mut Vault, store: Option<&dyn KeyStore>) -> Result<(), CoreError> {
         let _lock = self.lock()?;
+        if let Some(store) = store {
+            vault.accept_age(store)?;
+        }
         let state = match Ledger::open(&self.vault_dir(), vault) {
             Ok(ledger) => ledger.state(),
             Err(CoreError::Ledger { .. }) => self.generations(&Keys::of(vault))?,
@@ -58,6 +61,7 @@ impl Home {
         };
         let state = State {
             seals: Default::default(),
+            session: vault.session(),
             ..state
         };
         Ledger::replace(&self.vault_dir(), vault, state).map(drop)

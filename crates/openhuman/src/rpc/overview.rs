@@ -10,9 +10,6 @@ use super::RpcError;
 use crate::grants::Grants;
 use crate::{Core, CoreError};
 
-/// The words of the engine for a skill that had to be ended too often.
-const QUARANTINE: &str = "is in quarantine until";
-
 /// All skills of a home.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SkillsOverview {
@@ -66,6 +63,8 @@ pub struct SkillOverview {
     pub condition: SkillCondition,
     /// Why, where there is a reason.
     pub reason: Option<String>,
+    /// When its quarantine ends, in milliseconds since 1970, while it is in one.
+    pub quarantined_until_ms: Option<i64>,
     /// Whether it starts with OpenHuman.
     pub enabled: bool,
     /// Whether it runs, and so can be set up and asked for its options.
@@ -220,12 +219,17 @@ async fn one(
         Trust::Key { key } => Some(key.fingerprint()),
         _ => None,
     });
-    let (condition, reason) = condition(&snapshot, manifest);
+    let quarantine = core.skills().quarantine(&id);
+    let (condition, reason) = match &quarantine {
+        Some(quarantine) => (SkillCondition::Quarantined, Some(quarantine.reason.clone())),
+        None => condition(&snapshot, manifest),
+    };
     Ok(SkillOverview {
         version: manifest.version.clone(),
         description: manifest.description.clone(),
         condition,
         reason,
+        quarantined_until_ms: quarantine.map(|quarantine| quarantine.until_ms),
         enabled: core.starts_by_itself(&id).await?,
         awake: snapshot.status == SkillStatus::Running,
         setup: setup(manifest, snapshot.setup_complete),
@@ -258,9 +262,6 @@ fn condition(snapshot: &SkillSnapshot, manifest: &Manifest) -> (SkillCondition, 
         _ => None,
     };
     match (snapshot.status, &snapshot.error) {
-        (SkillStatus::Error, Some(error)) if error.contains(QUARANTINE) => {
-            (SkillCondition::Quarantined, Some(error.clone()))
-        }
         (SkillStatus::Error, error) => (SkillCondition::Error, error.clone()),
         (SkillStatus::Initializing, _) => (SkillCondition::Starting, None),
         (SkillStatus::Stopping, _) => (SkillCondition::Stopping, None),

@@ -203,7 +203,7 @@ impl Dispatcher {
             let mut vault = home.open_vault(&password)?;
             match name {
                 Some(name) => home.databases(&mut vault)?.accept(&name),
-                None => home.accept_databases(&mut vault),
+                None => home.accept_databases(&mut vault, None),
             }
         })
         .await

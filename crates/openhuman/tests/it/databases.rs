@@ -148,7 +148,9 @@ async fn notes_about_databases_that_are_lost_are_told_and_made_anew() {
         matches!(refused, CoreError::Ledger { missing: true, .. }),
         "{refused}"
     );
-    home(dir.path()).accept_databases(&mut vault(dir.path())).unwrap();
+    home(dir.path())
+        .accept_databases(&mut vault(dir.path()), None)
+        .unwrap();
     let second = core(dir.path()).await.unwrap();
     assert_eq!(titles(&second, "rope").await, ["Rope"]);
     close(second).await;
@@ -208,4 +210,61 @@ async fn databases_get_new_keys_and_what_fails_keeps_the_old_one_for_now() {
     close(third).await;
     std::fs::write(memory_file(dir.path()), memory).unwrap();
     assert!(core(dir.path()).await.is_err());
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_whole_home_is_refused_until_the_user_accepts_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(openhuman::vault::MemoryKeyStore::new());
+    close(new_core(dir.path()).await).await;
+    let open = async || {
+        Core::builder(home(dir.path()), vault(dir.path()))
+            .key_store(Some(store.clone()))
+            .build()
+            .await
+    };
+    let first = open().await.unwrap();
+    remember(&first, "Rope", "The boat needs new rope.").await;
+    close(first).await;
+    let copy = dir.path().join("copy");
+    copy_all(home(dir.path()).path(), &copy);
+    for title in ["Paint", "Oars"] {
+        let next = open().await.unwrap();
+        remember(&next, title, "The boat needs more.").await;
+        close(next).await;
+    }
+    let newest = dir.path().join("newest");
+    std::fs::rename(home(dir.path()).path(), &newest).unwrap();
+    copy_all(&copy, home(dir.path()).path());
+    let refused = open().await.err().unwrap();
+    assert!(matches!(refused, CoreError::OlderHome), "{refused}");
+    // All but the header of the vault is older: the header of the newest home with the rest of the copy.
+    for name in ["vault.ohv", "vault.ohv.bak"] {
+        let from = newest.join("vault").join(name);
+        if from.exists() {
+            std::fs::copy(from, home(dir.path()).vault_dir().join(name)).unwrap();
+        }
+    }
+    let refused = open().await.err().unwrap();
+    assert!(matches!(refused, CoreError::OlderHome), "{refused}");
+    home(dir.path())
+        .accept_databases(&mut vault(dir.path()), Some(store.as_ref()))
+        .unwrap();
+    for _ in 0..2 {
+        let accepted = open().await.unwrap();
+        assert_eq!(titles(&accepted, "rope").await, ["Rope"]);
+        close(accepted).await;
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
