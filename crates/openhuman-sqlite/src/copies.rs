@@ -11,12 +11,13 @@ use crate::error::{Error, io_at, write_at};
 use crate::files::{full_path, owner_only, sync_parent, with_suffix};
 use crate::format;
 use crate::open::{translate, uri};
-use crate::vfs::Ticket;
+use crate::vfs::{Ticket, attaching};
 use crate::{Options, Processes};
 
 /// Attaches another sealed database, created if `options` allow it, under the name `schema`.
 ///
-/// `connection` is one of ours. Plain SQL `ATTACH` of a file is refused, because it carries no key. A transaction
+/// `connection` is one of ours. Plain SQL `ATTACH` and `VACUUM INTO` of a file are refused by an authorizer: they carry no
+/// key, and a URI could name a place that is not sealed. A program that sets an authorizer of its own takes over. A transaction
 /// over several files is atomic in each of them, but a crash during the commit can leave it in some and not in
 /// others, as in any SQLite in write-ahead-log mode. `DETACH` ends it.
 ///
@@ -36,7 +37,7 @@ pub fn attach(
         if options.read_only {
             uri.push_str("&mode=ro");
         }
-        connection.execute("ATTACH ?1 AS ?2", [uri.as_str(), schema])
+        attaching(|| connection.execute("ATTACH ?1 AS ?2", [uri.as_str(), schema]))
     };
     attached
         .and_then(|_| connection.pragma_update(Some(schema), "synchronous", options.durability.synchronous()))
@@ -84,7 +85,7 @@ fn fill(connection: &Connection, temporary: &Path, key: &Key) -> Result<(), Erro
     let target = Arc::new(target);
     let ticket = Ticket::new(&target);
     let uri = uri(temporary, &ticket.value())?;
-    match connection.execute("VACUUM INTO ?1", [uri]) {
+    match attaching(|| connection.execute("VACUUM INTO ?1", [uri])) {
         Ok(_) => Ok(()),
         Err(error) => Err(crate::diagnose(connection, error)),
     }

@@ -146,6 +146,8 @@ fn configure(connection: Connection, options: &Options) -> rusqlite::Result<Conn
     connection.pragma_update(None, "fullfsync", true)?;
     // Files of ours, in memory while they are small; `MEMORY` would keep a whole copy during VACUUM.
     connection.pragma_update(None, "temp_store", "FILE")?;
+    vfs::refuse_files(&connection)
+        .map_err(|code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))?;
     // Reads page 1 and, if there is a log, recovers it: errors belong to `open`, not to the first query.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)

@@ -3,6 +3,7 @@
 //! Sizes and offsets on disk are the ones SQLite asks for, so file access, locking and syncing stay the
 //! platform's code. Only this module has `unsafe` code; the files' logic is in submodules without it.
 
+mod attaching;
 mod below;
 #[forbid(unsafe_code)]
 mod heap_file;
@@ -35,6 +36,7 @@ use libsqlite3_sys as ffi;
 
 use self::log_file::LogFile;
 use self::main_file::MainFile;
+pub(crate) use self::attaching::{attaching, refuse_files};
 pub(crate) use self::raw::Code;
 use self::raw::{PlatformFile, RawFile};
 pub(crate) use self::shm::{Shm, ShmClient};

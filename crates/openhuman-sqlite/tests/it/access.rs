@@ -154,6 +154,25 @@ fn attaching_another_file_fails_closed() {
             .is_err()
     );
     assert!(!into.exists() && !home.dir().join("fresh.db").exists());
+    // A URI that names the VFS below: what went there would not be sealed.
+    let around = |path: &std::path::Path| format!("file:{}?vfs={}", path.display(), "unix");
+    for target in [&plain, &into] {
+        let uri = around(target);
+        for sql in [
+            format!("ATTACH '{uri}' AS other"),
+            format!("ATTACH '{}' || '' AS other", uri),
+            format!("VACUUM INTO '{uri}'"),
+        ] {
+            assert!(connection.execute_batch(&sql).is_err(), "{sql}");
+        }
+        assert!(connection.execute("ATTACH ?1 AS other", [&uri]).is_err());
+        assert!(connection.execute("VACUUM INTO ?1", [&uri]).is_err());
+    }
+    assert!(!into.exists());
+    // The control: a connection that nobody guards does write there.
+    let unguarded = Connection::open_in_memory().unwrap();
+    unguarded.execute("VACUUM INTO ?1", [around(&into)]).unwrap();
+    assert!(into.exists());
     assert_eq!(std::fs::read(&plain).unwrap(), before);
     connection
         .execute_batch("ATTACH ':memory:' AS m; CREATE TABLE m.t (x); DETACH m; VACUUM")
