@@ -16,5 +16,7 @@ export default defineConfig({
     include: ['src/**/*.test.{ts,tsx}'],
     setupFiles: ['src/testing/setup.ts'],
     restoreMocks: true,
+    // Patience for a busy machine; nothing here measures time.
+    testTimeout: 60_000,
   },
 });

@@ -139,7 +139,7 @@ function skillStatus({ status, connection_status }: SkillState): { word: string;
       tone: connection_status === 'error' ? 'bg-bad' : 'bg-warn',
     };
   }
-  return { word: status, tone: SKILL_TONES[status] };
+  return { word: status === 'pending' ? 'not started' : status, tone: SKILL_TONES[status] };
 }
 
 function Skills({ skills }: { skills: SkillState[] }) {
