@@ -99,7 +99,7 @@ pub use package::{
 pub use ports::{FixedSession, Login, MemoryDocument, MemorySink, ModelOptions, Models, Session, Tunnels};
 #[cfg(feature = "runtime")]
 pub use preferences::{FilePreferences, MemoryPreferences, Preferences, SkillPreference};
-pub use quarantine::QuarantinePolicy;
+pub use quarantine::{Quarantine, QuarantinePolicy};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite::MemoryDbOpener;
 pub use schedule::{CatchUp, Overlap, ScheduleInfo};

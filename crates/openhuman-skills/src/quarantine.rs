@@ -56,15 +56,17 @@ impl QuarantinePolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Restart { after: Duration },
-    Quarantined(Sentence),
+    Quarantined(Quarantine),
 }
 
-/// A quarantine.
+/// A quarantine: a skill that is not started for a while, because it had to be ended by force too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sentence {
-    /// Unix milliseconds.
-    pub(crate) until_ms: i64,
-    pub(crate) reason: String,
+#[non_exhaustive]
+pub struct Quarantine {
+    /// When it ends, in Unix milliseconds.
+    pub until_ms: i64,
+    /// What it was ended for the last time.
+    pub reason: String,
 }
 
 /// What is held against one skill.
@@ -76,7 +78,7 @@ pub(crate) struct Record {
     steps: u32,
     /// Since when it has behaved, in Unix milliseconds.
     since_ms: i64,
-    sentence: Option<Sentence>,
+    sentence: Option<Quarantine>,
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -111,7 +113,7 @@ impl Record {
             .min(policy.longest);
         self.steps = self.steps.saturating_add(1).min(16);
         self.kills.clear();
-        let sentence = Sentence {
+        let sentence = Quarantine {
             until_ms: now_ms.saturating_add(millis(longer(length))),
             reason: format!(
                 "it had to be ended {count} times within {} minutes, the last time because {reason}",
@@ -125,7 +127,7 @@ impl Record {
     }
 
     /// The quarantine that holds now, if any.
-    pub(crate) fn sentence(&mut self, now_ms: i64) -> Option<&Sentence> {
+    pub(crate) fn sentence(&mut self, now_ms: i64) -> Option<&Quarantine> {
         if self
             .sentence
             .as_ref()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Engine, Inner};
-use crate::quarantine::{QuarantinePolicy, Record, Sentence, Verdict};
+use crate::quarantine::{Quarantine, QuarantinePolicy, Record, Verdict};
 use crate::shared::{Death, Skill};
 use crate::{SkillError, SkillId, SkillStatus};
 
@@ -31,7 +31,7 @@ impl Restarts {
     }
 
     /// The quarantine a skill is in.
-    pub(super) fn sentence(&self, skill: &SkillId, now_ms: i64) -> Option<Sentence> {
+    pub(super) fn sentence(&self, skill: &SkillId, now_ms: i64) -> Option<Quarantine> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.get_mut(skill)?.sentence(now_ms).cloned()
     }
@@ -78,10 +78,16 @@ impl Engine {
         Ok(lifted)
     }
 
-    /// The quarantine a skill is in now, as the error of a start.
+    /// The quarantine a skill is in now: until when, and why.
+    #[must_use]
+    pub fn quarantine(&self, skill: &SkillId) -> Option<Quarantine> {
+        self.0.restarts.sentence(skill, self.0.shared.clock.now_ms())
+    }
+
+    /// The same, as the error of a start.
     pub(super) fn refuse_quarantined(&self, skill: &SkillId) -> Result<(), SkillError> {
         match self.0.restarts.sentence(skill, self.0.shared.clock.now_ms()) {
-            Some(Sentence { until_ms, reason }) => Err(SkillError::Quarantined {
+            Some(Quarantine { until_ms, reason }) => Err(SkillError::Quarantined {
                 skill: skill.clone(),
                 until_ms,
                 reason,

@@ -4,15 +4,16 @@
 //! function, `use('module')` the exports of another module. Each is compiled once for each process and loaded as
 //! bytecode, so a skill that never touches `URL` pays one accessor for it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use rquickjs::{Ctx, Error, Function, IntoJs as _, Object, Persistent, TypedArray, Value};
+use rquickjs::{Ctx, Error, Function, IntoJs as _, Object, Persistent, Value};
 
 use super::host::{Host, Settled};
 use super::ops::{self, HostError};
+use super::raw::intrinsics::{self, Group};
 use super::raw::{self, Args};
 use crate::inspect::{BridgeCall, preview};
 
@@ -23,13 +24,23 @@ struct Module {
     source: &'static str,
 }
 
-/// A global and the export behind it.
+/// A global and what is behind it.
 struct Global {
     name: &'static str,
-    module: &'static str,
-    export: &'static str,
+    source: Source,
     /// Whether this skill has it.
     when: fn(&Host) -> bool,
+}
+
+/// Where the value of a global comes from.
+enum Source {
+    /// An export of a module of the library.
+    Export {
+        module: &'static str,
+        export: &'static str,
+    },
+    /// A built-in of the engine.
+    Intrinsic(Group),
 }
 
 macro_rules! modules {
@@ -46,6 +57,7 @@ modules![
     "abort",
     "async",
     "auth",
+    "base64",
     "blob",
     "body",
     "clone",
@@ -91,8 +103,7 @@ static BYTECODE: [OnceLock<Arc<[u8]>>; MODULES.len()] = [const { OnceLock::new()
 const fn global(name: &'static str, module: &'static str) -> Global {
     Global {
         name,
-        module,
-        export: name,
+        source: Source::Export { module, export: name },
         when: always,
     }
 }
@@ -101,8 +112,16 @@ const fn global(name: &'static str, module: &'static str) -> Global {
 const fn alias(name: &'static str, module: &'static str, export: &'static str) -> Global {
     Global {
         name,
-        module,
-        export,
+        source: Source::Export { module, export },
+        when: always,
+    }
+}
+
+/// A built-in of the engine.
+const fn intrinsic(name: &'static str, group: Group) -> Global {
+    Global {
+        name,
+        source: Source::Intrinsic(group),
         when: always,
     }
 }
@@ -110,8 +129,7 @@ const fn alias(name: &'static str, module: &'static str, export: &'static str) -
 const fn only(when: fn(&Host) -> bool, name: &'static str, module: &'static str) -> Global {
     Global {
         name,
-        module,
-        export: name,
+        source: Source::Export { module, export: name },
         when,
     }
 }
@@ -133,6 +151,8 @@ static GLOBALS: &[Global] = &[
     global("fetch", "fetch"),
     global("AbortController", "abort"),
     global("AbortSignal", "abort"),
+    global("atob", "base64"),
+    global("btoa", "base64"),
     global("Blob", "blob"),
     global("File", "blob"),
     global("structuredClone", "clone"),
@@ -176,6 +196,27 @@ static GLOBALS: &[Global] = &[
     only(Host::has_memory, "memory", "memory"),
     global("data", "data"),
     only(Host::has_models, "model", "model"),
+    intrinsic("Map", Group::Collections),
+    intrinsic("Set", Group::Collections),
+    intrinsic("WeakMap", Group::Collections),
+    intrinsic("WeakSet", Group::Collections),
+    intrinsic("WeakRef", Group::Weak),
+    intrinsic("FinalizationRegistry", Group::Weak),
+    intrinsic("ArrayBuffer", Group::Bytes),
+    intrinsic("DataView", Group::Bytes),
+    intrinsic("Int8Array", Group::Bytes),
+    intrinsic("Uint8Array", Group::Bytes),
+    intrinsic("Uint8ClampedArray", Group::Bytes),
+    intrinsic("Int16Array", Group::Bytes),
+    intrinsic("Uint16Array", Group::Bytes),
+    intrinsic("Int32Array", Group::Bytes),
+    intrinsic("Uint32Array", Group::Bytes),
+    intrinsic("BigInt64Array", Group::Bytes),
+    intrinsic("BigUint64Array", Group::Bytes),
+    intrinsic("Float16Array", Group::Bytes),
+    intrinsic("Float32Array", Group::Bytes),
+    intrinsic("Float64Array", Group::Bytes),
+    intrinsic("DOMException", Group::Dom),
 ];
 
 /// Globals that come with a port; a host that has no such port may add them itself.
@@ -196,6 +237,8 @@ pub(crate) struct Realm {
     host: Rc<Host>,
     /// The modules that were loaded, by index. Most skills need a few.
     loaded: RefCell<Vec<(usize, Persistent<Object<'static>>)>>,
+    /// The groups of built-ins it has, a bit each.
+    intrinsics: Cell<u8>,
 }
 
 impl Realm {
@@ -203,6 +246,7 @@ impl Realm {
         Rc::new(Self {
             host: Rc::clone(host),
             loaded: RefCell::default(),
+            intrinsics: Cell::new(0),
         })
     }
 
@@ -212,9 +256,6 @@ impl Realm {
         let host = &self.host;
         raw::attach(ctx, self);
         let globals = ctx.globals();
-        for name in ABSENT {
-            globals.remove(name)?;
-        }
         for name in ["window", "self", "global"] {
             raw::define_global(ctx, name, globals.clone().into_value())?;
         }
@@ -243,6 +284,16 @@ impl Realm {
                 std::mem::forget(exports);
             }
         }
+    }
+
+    /// Whether the context has a group of built-ins.
+    pub(super) fn has(&self, group: Group) -> bool {
+        self.intrinsics.get() & (1 << group as u8) != 0
+    }
+
+    /// Notes that it has one.
+    pub(super) fn note(&self, group: Group) {
+        self.intrinsics.set(self.intrinsics.get() | (1 << group as u8));
     }
 
     /// Calls a host function by its number.
@@ -300,8 +351,13 @@ impl Realm {
     /// The value of a lazy global, which becomes a plain property.
     pub(super) fn global<'js>(&self, ctx: &Ctx<'js>, index: usize) -> Result<Value<'js>, HostError> {
         let (name, value) = if let Some(global) = GLOBALS.get(index) {
-            let exports = self.module(ctx, global.module)?;
-            (global.name, exports.get::<_, Value<'js>>(global.export)?)
+            match global.source {
+                Source::Export { module, export } => {
+                    let exports = self.module(ctx, module)?;
+                    (global.name, exports.get::<_, Value<'js>>(export)?)
+                }
+                Source::Intrinsic(group) => return self.intrinsic(ctx, global.name, group),
+            }
         } else {
             let module = index
                 .checked_sub(GLOBALS.len())
@@ -311,7 +367,10 @@ impl Realm {
             let functions: Vec<&str> = module.functions().to_vec();
             (module.name(), make.call((module.name(), functions))?)
         };
-        raw::define_global(ctx, name, value.clone())?;
+        if raw::define_global(ctx, name, value.clone()).is_err() {
+            // The script froze its global object: the accessor stays, and gives the same exports each time.
+            drop(ctx.catch());
+        }
         Ok(value)
     }
 
@@ -333,15 +392,15 @@ impl Realm {
         Ok(raw::define_global(ctx, name, value)?)
     }
 
-    /// A `DOMException`, from the constructor the engine came with.
-    pub(super) fn dom_exception<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        name: &str,
-        message: &str,
-    ) -> Result<Value<'js>, HostError> {
-        let make: Function<'js> = self.module(ctx, "dispatch")?.get("domException")?;
-        Ok(make.call((message, name))?)
+    /// A built-in that was not there until now.
+    fn intrinsic<'js>(&self, ctx: &Ctx<'js>, name: &str, group: Group) -> Result<Value<'js>, HostError> {
+        intrinsics::add(ctx, group)?;
+        if intrinsics::is_lazy(ctx, name)? {
+            return Err(HostError::Type(format!(
+                "{name} is not there: the global object was frozen before it was first used"
+            )));
+        }
+        Ok(ctx.globals().get(name)?)
     }
 
     /// An answer of the host as the script gets it, and how it is to be read.
@@ -355,14 +414,14 @@ impl Realm {
             Ok(Settled::Text(text)) => ("value", text.into_js(ctx)?),
             Ok(Settled::Json(json)) => ("json", json.into_js(ctx)?),
             // A copy in the skill's heap: bytes beside it would not count against its limit.
-            Ok(Settled::Bytes(bytes)) => ("value", TypedArray::new_copy(ctx.clone(), bytes)?.into_value()),
+            Ok(Settled::Bytes(bytes)) => ("value", intrinsics::byte_array(ctx, &bytes)?),
             Err(error) => ("error", self.error_value(ctx, error)),
         })
     }
 
     /// The exception an error becomes, as a value.
     fn error_value<'js>(&self, ctx: &Ctx<'js>, error: HostError) -> Value<'js> {
-        raw::throw(ctx, self, error);
+        raw::throw(ctx, error);
         ctx.catch()
     }
 }
@@ -384,13 +443,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_global_names_a_module() {
+    fn every_global_names_what_is_behind_it() {
         for global in GLOBALS {
-            assert!(
-                MODULES.iter().any(|module| module.name == global.module),
-                "{}",
-                global.name
-            );
+            let known = match global.source {
+                Source::Export { module, .. } => MODULES.iter().any(|known| known.name == module),
+                Source::Intrinsic(group) => group.names().iter().any(|name| name.to_str() == Ok(global.name)),
+            };
+            assert!(known, "{}", global.name);
         }
     }
 }

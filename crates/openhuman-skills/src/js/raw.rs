@@ -13,6 +13,8 @@
 //!
 //! [`Control::enter_host`]: crate::fiber::Control::enter_host
 
+pub(crate) mod intrinsics;
+
 use std::any::Any;
 use std::ffi::{CStr, CString, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -192,6 +194,16 @@ fn well_formed(bytes: &[u8]) -> String {
 pub(super) fn attach(ctx: &Ctx<'_>, realm: &Rc<Realm>) {
     // SAFETY: the pointer is only read back in `enter`, while the context lives; rquickjs does not use this slot.
     unsafe { qjs::JS_SetContextOpaque(ctx.as_raw().as_ptr(), Rc::as_ptr(realm).cast_mut().cast()) };
+}
+
+/// The realm of a context.
+fn realm_of<'a>(ctx: &'a Ctx<'_>) -> Option<&'a Realm> {
+    // SAFETY: `attach` stored a pointer to a realm that outlives the context.
+    unsafe {
+        qjs::JS_GetContextOpaque(ctx.as_raw().as_ptr())
+            .cast::<Realm>()
+            .as_ref()
+    }
 }
 
 /// A host function, by its number in the table of operations.
@@ -420,7 +432,7 @@ unsafe fn enter(
                 raw
             }
             Err(error) => {
-                throw(&ctx, realm, error);
+                throw(&ctx, error);
                 qjs::JS_EXCEPTION
             }
         }
@@ -434,15 +446,18 @@ unsafe fn enter(
 }
 
 /// Makes `error` the pending exception.
-pub(super) fn throw(ctx: &Ctx<'_>, realm: &Realm, error: HostError) {
+pub(super) fn throw(ctx: &Ctx<'_>, error: HostError) {
     match error {
         HostError::Type(text) => drop(Exception::throw_type(ctx, &text)),
         HostError::Range(text) => drop(Exception::throw_range(ctx, &text)),
         HostError::Failed(text) => drop(Exception::throw_message(ctx, &text)),
-        HostError::Dom { name, message } => match realm.dom_exception(ctx, name, &message) {
-            Ok(value) => drop(ctx.throw(value)),
-            Err(_) => drop(Exception::throw_message(ctx, &format!("{name}: {message}"))),
-        },
+        HostError::Dom { name, message } => {
+            // A zero would end the text.
+            let text = |text: &str| CString::new(text.replace('\0', "")).unwrap_or_default();
+            if intrinsics::throw_dom(ctx, &text(name), &text(&message)).is_err() {
+                drop(Exception::throw_message(ctx, &format!("{name}: {message}")));
+            }
+        }
         // An exception is pending already.
         HostError::Js => {}
         // SAFETY: the context is alive.

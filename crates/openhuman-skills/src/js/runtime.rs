@@ -142,7 +142,7 @@ impl JsInstance {
             let modules = Modules::new(host);
             runtime.set_loader(modules.clone(), modules);
         }
-        let context = Context::full(runtime).map_err(failed)?;
+        let context = raw::intrinsics::context(runtime).map_err(failed)?;
         let context = self.context.get_or_init(|| context);
         context.with(|ctx| {
             enter_stack(&ctx);

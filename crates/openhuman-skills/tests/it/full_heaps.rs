@@ -32,3 +32,51 @@ async fn a_skill_that_fills_its_heap_at_each_start_is_quarantined_and_one_that_t
     assert!(!quarantined(&broken).await);
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn built_ins_that_come_when_touched_come_whole_or_not_at_all() {
+    let engine = Engine::builder().workers(1).build().unwrap();
+    for (index, (touch, check)) in [
+        (
+            "new Map([[1, 2]])",
+            "[...new Map([[1, 2]]).entries(), new WeakSet().has({})]",
+        ),
+        (
+            "new WeakRef({})",
+            "[typeof FinalizationRegistry, typeof new WeakRef(all).deref()]",
+        ),
+        (
+            "new Uint8Array(1)",
+            "[new Float64Array(2).length, new Uint8Array([255]).toHex(), typeof Atomics]",
+        ),
+        (
+            "new DOMException('m', 'AbortError')",
+            "[new DOMException('m', 'AbortError').code, DOMException.ABORT_ERR]",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // The heap is full, and a little less so with each attempt.
+        let body = format!(
+            "const all = []; try {{ for (;;) all.push(new Array(100).fill(0.5)); }} catch {{}}
+             let failed = 0; for (;;) {{ try {{ {touch}; break; }} catch {{ failed += 1; all.length -= 1; }} }}
+             all.length = 0; return [failed > 1, {check}];"
+        );
+        let manifest = format!(r#"{{"id":"full-{index}","name":"x","memory_limit_mb":8}}"#);
+        let package = SkillPackage::from_parts(&manifest, crate::support::tool(&body)).unwrap();
+        let id = engine.install(package, Grant::none()).await.unwrap();
+        engine.start(&id).await.unwrap();
+        let text = crate::support::call(&engine, &id, serde_json::json!({}))
+            .await
+            .unwrap();
+        let expected = [
+            "[true,[[1,2],false]]",
+            r#"[true,["function","object"]]"#,
+            r#"[true,[2,"ff","undefined"]]"#,
+            "[true,[20,20]]",
+        ];
+        assert_eq!(Some(text.as_str()), expected.get(index).copied(), "{touch}");
+    }
+    engine.shutdown().await;
+}

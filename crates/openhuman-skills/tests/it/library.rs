@@ -45,6 +45,104 @@ async fn globals_load_when_touched_and_can_be_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn built_ins_that_come_when_touched_leave_what_the_skill_made_of_their_names() {
+    // The others of a group come as they should, beside what was assigned, redefined, or deleted before.
+    expect(
+        "globalThis.WeakSet = 'mine'; delete globalThis.WeakMap;
+         Object.defineProperty(globalThis, 'Set', { get: () => 'seen', configurable: true, enumerable: true });
+         const map = new Map([[1, 2]]);
+         const of = (name) => Object.getOwnPropertyDescriptor(globalThis, name);
+         return [map.get(1), WeakSet, typeof WeakMap, Set, of('Set').enumerable, of('Map').enumerable, of('Map').writable,
+             Object.prototype.toString.call(map)];",
+        r#"[2,"mine","undefined","seen",true,false,true,"[object Map]"]"#,
+    )
+    .await;
+    // What the host makes does not ask the script's names.
+    expect(
+        "delete globalThis.DataView; globalThis.ArrayBuffer = 5;
+         const bytes = new TextEncoder().encode('ab');
+         return [bytes.length, bytes[1], Object.prototype.toString.call(bytes), bytes.constructor === Uint8Array,
+             typeof DataView, typeof SharedArrayBuffer, typeof Atomics, ArrayBuffer];",
+        r#"[2,98,"[object Uint8Array]",true,"undefined","undefined","undefined",5]"#,
+    )
+    .await;
+    expect(
+        "globalThis.DOMException = 5; try { atob('%'); } catch (e) { return [e.name, e.code, e instanceof Error, DOMException]; }",
+        r#"["InvalidCharacterError",5,true,5]"#,
+    )
+    .await;
+    expect(
+        "const get = Object.getOwnPropertyDescriptor(globalThis, 'WeakRef').get; const o = {};
+         return [new WeakRef(o).deref() === o, get() === WeakRef, new FinalizationRegistry(() => {}) instanceof FinalizationRegistry];",
+        "[true,true,true]",
+    )
+    .await;
+    // Top-level declarations take the names.
+    let engine = engine();
+    let code = format!(
+        "class Map {{ own() {{ return 1; }} }} function Set() {{ this.own = 2; }} var atob = () => 3;\n{}",
+        tool("return [new Map().own(), new Set().own, atob(), new WeakSet() instanceof WeakSet, btoa('a')];")
+    );
+    let id = run(&engine, "own", &code).await;
+    assert_eq!(
+        call(&engine, &id, json!({})).await.as_deref(),
+        Ok(r#"[1,2,3,true,"YQ=="]"#)
+    );
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_global_object_keeps_the_library_and_says_which_built_in_came_too_late() {
+    expect(
+        "new Map(); Object.freeze(globalThis);
+         const one = URL; let said; try { new WeakRef({}); } catch (e) { said = e.message; }
+         return [one === URL, new URL('http://a/b').pathname, new Set([1]).size, said];",
+        r#"[true,"/b",1,"WeakRef is not there: the global object was frozen before it was first used"]"#,
+    )
+    .await;
+    // QuickJS would abort the process over some names that cannot be taken away.
+    for attack in [
+        "Object.defineProperty(globalThis, 'Atomics', { value: {} })",
+        "Object.defineProperty(globalThis, 'SharedArrayBuffer', { value: {} })",
+        "Object.defineProperty(globalThis, 'Uint8Array', { value: { prototype: { toHex: 1 } }, configurable: false })",
+        "delete globalThis.Uint8Array; Object.preventExtensions(globalThis)",
+        "Atomics = 1; Object.preventExtensions(globalThis)",
+        "Object.seal(globalThis)",
+    ] {
+        let uses = "try { new DataView(new ArrayBuffer(1)); } catch (e) { said = e.name; } try { new TextEncoder().encode('a'); } catch {}";
+        expect(&format!("{attack}; let said; {uses} return said;"), "TypeError").await;
+    }
+    // The rest of a group comes beside a name that is permanent.
+    expect(
+        "for (const name of ['Map', 'DataView', 'DOMException']) Object.defineProperty(globalThis, name, { value: 1, configurable: false });
+         let said; try { atob('%'); } catch (e) { said = e.name; }
+         return [new Set([2]).size, new Uint8Array(3).length, said, Map, DataView, DOMException];",
+        r#"[1,3,"InvalidCharacterError",1,1,1]"#,
+    )
+    .await;
+    expect(
+        "Object.preventExtensions(globalThis); return [new Map().size, new Uint8Array(3).length];",
+        "[0,3]",
+    )
+    .await;
+    // An accessor that is put back ends.
+    expect(
+        "const { get, set } = Object.getOwnPropertyDescriptor(globalThis, 'Map'); new Map();
+         Object.defineProperty(globalThis, 'Map', { get, set });
+         try { Map; } catch (e) { return e.name; }",
+        "TypeError",
+    )
+    .await;
+    // What was assigned to a name that must go for a moment is still there, and stays fixed as it was.
+    expect(
+        "globalThis.Atomics = 7; Object.defineProperty(globalThis, 'atob', { value: 1, configurable: true });
+         return [new Uint8Array(3).length, Atomics, btoa('a'), atob, Object.getOwnPropertyDescriptor(globalThis, 'atob').writable];",
+        r#"[3,7,"YQ==",1,false]"#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_skill_never_sees_the_library_of_another() {
     let engine = Engine::builder().workers(1).build().unwrap();
     let first = run(

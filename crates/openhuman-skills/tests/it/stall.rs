@@ -140,7 +140,10 @@ async fn an_offender_is_started_again_and_quarantined_after_three_times() {
         matches!(refused, Err(SkillError::Quarantined { .. })),
         "{refused:?}"
     );
+    let quarantine = engine.quarantine(&stuck).unwrap();
+    assert!(quarantine.until_ms > 0 && !quarantine.reason.is_empty());
     assert!(engine.lift_quarantine(&stuck).unwrap());
+    assert_eq!(engine.quarantine(&stuck), None);
     engine.start(&stuck).await.unwrap();
     assert_eq!(
         call_for(&engine, &stuck, json!({ "ping": true }), Duration::from_secs(30)).await,

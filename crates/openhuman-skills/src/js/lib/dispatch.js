@@ -4,7 +4,6 @@
   const g = globalThis;
   const { stringify } = JSON;
   const { isArray } = Array;
-  const { DOMException } = g;
   const settled = op('call.settled');
   const text = (value) => String(value).toWellFormed();
 
@@ -82,6 +81,5 @@
   };
   const timer = (id) => { use('timers').fire(id); };
   const answer = (id, how, value) => { use('async').settle(id, how, value); };
-  const domException = (message, name) => new DOMException(message, name);
-  return { tool, hook, describe, timer, answer, domException };
+  return { tool, hook, describe, timer, answer };
 })

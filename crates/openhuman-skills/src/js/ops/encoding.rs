@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use encoding_rs::{CoderResult, Decoder, DecoderResult, Encoding, ISO_2022_JP, REPLACEMENT};
-use rquickjs::{Array, TypedArray, Value};
+use rquickjs::{Array, Value};
 
 use super::{HostError, Op, OpResult, give};
 use crate::js::host::Host;
 use crate::js::raw::Args;
+use crate::js::raw::intrinsics::byte_array;
 
 pub(super) const OPS: &[Op] = &[
     Op {
@@ -34,7 +35,7 @@ pub(super) const OPS: &[Op] = &[
 
 /// Bytes as a `Uint8Array` whose memory counts against the skill.
 pub(super) fn give_bytes<'js>(args: Args<'_, 'js>, bytes: &[u8]) -> OpResult<'js> {
-    give(args, TypedArray::new_copy(args.ctx().clone(), bytes))
+    Ok(byte_array(args.ctx(), bytes)?)
 }
 
 /// `(text)`: its UTF-8.

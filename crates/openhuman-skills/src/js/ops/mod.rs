@@ -1,6 +1,7 @@
 //! The host functions, by area. Everything a skill can reach goes through one of them.
 
 mod accounts;
+mod base64;
 mod core;
 mod cron;
 mod crypto;
@@ -47,6 +48,7 @@ pub(crate) type OpResult<'js> = Result<Value<'js>, HostError>;
 /// The areas. A new one is one line here.
 const AREAS: &[&[Op]] = &[
     accounts::OPS,
+    base64::OPS,
     data::OPS,
     hooks::OPS,
     memory::OPS,
