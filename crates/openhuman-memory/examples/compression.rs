@@ -25,24 +25,47 @@ fn main() -> Result<(), Box<dyn Error>> {
     for entry in &corpus {
         let name = entry["name"].as_str().unwrap_or_default();
         let text = std::fs::read_to_string(dir.join(format!("{name}.txt")))?;
-        let output = ToolOutput { tool: "shell", command: entry["command"].as_str().unwrap_or_default(), text: &text };
+        let output = ToolOutput {
+            tool: "shell",
+            command: entry["command"].as_str().unwrap_or_default(),
+            text: &text,
+        };
         let started = Instant::now();
         let short = compress(&output);
         seconds += started.elapsed().as_secs_f64();
         bytes += text.len();
         let (rule, short, before, after) = match short {
-            Some(short) => (short.rule, short.text, short.tokens_before, short.tokens_after + NOTICE_TOKENS),
+            Some(short) => (
+                short.rule,
+                short.text,
+                short.tokens_before,
+                short.tokens_after + NOTICE_TOKENS,
+            ),
             None => {
                 let tokens = openhuman_memory::chunk::count_tokens(&text);
                 ("none", text.clone(), tokens, tokens)
             }
         };
-        let atoms: Vec<&str> = entry["atoms"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let missing: Vec<&str> = atoms.iter().copied().filter(|atom| !short.contains(atom)).collect();
+        let atoms: Vec<&str> = entry["atoms"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let missing: Vec<&str> = atoms
+            .iter()
+            .copied()
+            .filter(|atom| !short.contains(atom))
+            .collect();
         if verbose {
             eprintln!("=== {name} ({rule})\n{short}\nmissing: {missing:#?}\n");
         }
-        let sum = Sum { before, after, atoms: atoms.len(), missing: missing.len() };
+        let sum = Sum {
+            before,
+            after,
+            atoms: atoms.len(),
+            missing: missing.len(),
+        };
         all.add(&sum);
         if entry["held_out"] == json!(true) {
             held_out.add(&sum);
@@ -58,7 +81,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     saved.sort_by(f64::total_cmp);
     // Of two middle values the lower.
-    let median = saved.get((saved.len().max(1) - 1) / 2).copied().unwrap_or_default();
+    let median = saved
+        .get((saved.len().max(1) - 1) / 2)
+        .copied()
+        .unwrap_or_default();
     let report = json!({
         "tool_compression_saved": round(median.min(all.saved())),
         "atoms_kept": round(all.kept()),

@@ -101,6 +101,23 @@ pub enum MemoryError {
         #[source]
         source: serde_json::Error,
     },
+    /// A conversation could not be summed up. It is as it was before.
+    #[error(transparent)]
+    Summary(crate::session::SummaryError),
+    /// The extractor of entities and facts failed.
+    #[error(transparent)]
+    Extraction(crate::graph::ExtractError),
+    /// The graph could not be read or changed.
+    #[error(transparent)]
+    Graph(Box<crate::graph::GraphError>),
+    /// A text that was written by `export_markdown` cannot be read.
+    #[error("line {line} of the working memory cannot be read: {reason}; compare it with an export")]
+    Markdown {
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A directory or file could not be reached.
     #[error("{} cannot be used ({source}); check that it is a directory you may write to", path.display())]
     Io {
@@ -124,6 +141,15 @@ impl From<openhuman_sqlite::Error> for MemoryError {
         match error {
             openhuman_sqlite::Error::WrongKey { path, .. } => Self::WrongKey { path },
             other => Self::Database(other),
+        }
+    }
+}
+
+impl From<crate::graph::GraphError> for MemoryError {
+    fn from(error: crate::graph::GraphError) -> Self {
+        match error {
+            crate::graph::GraphError::Store(error) => *error,
+            other => Self::Graph(Box::new(other)),
         }
     }
 }

@@ -61,6 +61,9 @@ const SCHEMA: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX graph_mentions_by_chunk ON graph_mentions (chunk);
     CREATE INDEX graph_mentions_by_document ON graph_mentions (document);
+    CREATE TRIGGER graph_chunk_removed AFTER DELETE ON chunks BEGIN
+        DELETE FROM graph_mentions WHERE chunk = old.id;
+    END;
     CREATE VIRTUAL TABLE graph_fts USING fts5 (
         text, content = 'graph_facts', content_rowid = 'row', tokenize = 'unicode61 remove_diacritics 0'
     );

@@ -1,5 +1,12 @@
 //! Conversations, as sealed append-only lines.
 
+mod compact;
+mod compaction;
+mod pins;
+mod record;
+mod summary;
+mod view;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
@@ -9,14 +16,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use openhuman_vault::Key;
 use openhuman_vault::records::{RecordError, RecordFile};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::document::at_most;
 use crate::error::MemoryError;
 use crate::ingest::hex;
+use crate::originals;
+
+pub use compact::SESSIONS_NAMESPACE;
+pub use compaction::{Budget, Compacted, CompactionPlan, Pressure, plan};
+pub(crate) use pins::sentences;
+pub use pins::{Pin, PinKind, pins};
+pub use record::{SessionBlock, SessionMessage, SessionRecord, SessionRole, SessionUsage};
+pub use summary::{ExtractiveSummarizer, Summarizer, SummaryError};
+pub use view::{SessionView, message_tokens};
 
 /// The longest session identifier, in bytes.
 pub const MAX_SESSION_ID_BYTES: usize = 256;
@@ -25,117 +39,6 @@ pub const MAX_SESSION_ID_BYTES: usize = 256;
 pub const MAX_SESSION_RECORD_BYTES: usize = 8 * 1024 * 1024;
 
 const VERSION: &str = "1.0";
-
-/// One line of a session. As JSON it has the line types `session`, `message`, `compaction` and `session_end`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
-#[non_exhaustive]
-pub enum SessionRecord {
-    /// The first line. [`Session::append`] writes it by itself when it is missing.
-    Session {
-        /// The format of the lines, `1.0`.
-        version: String,
-        /// The session's identifier.
-        session_id: String,
-        /// Milliseconds since the Unix epoch.
-        timestamp: i64,
-    },
-    /// Something that was said.
-    Message {
-        /// Milliseconds since the Unix epoch.
-        timestamp: i64,
-        /// Who said what.
-        message: SessionMessage,
-    },
-    /// Earlier messages were summed up. Nothing before this line is changed or removed.
-    Compaction {
-        /// Milliseconds since the Unix epoch.
-        timestamp: i64,
-        /// How many compactions there were, this one included.
-        compaction_count: u32,
-        /// What was said, in short.
-        summary: String,
-        /// How many of the newest messages are still sent in full.
-        preserved_messages: u32,
-    },
-    /// The last line of a session that ended in order.
-    SessionEnd {
-        /// Milliseconds since the Unix epoch.
-        timestamp: i64,
-        /// Whether what was learned went into the memory.
-        memory_captured: bool,
-    },
-}
-
-impl SessionRecord {
-    /// A message with one text block.
-    pub fn text(timestamp: i64, role: SessionRole, text: impl Into<String>) -> Self {
-        let block = SessionBlock {
-            kind: "text".to_owned(),
-            text: Some(text.into()),
-            rest: serde_json::Map::new(),
-        };
-        Self::Message {
-            timestamp,
-            message: SessionMessage {
-                role,
-                content: vec![block],
-                usage: None,
-            },
-        }
-    }
-}
-
-/// A message of a session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SessionMessage {
-    /// Who said it.
-    pub role: SessionRole,
-    /// Its parts, in order.
-    pub content: Vec<SessionBlock>,
-    /// What the model counted, if a model answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<SessionUsage>,
-}
-
-/// Who speaks in a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum SessionRole {
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-    /// The program's instructions to the model.
-    System,
-    /// The result of a tool.
-    Tool,
-}
-
-/// A part of a message. Fields that are not known here are kept as they came.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SessionBlock {
-    /// `text`, or the name of another kind of block.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The text of a `text` block.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: serde_json::Map<String, Value>,
-}
-
-/// Tokens that a model counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionUsage {
-    /// Tokens read.
-    pub input_tokens: u64,
-    /// Tokens written.
-    pub output_tokens: u64,
-}
 
 /// One conversation. Clones write to the same file, one at a time.
 #[derive(Clone)]
@@ -188,13 +91,86 @@ impl Session {
         let records = self.file.opened(&mut handle)?;
         let lines = records.read_all().map_err(|source| self.file.failed(source))?;
         let decode = |(index, line): (usize, &Vec<u8>)| {
-            serde_json::from_slice(line).map_err(|source| MemoryError::SessionRecord {
+            SessionRecord::parse(line).map_err(|source| MemoryError::SessionRecord {
                 session: self.file.id.clone(),
                 index,
                 source,
             })
         };
         lines.iter().enumerate().map(decode).collect()
+    }
+}
+
+impl Session {
+    /// What the model is shown: the newest sum, and the messages since.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::read`].
+    pub fn view(&self) -> Result<SessionView, MemoryError> {
+        Ok(SessionView::of(self.read()?))
+    }
+
+    /// Writes every line as plain JSON, which anyone can read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::read`], and [`MemoryError::Io`].
+    pub fn export_plain(&self, out: &mut dyn io::Write) -> Result<(), MemoryError> {
+        for record in self.read()? {
+            let mut line = encode(&record)?;
+            line.push(b'\n');
+            out.write_all(&line).map_err(|source| MemoryError::Io {
+                path: PathBuf::from("the export"),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the file by one in which every line went through `change`; `None` leaves a line out. This is how
+    /// forgetting reaches what is otherwise only appended to. Returns how many lines changed; none leaves the file
+    /// alone.
+    pub(crate) fn rewrite(
+        &self,
+        change: impl Fn(&SessionRecord) -> Option<SessionRecord>,
+    ) -> Result<usize, MemoryError> {
+        let before = self.read()?;
+        let mut handle = self.file.lock();
+        let after: Vec<Option<SessionRecord>> = before.iter().map(change).collect();
+        let changed = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| after.as_ref() != Some(before))
+            .count();
+        if changed == 0 {
+            return Ok(0);
+        }
+        let beside = self.file.path.with_extension("forgetting");
+        let io = |source| MemoryError::Io {
+            path: beside.clone(),
+            source,
+        };
+        // What a crash left of an earlier attempt.
+        match fs::remove_file(&beside) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io(source)),
+            _ => {}
+        }
+        let mut records =
+            RecordFile::open(&beside, &self.file.key).map_err(|source| self.file.failed(source))?;
+        for record in after.iter().flatten() {
+            records
+                .append(&encode(record)?)
+                .map_err(|source| self.file.failed(source))?;
+        }
+        // Windows does not replace an open file.
+        drop(records);
+        *handle = None;
+        fs::rename(&beside, &self.file.path).map_err(io)?;
+        if let Some(dir) = self.file.path.parent() {
+            sync_dir(dir)?;
+        }
+        Ok(changed)
     }
 }
 
@@ -330,9 +306,13 @@ impl Sessions {
             Err(source) => return Err(MemoryError::Io { path, source }),
         }
         let sql = "DELETE FROM sessions WHERE id = ?1";
-        let removed = self
-            .database
-            .write(|transaction| Ok(transaction.execute(sql, [id])?), |_| ())?;
+        let removed = self.database.write(
+            |transaction| {
+                originals::release(transaction, id)?;
+                Ok(transaction.execute(sql, [id])?)
+            },
+            |_| (),
+        )?;
         Ok(removed > 0)
     }
 
@@ -368,25 +348,4 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), MemoryError> {
         path: dir.to_owned(),
         source,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_have_the_documented_shape() {
-        let lines = [
-            r#"{"type":"session","version":"1.0","sessionId":"s","timestamp":1}"#,
-            r#"{"type":"message","timestamp":2,"message":{"role":"user","content":[{"type":"text","text":"hi"}]}}"#,
-            r#"{"type":"message","timestamp":3,"message":{"role":"assistant","content":[{"type":"tool_use","id":"t1"}],"usage":{"inputTokens":1,"outputTokens":2}}}"#,
-            r#"{"type":"compaction","timestamp":4,"compactionCount":1,"summary":"s","preservedMessages":20}"#,
-            r#"{"type":"session_end","timestamp":5,"memoryCaptured":true}"#,
-        ];
-        for line in lines {
-            let record: SessionRecord = serde_json::from_str(line).unwrap();
-            assert_eq!(serde_json::to_string(&record).unwrap(), line);
-        }
-        assert!(serde_json::from_str::<SessionRecord>(r#"{"type":"tool_result"}"#).is_err());
-    }
 }

@@ -63,11 +63,7 @@ impl SqliteGraph {
     }
 }
 
-/// As [`SqliteGraph::related_chunks`], on a connection or transaction of the memory's database.
-pub(crate) fn related(
-    connection: &Connection,
-    expansion: &Expansion<'_>,
-) -> Result<Vec<RelatedChunk>, MemoryError> {
+fn related(connection: &Connection, expansion: &Expansion<'_>) -> Result<Vec<RelatedChunk>, MemoryError> {
     let Some(namespace) = namespace_id(connection, expansion.namespace)? else {
         return Ok(Vec::new());
     };

@@ -31,6 +31,7 @@ pub mod conformance;
 mod error;
 mod expand;
 mod extract;
+mod learn;
 mod model;
 mod names;
 #[cfg(feature = "neo4j")]
@@ -43,6 +44,7 @@ mod timeline;
 pub use error::GraphError;
 pub use expand::{Expansion, RelatedChunk};
 pub use extract::{ExtractError, Extraction, Extractor, Mention, Passage, RuleExtractor, Statement};
+pub use learn::Speaker;
 pub use model::{
     Assertion, Change, ChunkMention, Edge, Entity, Fact, FactId, FactQuery, Forgotten, GraphStats, Node,
     Object, Oblivion, Provenance, Subgraph, Walk,

@@ -7,12 +7,21 @@ fn corpus() -> Vec<(Value, String)> {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tool_outputs");
     let corpus = std::fs::read_to_string(dir.join("corpus.json")).unwrap();
     let entries: Vec<Value> = serde_json::from_str(&corpus).unwrap();
-    let text = |entry: &Value| std::fs::read_to_string(dir.join(format!("{}.txt", entry["name"].as_str().unwrap())));
-    entries.into_iter().map(|entry| (text(&entry).unwrap(), entry)).map(|(text, entry)| (entry, text)).collect()
+    let text =
+        |entry: &Value| std::fs::read_to_string(dir.join(format!("{}.txt", entry["name"].as_str().unwrap())));
+    entries
+        .into_iter()
+        .map(|entry| (text(&entry).unwrap(), entry))
+        .map(|(text, entry)| (entry, text))
+        .collect()
 }
 
 fn output<'a>(entry: &'a Value, text: &'a str) -> ToolOutput<'a> {
-    ToolOutput { tool: "shell", command: entry["command"].as_str().unwrap(), text }
+    ToolOutput {
+        tool: "shell",
+        command: entry["command"].as_str().unwrap(),
+        text,
+    }
 }
 
 /// The figures that `examples/compression.rs` prints.
@@ -59,11 +68,30 @@ fn every_original_comes_back_byte_for_byte() {
     for (entry, text) in corpus() {
         let short = fixture.memory.shorten("s", &output(&entry, &text)).unwrap();
         let id = short.original.unwrap();
-        assert!(short.text.contains(&format!("expand({id})")), "{}", &short.text[..80]);
-        assert_eq!(fixture.memory.expand(&id).unwrap().as_deref(), Some(text.as_str()));
-        assert_eq!(fixture.memory.shorten("t", &output(&entry, &text)).unwrap().original, Some(id), "kept once");
+        assert!(
+            short.text.contains(&format!("expand({id})")),
+            "{}",
+            &short.text[..80]
+        );
+        assert_eq!(
+            fixture.memory.expand(&id).unwrap().as_deref(),
+            Some(text.as_str())
+        );
+        assert_eq!(
+            fixture
+                .memory
+                .shorten("t", &output(&entry, &text))
+                .unwrap()
+                .original,
+            Some(id),
+            "kept once"
+        );
     }
-    let brief = ToolOutput { tool: "t", command: "", text: "done" };
+    let brief = ToolOutput {
+        tool: "t",
+        command: "",
+        text: "done",
+    };
     assert_eq!(fixture.memory.shorten("s", &brief).unwrap().original, None);
     assert_eq!(fixture.memory.expand("nothing").unwrap(), None);
 }
@@ -72,7 +100,11 @@ fn every_original_comes_back_byte_for_byte() {
 fn originals_go_with_the_last_session_that_uses_them() {
     let fixture = Fixture::new();
     let text = "line of text number one\n".repeat(100);
-    let output = ToolOutput { tool: "t", command: "", text: &text };
+    let output = ToolOutput {
+        tool: "t",
+        command: "",
+        text: &text,
+    };
     let id = fixture.memory.shorten("a", &output).unwrap().original.unwrap();
     fixture.memory.shorten("b", &output).unwrap();
     fixture.memory.forget_session("a").unwrap();

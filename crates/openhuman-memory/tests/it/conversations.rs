@@ -57,7 +57,10 @@ fn a_context_keeps_its_budget_cites_and_is_not_remembered_again() {
     let fixture = Fixture::new();
     fixture.memory.ingest_conversation(&talk()).unwrap();
     for n in 0..30 {
-        fixture.ingest(&format!("note {n}"), &format!("Lighthouse number {n}. {}", "It stands at the sea. ".repeat(12)));
+        fixture.ingest(
+            &format!("note {n}"),
+            &format!("Lighthouse number {n}. {}", "It stands at the sea. ".repeat(12)),
+        );
     }
     let query = Query::new("When did the lighthouse at the lake open?");
     let mut sizes = Vec::new();
@@ -66,23 +69,36 @@ fn a_context_keeps_its_budget_cites_and_is_not_remembered_again() {
         assert!(context.tokens <= budget && context.tokens == chunk::count_tokens(&context.text));
         assert_eq!(context.citations.is_empty(), context.text.is_empty());
         for citation in &context.citations {
-            assert!(context.text.contains(&format!("[{}] ", citation.number)), "{}", context.text);
+            assert!(
+                context.text.contains(&format!("[{}] ", citation.number)),
+                "{}",
+                context.text
+            );
             assert!(!citation.ordinals.is_empty());
         }
         sizes.push(context.citations.len());
     }
     assert!(sizes.is_sorted() && sizes[0] == 0 && sizes[4] > 2, "{sizes:?}");
     let context = fixture.memory.context(&query, 1500).unwrap();
-    let chats = context.citations.iter().filter(|citation| citation.key == "monday");
+    let chats = context
+        .citations
+        .iter()
+        .filter(|citation| citation.key == "monday");
     assert!(chats.clone().count() <= 1, "one citation a document");
-    let mut quoting = Conversation::new("quoting", vec![Turn::new("User", format!("{} So when?", context.text))]);
+    let mut quoting = Conversation::new(
+        "quoting",
+        vec![Turn::new("User", format!("{} So when?", context.text))],
+    );
     quoting.created_ms = Some(NOW);
     fixture.memory.ingest_conversation(&quoting).unwrap();
     fixture.ingest("copy", &format!("Before. {} After.", context.text));
     for document in fixture.memory.documents(None).unwrap() {
         if ["quoting", "copy"].contains(&document.key.as_str()) {
             let text = fixture.memory.text(&document.id).unwrap().unwrap();
-            assert!(!text.contains("sea") && !text.contains("recalled-memory"), "{text}");
+            assert!(
+                !text.contains("sea") && !text.contains("recalled-memory"),
+                "{text}"
+            );
         }
     }
 }
@@ -100,7 +116,13 @@ fn sources_and_times_filter_inside_the_search() {
         let mut query = Query::new("plan for the garden");
         query.limit = 100;
         change(&mut query);
-        fixture.memory.search(&query).unwrap().into_iter().map(|hit| hit.created_ms / 1000).collect::<Vec<_>>()
+        fixture
+            .memory
+            .search(&query)
+            .unwrap()
+            .into_iter()
+            .map(|hit| hit.created_ms / 1000)
+            .collect::<Vec<_>>()
     };
     assert_eq!(found(&|_| ()).len(), 40);
     let mail = found(&|query| query.source = Some("mail".into()));
@@ -131,24 +153,51 @@ impl Reranker for Broken {
 fn a_reranker_has_the_last_word() {
     let fixture = Fixture::new();
     fixture.memory.ingest_conversation(&talk()).unwrap();
-    let query = Query { limit: 2, ..Query::new("lighthouse") };
-    let all = fixture.memory.search(&Query { limit: 50, ..query.clone() }).unwrap();
+    let query = Query {
+        limit: 2,
+        ..Query::new("lighthouse")
+    };
+    let all = fixture
+        .memory
+        .search(&Query {
+            limit: 50,
+            ..query.clone()
+        })
+        .unwrap();
     let hits = fixture.memory.search_reranked(&query, &Backwards).unwrap();
     assert_eq!(hits.len(), 2);
     assert_eq!(hits[0].chunk_id, all.last().unwrap().chunk_id);
     let error = fixture.memory.search_reranked(&query, &Broken).unwrap_err();
-    assert!(matches!(error, MemoryError::Embedding(EmbedError::Malformed { .. })));
+    assert!(matches!(
+        error,
+        MemoryError::Embedding(EmbedError::Malformed { .. })
+    ));
 }
 
 #[test]
 fn words_of_languages_without_spaces_are_found() {
     let fixture = Fixture::new();
     for (key, text) in [
-        ("tokyo", "\u{660e}\u{65e5}\u{3001}\u{6771}\u{4eac}\u{30bf}\u{30ef}\u{30fc}\u{306b}\u{884c}\u{304d}\u{307e}\u{3059}\u{3002}"),
-        ("beijing", "\u{6211}\u{4eec}\u{4e0b}\u{5468}\u{53bb}\u{5317}\u{4eac}\u{51fa}\u{5dee}\u{3002}"),
-        ("seoul", "\u{c11c}\u{c6b8}\u{c5d0}\u{c11c} \u{ce5c}\u{ad6c}\u{b97c} \u{b9cc}\u{b0ac}\u{c5b4}\u{c694}."),
-        ("bangkok", "\u{e09}\u{e31}\u{e19}\u{e2d}\u{e22}\u{e39}\u{e48}\u{e01}\u{e23}\u{e38}\u{e07}\u{e40}\u{e17}\u{e1e}"),
-        ("moscow", "\u{41c}\u{44b} \u{436}\u{438}\u{432}\u{451}\u{43c} \u{432} \u{41c}\u{43e}\u{441}\u{43a}\u{432}\u{435}."),
+        (
+            "tokyo",
+            "\u{660e}\u{65e5}\u{3001}\u{6771}\u{4eac}\u{30bf}\u{30ef}\u{30fc}\u{306b}\u{884c}\u{304d}\u{307e}\u{3059}\u{3002}",
+        ),
+        (
+            "beijing",
+            "\u{6211}\u{4eec}\u{4e0b}\u{5468}\u{53bb}\u{5317}\u{4eac}\u{51fa}\u{5dee}\u{3002}",
+        ),
+        (
+            "seoul",
+            "\u{c11c}\u{c6b8}\u{c5d0}\u{c11c} \u{ce5c}\u{ad6c}\u{b97c} \u{b9cc}\u{b0ac}\u{c5b4}\u{c694}.",
+        ),
+        (
+            "bangkok",
+            "\u{e09}\u{e31}\u{e19}\u{e2d}\u{e22}\u{e39}\u{e48}\u{e01}\u{e23}\u{e38}\u{e07}\u{e40}\u{e17}\u{e1e}",
+        ),
+        (
+            "moscow",
+            "\u{41c}\u{44b} \u{436}\u{438}\u{432}\u{451}\u{43c} \u{432} \u{41c}\u{43e}\u{441}\u{43a}\u{432}\u{435}.",
+        ),
     ] {
         fixture.ingest(key, text);
     }

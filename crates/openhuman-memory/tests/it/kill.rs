@@ -27,7 +27,11 @@ fn the_index_equals_the_rows_after_a_kill_at_any_time() {
     let mut acknowledged = 0;
     for kill in 0..kills {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["kill::the_index_equals_the_rows_after_a_kill_at_any_time", "--exact", "--nocapture"])
+            .args([
+                "kill::the_index_equals_the_rows_after_a_kill_at_any_time",
+                "--exact",
+                "--nocapture",
+            ])
             .env(CHILD, dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -51,7 +55,9 @@ fn the_index_equals_the_rows_after_a_kill_at_any_time() {
         child.wait().unwrap();
         acknowledged = reader.join().unwrap().unwrap_or(acknowledged).max(acknowledged);
         let memory = open(dir.path(), &key()).unwrap();
-        memory.check().unwrap_or_else(|error| panic!("after kill {kill}: {error}"));
+        memory
+            .check()
+            .unwrap_or_else(|error| panic!("after kill {kill}: {error}"));
         let known = memory.documents(Some("counted")).unwrap().len();
         assert!(known >= acknowledged, "kill {kill}: {known} of {acknowledged}");
     }
@@ -63,15 +69,27 @@ fn write_until_killed(dir: &Path) {
     memory.keep_bits_above(EXACT_LIMIT);
     let mut number = memory.documents(Some("counted")).unwrap().len();
     for round in 0.. {
-        let mut document = Document::new(format!("{number}"), "Note", format!("Note number{number} of round {round}."));
+        let mut document = Document::new(
+            format!("{number}"),
+            "Note",
+            format!("Note number{number} of round {round}."),
+        );
         document.namespace = "counted".into();
         memory.ingest(&document).unwrap();
         number += 1;
         println!("acknowledged {number}");
         // A conversation that grows and shrinks, and a document that comes and goes.
         let turns = (0..(round * 37) % 400).map(|n| Turn::new("Ann", format!("Turn {n} of the talk.")));
-        memory.ingest_conversation(&Conversation::new("talk", turns.collect())).unwrap();
-        let report = memory.ingest(&Document::new("passing", "", format!("Passing by, round {round}."))).unwrap();
+        memory
+            .ingest_conversation(&Conversation::new("talk", turns.collect()))
+            .unwrap();
+        let report = memory
+            .ingest(&Document::new(
+                "passing",
+                "",
+                format!("Passing by, round {round}."),
+            ))
+            .unwrap();
         if round % 3 == 0 {
             memory.forget(&report.document_id).unwrap();
         }

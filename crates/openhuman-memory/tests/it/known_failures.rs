@@ -14,9 +14,23 @@ fn row_15_punctuation_and_operators_are_words_or_nothing() {
     let fixture = Fixture::new();
     fixture.ingest("deadline", "The project deadline is Friday.");
     for text in [
-        "project deadline?", "what's the deadline", "re: project", "C++ deadline", "deadline - (project", "\"deadline",
-        "deadline AND OR NOT", "NEAR(deadline project", "text:deadline", "deadline*", "^deadline", "a:b:c deadline",
-        "{deadline}", "+deadline", "deadline;--", "\u{0}deadline", "deadline\u{202e}",
+        "project deadline?",
+        "what's the deadline",
+        "re: project",
+        "C++ deadline",
+        "deadline - (project",
+        "\"deadline",
+        "deadline AND OR NOT",
+        "NEAR(deadline project",
+        "text:deadline",
+        "deadline*",
+        "^deadline",
+        "a:b:c deadline",
+        "{deadline}",
+        "+deadline",
+        "deadline;--",
+        "\u{0}deadline",
+        "deadline\u{202e}",
     ] {
         let hits = fixture.memory.search(&Query::new(text)).unwrap();
         assert!(hits[0].signals.matched_terms > 0, "{text}");
@@ -56,7 +70,9 @@ fn row_16_namespaces_are_apart_and_readers_do_not_wait_for_writers() {
     query.namespace = Some("own".into());
     let scores = |fixture: &Fixture| {
         let hits = fixture.memory.search(&query).unwrap();
-        hits.into_iter().map(|hit| (hit.key, hit.score, hit.signals.text)).collect::<Vec<_>>()
+        hits.into_iter()
+            .map(|hit| (hit.key, hit.score, hit.signals.text))
+            .collect::<Vec<_>>()
     };
     let before = scores(&fixture);
     let others: Vec<Document> = (0..300).map(|n| note("other", n)).collect();
@@ -87,19 +103,36 @@ fn row_17_documents_are_found_by_words_and_every_weight_counts() {
     let text = paragraphs(&["lighthouse", "harbour", "anchor", "ferry", "buoy"]);
     fixture.ingest("sea", &text);
     for n in 0..20 {
-        fixture.ingest(&format!("{n}"), &format!("Number{n}: is the ferry at the pier today? I saw {n} boats."));
+        fixture.ingest(
+            &format!("{n}"),
+            &format!("Number{n}: is the ferry at the pier today? I saw {n} boats."),
+        );
     }
     let words = Query {
-        weights: Weights { vector: 0.0, text: 1.0, ..Weights::plain() },
+        weights: Weights {
+            vector: 0.0,
+            text: 1.0,
+            ..Weights::plain()
+        },
         ..Query::new("lighthouse")
     };
     assert_eq!(fixture.memory.search(&words).unwrap()[0].key, "sea");
     let scores = |weights: Weights| {
-        let query = Query { weights, limit: 100, ..Query::new("When is the ferry at the harbour pier?") };
+        let query = Query {
+            weights,
+            limit: 100,
+            ..Query::new("When is the ferry at the harbour pier?")
+        };
         let hits = fixture.memory.search(&query).unwrap();
-        hits.into_iter().map(|hit| (hit.chunk_id, hit.score.to_bits())).collect::<Vec<_>>()
+        hits.into_iter()
+            .map(|hit| (hit.chunk_id, hit.score.to_bits()))
+            .collect::<Vec<_>>()
     };
-    let base = Weights { around_text: 0.4, around_vector: 0.2, ..Weights::plain() };
+    let base = Weights {
+        around_text: 0.4,
+        around_vector: 0.2,
+        ..Weights::plain()
+    };
     let changed: [fn(&mut Weights); 10] = [
         |weights| weights.vector = 0.5,
         |weights| weights.text = 0.5,
@@ -131,9 +164,15 @@ fn row_18_the_old_index_lives_until_the_new_one_is_complete() {
     assert!(error.is_transient() && error.to_string().contains("unplugged"));
     fixture.probe.failing.store(false, Ordering::SeqCst);
     let hits = fixture.memory.search(&Query::new("picnic")).unwrap();
-    assert_eq!((hits.len(), hits[0].text.as_str()), (1, "The picnic is on Sunday."));
+    assert_eq!(
+        (hits.len(), hits[0].text.as_str()),
+        (1, "The picnic is on Sunday.")
+    );
     fixture.memory.ingest(&document).unwrap();
     let hits = fixture.memory.search(&Query::new("picnic")).unwrap();
-    assert_eq!((hits.len(), hits[0].text.as_str()), (1, "The picnic is on Saturday."));
+    assert_eq!(
+        (hits.len(), hits[0].text.as_str()),
+        (1, "The picnic is on Saturday.")
+    );
     assert_eq!(fixture.memory.check().unwrap(), 1);
 }

@@ -54,7 +54,11 @@ impl Mock {
     }
 
     fn trouble(&self, troubles: &[Trouble]) {
-        self.seen.lock().unwrap().troubles.extend(troubles.iter().cloned());
+        self.seen
+            .lock()
+            .unwrap()
+            .troubles
+            .extend(troubles.iter().cloned());
     }
 
     fn requests(&self) -> usize {
@@ -81,7 +85,12 @@ fn serve(mut stream: &TcpStream, seen: &Mutex<Seen>) -> Option<()> {
             None => break,
         }
     }
-    let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| {
+        headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    };
     let mut body = vec![0; header("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
     let trouble = {
@@ -101,7 +110,11 @@ fn serve(mut stream: &TcpStream, seen: &Mutex<Seen>) -> Option<()> {
                 seen.lock().unwrap().answered.push(inputs);
                 (200, "", body)
             }
-            Err(reason) => (400, "", json!({ "error": { "message": reason, "code": null } }).to_string()),
+            Err(reason) => (
+                400,
+                "",
+                json!({ "error": { "message": reason, "code": null } }).to_string(),
+            ),
         },
     };
     let length = body.len();
@@ -120,22 +133,35 @@ fn answer<'a>(
 ) -> Result<(Vec<String>, String), String> {
     let check = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
     check(request == "POST /v1/embeddings HTTP/1.1", request)?;
-    check(header("authorization") == Some(&format!("Bearer {KEY}")), "authorization")?;
+    check(
+        header("authorization") == Some(&format!("Bearer {KEY}")),
+        "authorization",
+    )?;
     check(header("content-type") == Some("application/json"), "content-type")?;
     let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let fields = body.as_object().ok_or("no object")?;
     for name in fields.keys() {
-        check(["model", "input", "encoding_format", "dimensions", "user"].contains(&name.as_str()), name)?;
+        check(
+            ["model", "input", "encoding_format", "dimensions", "user"].contains(&name.as_str()),
+            name,
+        )?;
     }
     check(body["model"] == "text-embedding-3-small", "model")?;
     check(body["encoding_format"] == "float", "encoding_format")?;
-    let dimensions = body.get("dimensions").map_or(Some(1536), Value::as_u64).ok_or("dimensions")?;
+    let dimensions = body
+        .get("dimensions")
+        .map_or(Some(1536), Value::as_u64)
+        .ok_or("dimensions")?;
     check((1..=1536).contains(&dimensions), "dimensions")?;
-    let inputs: Vec<String> = serde_json::from_value(body["input"].clone()).map_err(|error| error.to_string())?;
+    let inputs: Vec<String> =
+        serde_json::from_value(body["input"].clone()).map_err(|error| error.to_string())?;
     check((1..=2048).contains(&inputs.len()), "number of inputs")?;
     for input in &inputs {
         check(!input.is_empty(), "an empty input")?;
-        check(openhuman_memory::chunk::count_tokens(input) <= 8191, "an input above 8191 tokens")?;
+        check(
+            openhuman_memory::chunk::count_tokens(input) <= 8191,
+            "an input above 8191 tokens",
+        )?;
     }
     let data: Vec<Value> = inputs
         .iter()
@@ -149,8 +175,14 @@ fn answer<'a>(
 
 fn vector(text: &str, dimensions: u64) -> Vec<f32> {
     let mut vector = vec![0.0; dimensions as usize];
-    for word in text.to_lowercase().split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        let slot = word.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    for word in text
+        .to_lowercase()
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
+        let slot = word.bytes().fold(7u64, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
         vector[(slot % dimensions) as usize] += 1.0;
     }
     vector[0] += 0.1;
@@ -178,10 +210,17 @@ fn vectors_come_in_order_in_batches_and_blank_texts_are_not_sent() {
     let vectors = embedder.embed(&texts).unwrap();
     assert_eq!(mock.requests(), 2);
     for (text, found) in texts.iter().zip(&vectors) {
-        let expected = if text.trim().is_empty() { vec![0.0; 1536] } else { vector(text, 1536) };
+        let expected = if text.trim().is_empty() {
+            vec![0.0; 1536]
+        } else {
+            vector(text, 1536)
+        };
         assert_eq!(*found, expected, "{text:?}");
     }
-    assert_eq!(embedder.space().to_string(), "127.0.0.1/text-embedding-3-small (1536 dimensions, version 1)");
+    assert_eq!(
+        embedder.space().to_string(),
+        "127.0.0.1/text-embedding-3-small (1536 dimensions, version 1)"
+    );
     assert!(embedder.embed(&[]).unwrap().is_empty());
 }
 
@@ -189,7 +228,11 @@ fn vectors_come_in_order_in_batches_and_blank_texts_are_not_sent() {
 fn fewer_dimensions_are_asked_for_and_long_texts_are_cut() {
     let mock = Mock::start();
     let (options, _) = options(&mock);
-    let embedder = OpenAiEmbedder::new(OpenAiOptions { dimensions: 256, ..options }).unwrap();
+    let embedder = OpenAiEmbedder::new(OpenAiOptions {
+        dimensions: 256,
+        ..options
+    })
+    .unwrap();
     let long = "river ".repeat(12_000);
     let vectors = embedder.embed(&[&long]).unwrap();
     assert_eq!(vectors[0].len(), 256);
@@ -200,7 +243,11 @@ fn fewer_dimensions_are_asked_for_and_long_texts_are_cut() {
 fn a_busy_server_is_asked_again_after_the_time_it_names() {
     let mock = Mock::start();
     mock.trouble(&[
-        Trouble::Status(429, "retry-after: 2\r\n", r#"{"error":{"message":"slow down","code":null}}"#),
+        Trouble::Status(
+            429,
+            "retry-after: 2\r\n",
+            r#"{"error":{"message":"slow down","code":null}}"#,
+        ),
         Trouble::HangUp,
         Trouble::Status(503, "", "busy"),
     ]);
@@ -209,7 +256,10 @@ fn a_busy_server_is_asked_again_after_the_time_it_names() {
     assert_eq!(embedder.embed(&["one"]).unwrap()[0], vector("one", 1536));
     let waits = waits.lock().unwrap();
     assert_eq!(waits[0], Duration::from_secs(2));
-    assert!(waits.len() >= 2 && waits.windows(2).skip(1).all(|pair| pair[1] >= pair[0]), "{waits:?}");
+    assert!(
+        waits.len() >= 2 && waits.windows(2).skip(1).all(|pair| pair[1] >= pair[0]),
+        "{waits:?}"
+    );
 }
 
 #[test]
@@ -221,15 +271,37 @@ fn failures_have_types_texts_and_no_key() {
         mock.trouble(trouble);
         embedder.embed(&["one"]).unwrap_err()
     };
-    let unauthorized = failed(&[Trouble::Status(401, "", r#"{"error":{"message":"Incorrect API key"}}"#)]);
+    let unauthorized = failed(&[Trouble::Status(
+        401,
+        "",
+        r#"{"error":{"message":"Incorrect API key"}}"#,
+    )]);
     assert!(matches!(unauthorized, EmbedError::Unauthorized { .. }) && !unauthorized.is_transient());
-    let quota = Trouble::Status(429, "", r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#);
+    let quota = Trouble::Status(
+        429,
+        "",
+        r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#,
+    );
     assert!(matches!(failed(&[quota]), EmbedError::QuotaExhausted { .. }));
-    assert!(matches!(failed(&[Trouble::Body("[]")]), EmbedError::Malformed { .. }));
-    assert!(waits.lock().unwrap().is_empty(), "none of these is worth another attempt");
+    assert!(matches!(
+        failed(&[Trouble::Body("[]")]),
+        EmbedError::Malformed { .. }
+    ));
+    assert!(
+        waits.lock().unwrap().is_empty(),
+        "none of these is worth another attempt"
+    );
     let later = failed(&[Trouble::Status(429, "retry-after: 3600\r\n", "{}")]);
-    assert!(later.to_string().contains("in 3600 seconds") && later.is_transient(), "{later}");
-    let gone = failed(&[Trouble::Status(500, "", "x"), Trouble::Status(500, "", "x"), Trouble::Status(500, "", "x"), Trouble::Status(500, "", "x")]);
+    assert!(
+        later.to_string().contains("in 3600 seconds") && later.is_transient(),
+        "{later}"
+    );
+    let gone = failed(&[
+        Trouble::Status(500, "", "x"),
+        Trouble::Status(500, "", "x"),
+        Trouble::Status(500, "", "x"),
+        Trouble::Status(500, "", "x"),
+    ]);
     assert!(gone.is_transient() && gone.to_string().contains("try again later"));
     for error in [unauthorized, later, gone] {
         assert!(!format!("{error:?} {error}").contains(KEY));
@@ -240,11 +312,27 @@ fn failures_have_types_texts_and_no_key() {
 #[test]
 fn addresses_that_would_give_the_key_away_are_refused() {
     for url in ["http://example.com/v1", "ftp://localhost/v1", "nonsense"] {
-        let error = OpenAiEmbedder::new(OpenAiOptions { base_url: url.into(), ..OpenAiOptions::new(KEY) }).unwrap_err();
+        let error = OpenAiEmbedder::new(OpenAiOptions {
+            base_url: url.into(),
+            ..OpenAiOptions::new(KEY)
+        })
+        .unwrap_err();
         assert!(matches!(error, EmbedError::Config { .. }), "{url}");
     }
-    assert!(OpenAiEmbedder::new(OpenAiOptions { batch: 4096, ..OpenAiOptions::new(KEY) }).is_err());
-    assert!(OpenAiEmbedder::new(OpenAiOptions { key: Some("a\nb".into()), ..OpenAiOptions::new(KEY) }).is_err());
+    assert!(
+        OpenAiEmbedder::new(OpenAiOptions {
+            batch: 4096,
+            ..OpenAiOptions::new(KEY)
+        })
+        .is_err()
+    );
+    assert!(
+        OpenAiEmbedder::new(OpenAiOptions {
+            key: Some("a\nb".into()),
+            ..OpenAiOptions::new(KEY)
+        })
+        .is_err()
+    );
 }
 
 /// The server goes away in the middle of a document and comes back: every text is embedded once, and the document is
@@ -253,23 +341,39 @@ fn addresses_that_would_give_the_key_away_are_refused() {
 fn a_server_that_goes_away_costs_no_vector_twice() {
     let mock = Mock::start();
     let (options, _) = options(&mock);
-    let embedder = OpenAiEmbedder::new(OpenAiOptions { attempts: 1, batch: 64, ..options }).unwrap();
+    let embedder = OpenAiEmbedder::new(OpenAiOptions {
+        attempts: 1,
+        batch: 64,
+        ..options
+    })
+    .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let memory = Memory::open(dir.path(), &key(), MemoryOptions::new(embedder)).unwrap();
-    let text: String = (0..600).map(|n| format!("# Part {n}\n\n{}\n\n", format!("Word{n} flows by. ").repeat(60))).collect();
+    let text: String = (0..600)
+        .map(|n| format!("# Part {n}\n\n{}\n\n", format!("Word{n} flows by. ").repeat(60)))
+        .collect();
     let document = Document::new("long", "", text);
-    memory.ingest(&Document::new("small", "", "The kettle is red.")).unwrap();
+    memory
+        .ingest(&Document::new("small", "", "The kettle is red."))
+        .unwrap();
     // Each batch of 128 texts is two requests; the second of the third batch fails.
     mock.seen.lock().unwrap().hangs_up_after = Some(mock.requests() + 5);
     let error = memory.ingest(&document).unwrap_err();
-    assert!(matches!(error, MemoryError::Embedding(_)) && error.is_transient(), "{error}");
+    assert!(
+        matches!(error, MemoryError::Embedding(_)) && error.is_transient(),
+        "{error}"
+    );
     assert_eq!(memory.stats().unwrap().documents, 1, "nothing is half stored");
     mock.seen.lock().unwrap().hangs_up_after = None;
     let half = mock.inputs().len();
     let report = memory.ingest(&document).unwrap();
     assert!(half > 100 && report.embedded < report.chunks, "{half} {report:?}");
     let inputs = mock.inputs();
-    assert_eq!(report.chunks - report.embedded, 256, "two whole batches were kept");
+    assert_eq!(
+        report.chunks - report.embedded,
+        256,
+        "two whole batches were kept"
+    );
     let mut distinct = inputs.clone();
     distinct.sort();
     distinct.dedup();

@@ -27,25 +27,48 @@ fn a_sync_writes_documents_that_a_search_finds() {
     assert_eq!((report.added, report.confirmed, report.closed), (4, 0, 0));
     assert_eq!(
         keys(&fixture),
-        ["working.user.notion.entities", "working.user.notion.goals", "working.user.notion.preferences", "working.user.notion.summary"]
+        [
+            "working.user.notion.entities",
+            "working.user.notion.goals",
+            "working.user.notion.preferences",
+            "working.user.notion.summary"
+        ]
     );
     let hits = fixture.memory.search(&Query::new("working.user report")).unwrap();
     assert!(hits[0].text.contains("- finish the report (goals)"), "{hits:?}");
     let all = format!("{:?}", fixture.memory.working().items(true).unwrap());
-    assert!(!all.contains("hidden") && !all.contains("ada@") && all.contains("[redacted-email]"), "{all}");
+    assert!(
+        !all.contains("hidden") && !all.contains("ada@") && all.contains("[redacted-email]"),
+        "{all}"
+    );
 
     let again = fixture.memory.working().sync("notion", &state).unwrap();
-    assert_eq!((again.added, again.confirmed, again.closed, again.documents), (0, 4, 0, 0));
+    assert_eq!(
+        (again.added, again.confirmed, again.closed, again.documents),
+        (0, 4, 0, 0)
+    );
 }
 
 #[test]
 fn what_is_not_published_any_more_is_closed() {
     let fixture = Fixture::new();
     let working = fixture.memory.working();
-    working.sync("notion", &json!({"goals": ["one goal", "two goals"], "theme": "dark"})).unwrap();
-    let report = working.sync("notion", &json!({"goals": ["two goals"], "theme": "light"})).unwrap();
+    working
+        .sync(
+            "notion",
+            &json!({"goals": ["one goal", "two goals"], "theme": "dark"}),
+        )
+        .unwrap();
+    let report = working
+        .sync("notion", &json!({"goals": ["two goals"], "theme": "light"}))
+        .unwrap();
     assert_eq!((report.added, report.closed), (1, 2));
-    let texts: Vec<String> = working.items(false).unwrap().into_iter().map(|item| item.text).collect();
+    let texts: Vec<String> = working
+        .items(false)
+        .unwrap()
+        .into_iter()
+        .map(|item| item.text)
+        .collect();
     assert_eq!(texts, ["light (theme)", "two goals (goals)"]);
     assert_eq!(working.items(true).unwrap().len(), 4, "closed, not deleted");
     // Another skill's items are its own.
@@ -57,19 +80,31 @@ fn what_is_not_published_any_more_is_closed() {
 fn the_user_says_something_new() {
     let fixture = Fixture::new();
     let working = fixture.memory.working();
-    let first = working.remember(Kind::Preference, "editor", "uses Helix", 0.5).unwrap();
+    let first = working
+        .remember(Kind::Preference, "editor", "uses Helix", 0.5)
+        .unwrap();
     fixture.clock.advance(DAY);
-    let again = working.remember(Kind::Preference, "editor", "uses Helix", 0.9).unwrap();
+    let again = working
+        .remember(Kind::Preference, "editor", "uses Helix", 0.9)
+        .unwrap();
     assert_eq!((again.id, again.evidence, again.confidence), (first.id, 2, 0.9));
     assert!(working.pin(first.id, true).unwrap());
-    let second = working.remember(Kind::Preference, "editor", "uses Zed", 0.5).unwrap();
+    let second = working
+        .remember(Kind::Preference, "editor", "uses Zed", 0.5)
+        .unwrap();
     assert!(second.pinned, "the pin is on the slot");
     assert_eq!(working.items(false).unwrap().len(), 1);
     assert!(working.close(second.id).unwrap() && !working.close(second.id).unwrap());
     assert!(!working.pin(second.id, true).unwrap(), "it is closed");
     assert!(working.items(false).unwrap().is_empty());
-    assert!(matches!(working.remember(Kind::Goal, " ", "x", 1.0), Err(MemoryError::Empty { .. })));
-    assert!(matches!(working.remember(Kind::Goal, "g", &"x".repeat(281), 1.0), Err(MemoryError::TooLong { .. })));
+    assert!(matches!(
+        working.remember(Kind::Goal, " ", "x", 1.0),
+        Err(MemoryError::Empty { .. })
+    ));
+    assert!(matches!(
+        working.remember(Kind::Goal, "g", &"x".repeat(281), 1.0),
+        Err(MemoryError::TooLong { .. })
+    ));
 }
 
 #[test]
@@ -91,18 +126,37 @@ fn the_rendering_is_stable_and_within_its_tokens() {
     let fixture = Fixture::new();
     let working = fixture.memory.working();
     for n in 0..40 {
-        working.remember(Kind::Goal, &format!("goal {n:02}"), &format!("wants to reach goal number {n}"), 0.5).unwrap();
+        working
+            .remember(
+                Kind::Goal,
+                &format!("goal {n:02}"),
+                &format!("wants to reach goal number {n}"),
+                0.5,
+            )
+            .unwrap();
     }
-    let pinned = working.remember(Kind::Entity, "sister", "has a sister called Anna", 0.1).unwrap();
+    let pinned = working
+        .remember(Kind::Entity, "sister", "has a sister called Anna", 0.1)
+        .unwrap();
     working.pin(pinned.id, true).unwrap();
     let text = working.render(10_000).unwrap();
     assert_eq!(text.matches("\n- wants").count(), 24, "at most 24 of a kind");
     fixture.clock.advance(DAY);
-    assert_eq!(working.render(10_000).unwrap(), text, "nothing changed but the time");
+    assert_eq!(
+        working.render(10_000).unwrap(),
+        text,
+        "nothing changed but the time"
+    );
     for limit in [0, 5, 20, 60, 100, 300] {
         let short = working.render(limit).unwrap();
-        assert!(openhuman_memory::chunk::count_tokens(&short) <= limit, "{limit}: {short}");
-        assert!(limit < 60 || short.contains("Anna"), "what is pinned comes first: {short}");
+        assert!(
+            openhuman_memory::chunk::count_tokens(&short) <= limit,
+            "{limit}: {short}"
+        );
+        assert!(
+            limit < 60 || short.contains("Anna"),
+            "what is pinned comes first: {short}"
+        );
     }
 }
 
@@ -110,8 +164,15 @@ fn the_rendering_is_stable_and_within_its_tokens() {
 fn markdown_goes_out_and_comes_back() {
     let fixture = Fixture::new();
     let working = fixture.memory.working();
-    working.sync("notion", &json!({"goals": ["ship --> it <!-- now", "rest"], "theme": "dark"})).unwrap();
-    let item = working.remember(Kind::Constraint, "food", "no peanuts", 1.0).unwrap();
+    working
+        .sync(
+            "notion",
+            &json!({"goals": ["ship --> it <!-- now", "rest"], "theme": "dark"}),
+        )
+        .unwrap();
+    let item = working
+        .remember(Kind::Constraint, "food", "no peanuts", 1.0)
+        .unwrap();
     working.pin(item.id, true).unwrap();
     let markdown = working.export_markdown().unwrap();
     assert!(markdown.contains("- **pinned** no peanuts"), "{markdown}");
@@ -122,13 +183,31 @@ fn markdown_goes_out_and_comes_back() {
     assert_eq!(count, 4);
     let strip = |fixture: &Fixture| {
         let items = fixture.memory.working().items(false).unwrap();
-        items.into_iter().map(|item| (item.origin, item.kind, item.slot, item.pinned, item.evidence)).collect::<Vec<_>>()
+        items
+            .into_iter()
+            .map(|item| (item.origin, item.kind, item.slot, item.pinned, item.evidence))
+            .collect::<Vec<_>>()
     };
     assert_eq!(strip(&fixture), strip(&other));
-    assert_eq!(other.memory.working().import_markdown("## goals\n\n- learn Danish\n").unwrap(), 1);
-    for (text, line) in [("- x", 1), ("## wishes", 1), ("## goals\n- a <!-- { -->", 2), ("## goals\n\n- **pinned**", 3)] {
+    assert_eq!(
+        other
+            .memory
+            .working()
+            .import_markdown("## goals\n\n- learn Danish\n")
+            .unwrap(),
+        1
+    );
+    for (text, line) in [
+        ("- x", 1),
+        ("## wishes", 1),
+        ("## goals\n- a <!-- { -->", 2),
+        ("## goals\n\n- **pinned**", 3),
+    ] {
         let error = other.memory.working().import_markdown(text).unwrap_err();
-        assert!(matches!(error, MemoryError::Markdown { line: found, .. } if found == line), "{text}: {error}");
+        assert!(
+            matches!(error, MemoryError::Markdown { line: found, .. } if found == line),
+            "{text}: {error}"
+        );
     }
 }
 
@@ -167,5 +246,8 @@ fn a_bucket_keeps_the_newest() {
     working.sync("notion", &json!({"goals": more})).unwrap();
     let items = working.items(false).unwrap();
     assert_eq!(items.len(), MAX_PER_BUCKET);
-    assert!(items.iter().any(|item| item.text.starts_with("a goal of today")), "{items:#?}");
+    assert!(
+        items.iter().any(|item| item.text.starts_with("a goal of today")),
+        "{items:#?}"
+    );
 }

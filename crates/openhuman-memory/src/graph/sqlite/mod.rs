@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub(super) use self::write::Writer;
 use super::error::GraphError;
 use super::model::{
     Change, ChunkMention, Entity, Fact, FactId, FactQuery, Forgotten, GraphStats, Oblivion, Subgraph, Walk,
@@ -34,6 +35,61 @@ impl SqliteGraph {
 
     pub(crate) fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The namespaces that hold anything, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`GraphError::Store`].
+    pub fn namespaces(&self) -> Result<Vec<String>, GraphError> {
+        let names = self.database.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT name FROM graph_namespaces ORDER BY name")?;
+            let names = statement.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<Result<_, _>>()?)
+        });
+        Ok(names?)
+    }
+
+    /// What has to be forgotten so that no name and no sentence of a namespace matches.
+    pub(crate) fn named_like(
+        &self,
+        namespace: &str,
+        matches: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Oblivion>, GraphError> {
+        self.read(namespace, |connection, namespace| {
+            let mut found = Vec::new();
+            for (sql, entity) in [
+                (
+                    "SELECT name FROM graph_entities WHERE namespace = ?1 AND is_entity",
+                    true,
+                ),
+                (
+                    "SELECT name FROM graph_entities WHERE namespace = ?1 AND NOT is_entity",
+                    false,
+                ),
+                ("SELECT name FROM graph_aliases WHERE namespace = ?1", true),
+                (
+                    "SELECT DISTINCT text FROM graph_facts WHERE namespace = ?1",
+                    false,
+                ),
+            ] {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query([namespace])?;
+                while let Some(row) = rows.next()? {
+                    let text: String = row.get(0)?;
+                    if matches(&text) {
+                        found.push(if entity {
+                            Oblivion::Entity(text)
+                        } else {
+                            Oblivion::Phrase(text)
+                        });
+                    }
+                }
+            }
+            Ok(found)
+        })
     }
 
     /// Reads in one snapshot; `None` when there is no such namespace.

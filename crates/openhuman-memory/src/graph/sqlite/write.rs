@@ -8,14 +8,14 @@ use crate::graph::names::{canonical, predicate};
 use crate::graph::timeline::{self, Held, Outcome, Plan, doubt};
 
 /// One transaction of changes in one namespace.
-pub(super) struct Writer<'a> {
+pub(in crate::graph) struct Writer<'a> {
     connection: &'a Connection,
     namespace: i64,
     now_ms: i64,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(
+    pub(in crate::graph) fn new(
         transaction: &'a Transaction<'_>,
         namespace: &str,
         now_ms: i64,
@@ -35,7 +35,7 @@ impl<'a> Writer<'a> {
         })
     }
 
-    pub(super) fn apply(&self, change: &Change) -> Result<Option<FactId>, MemoryError> {
+    pub(in crate::graph) fn apply(&self, change: &Change) -> Result<Option<FactId>, MemoryError> {
         match change {
             Change::Assert(assertion) => self.assert(assertion).map(Some),
             Change::Close {
