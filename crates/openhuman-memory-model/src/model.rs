@@ -84,7 +84,8 @@ impl StaticModel {
             .filter(|row| *row != own)
             .filter_map(|row| {
                 let text = self.table.whole_word(row)?;
-                let cosine = dot(self.table.row(own), self.table.row(row)) as f32 / (own_length * length(row));
+                let cosine =
+                    dot(self.table.row(own), self.table.row(row)) as f32 / (own_length * length(row));
                 (cosine >= least).then_some((text, cosine))
             })
             .collect();
@@ -105,7 +106,10 @@ impl StaticModel {
 
 /// The inner product of two rows without their scales.
 fn dot(a: &[u8; DIMENSIONS], b: &[u8; DIMENSIONS]) -> i32 {
-    a.iter().zip(b).map(|(a, b)| i32::from(*a as i8) * i32::from(*b as i8)).sum()
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| i32::from(*a as i8) * i32::from(*b as i8))
+        .sum()
 }
 
 fn normalize(vector: &mut [f32; DIMENSIONS]) {
@@ -130,7 +134,11 @@ mod tests {
     fn related_words_are_near_and_sorted() {
         let model = StaticModel::bundled();
         let near = model.related("car", 5, 0.4);
-        assert!(near.iter().any(|(word, _)| ["cars", "automobile", "vehicle"].contains(word)), "{near:?}");
+        assert!(
+            near.iter()
+                .any(|(word, _)| ["cars", "automobile", "vehicle"].contains(word)),
+            "{near:?}"
+        );
         assert!(near.windows(2).all(|pair| pair[0].1 >= pair[1].1));
         assert!(model.related("qqqzzz", 5, 0.0).is_empty());
     }

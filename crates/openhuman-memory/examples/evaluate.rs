@@ -21,18 +21,34 @@ use crate::locomo::{Figures, Talk};
 type Weight = (&'static str, fn(&mut Weights) -> &mut f32, &'static [f32]);
 
 const WEIGHTS: &[Weight] = &[
-    ("around_vector", |w| &mut w.around_vector, &[0.0, 0.15, 0.25, 0.35, 0.5]),
-    ("around_text", |w| &mut w.around_text, &[0.0, 0.2, 0.3, 0.4, 0.5, 0.6]),
+    (
+        "around_vector",
+        |w| &mut w.around_vector,
+        &[0.0, 0.15, 0.25, 0.35, 0.5],
+    ),
+    (
+        "around_text",
+        |w| &mut w.around_text,
+        &[0.0, 0.2, 0.3, 0.4, 0.5, 0.6],
+    ),
     ("document", |w| &mut w.document, &[0.0, 0.1, 0.2, 0.3, 0.45, 0.6]),
     ("speaker", |w| &mut w.speaker, &[0.0, 0.1, 0.2, 0.3, 0.45, 0.6]),
     ("coverage", |w| &mut w.coverage, &[0.0, 0.3, 0.6, 1.0, 1.5, 2.0]),
     ("length", |w| &mut w.length, &[-0.1, 0.0, 0.1, 0.2, 0.3, 0.4]),
-    ("question", |w| &mut w.question, &[-1.0, -0.7, -0.5, -0.3, -0.15, 0.0]),
+    (
+        "question",
+        |w| &mut w.question,
+        &[-1.0, -0.7, -0.5, -0.3, -0.15, 0.0],
+    ),
     ("answer", |w| &mut w.answer, &[0.0, 0.1, 0.2, 0.3, 0.45]),
     ("first_person", |w| &mut w.first_person, &[0.0, 0.1, 0.2, 0.3]),
     ("related", |w| &mut w.related, &[0.0, 0.15, 0.3, 0.45, 0.6, 0.8]),
     ("saturation", |w| &mut w.saturation, &[0.4, 0.8, 1.2, 1.6]),
-    ("length_penalty", |w| &mut w.length_penalty, &[0.0, 0.25, 0.5, 0.75]),
+    (
+        "length_penalty",
+        |w| &mut w.length_penalty,
+        &[0.0, 0.25, 0.5, 0.75],
+    ),
     ("feedback", |w| &mut w.feedback, &[0.0, 0.2, 0.3, 0.5]),
     ("vector", |w| &mut w.vector, &[0.7]),
     ("text", |w| &mut w.text, &[0.3]),
@@ -46,19 +62,28 @@ struct Loaded {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("usage: evaluate FILE [NAME=NUMBER ..] [plain] [tune]")?;
+    let path = arguments
+        .next()
+        .ok_or("usage: evaluate FILE [NAME=NUMBER ..] [plain] [tune]")?;
     let mut loaded = Vec::new();
     for talk in locomo::read(path.as_ref())? {
         let dir = tempfile::tempdir()?;
         let memory = locomo::remember(&talk, dir.path())?;
-        loaded.push(Loaded { talk, memory, _dir: dir });
+        loaded.push(Loaded {
+            talk,
+            memory,
+            _dir: dir,
+        });
     }
     let mut weights = Weights::default();
     let mut tuned = false;
     for argument in arguments {
         match argument.split_once('=') {
             Some((name, number)) => {
-                let known = WEIGHTS.iter().find(|(known, ..)| *known == name).ok_or("no such weight")?;
+                let known = WEIGHTS
+                    .iter()
+                    .find(|(known, ..)| *known == name)
+                    .ok_or("no such weight")?;
                 *known.1(&mut weights) = number.parse()?;
             }
             None if argument == "plain" => weights = Weights::plain(),
@@ -77,9 +102,14 @@ fn print(loaded: &[&Loaded], weights: &Weights) -> Result<(), Box<dyn Error>> {
     let mut missed = BTreeMap::<&str, usize>::new();
     for loaded in loaded {
         for question in &loaded.talk.questions {
-            let ranks = locomo::ranks(&loaded.memory, &loaded.talk, question, &|query| query.weights = *weights)?;
+            let ranks = locomo::ranks(&loaded.memory, &loaded.talk, question, &|query| {
+                query.weights = *weights
+            })?;
             all.add(&ranks, question.evidence.len());
-            by_category.entry(question.category).or_default().add(&ranks, question.evidence.len());
+            by_category
+                .entry(question.category)
+                .or_default()
+                .add(&ranks, question.evidence.len());
             if ranks.len() < question.evidence.len() {
                 *missed.entry(question.category).or_default() += 1;
             }
@@ -146,7 +176,12 @@ fn tune(loaded: &[Loaded], start: Weights) -> Result<(), Box<dyn Error>> {
     print(&all, &best)?;
     if std::env::var_os("LEAVE_OUT").is_some() {
         for (at, left_out) in loaded.iter().enumerate() {
-            let rest: Vec<&Loaded> = loaded.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, one)| one).collect();
+            let rest: Vec<&Loaded> = loaded
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n != at)
+                .map(|(_, one)| one)
+                .collect();
             let best = ascend(&rest, 2)?;
             println!("conversation {at}, with weights from the others:");
             print(&[left_out], &best)?;

@@ -61,14 +61,22 @@ struct Passages {
     texts: BTreeMap<usize, String>,
 }
 
-pub(crate) fn build(connection: &Connection, hits: &[Hit], max_tokens: usize) -> Result<Context, MemoryError> {
+pub(crate) fn build(
+    connection: &Connection,
+    hits: &[Hit],
+    max_tokens: usize,
+) -> Result<Context, MemoryError> {
     let mut documents: Vec<Passages> = Vec::new();
     let mut best = String::new();
     // First the hits alone, then what stands around them, as far as the budget goes.
     for window in [0, WINDOW] {
         for hit in hits {
             let before = hit.ordinal.saturating_sub(window);
-            let after = if hit.tokens < SHORT { hit.ordinal + window } else { hit.ordinal };
+            let after = if hit.tokens < SHORT {
+                hit.ordinal + window
+            } else {
+                hit.ordinal
+            };
             let before = if hit.tokens < SHORT { before } else { hit.ordinal };
             let added = add(connection, &mut documents, hit, before, after)?;
             if added.is_empty() {
@@ -104,7 +112,9 @@ fn add(
     first: usize,
     last: usize,
 ) -> Result<Vec<usize>, MemoryError> {
-    let known = documents.iter().position(|known| known.citation.document_id == hit.document_id);
+    let known = documents
+        .iter()
+        .position(|known| known.citation.document_id == hit.document_id);
     let at = known.unwrap_or_else(|| {
         documents.push(Passages {
             citation: Citation {
@@ -142,7 +152,10 @@ fn add(
 }
 
 fn take_back(documents: &mut Vec<Passages>, hit: &Hit, added: &[usize]) {
-    if let Some(document) = documents.iter_mut().find(|known| known.citation.document_id == hit.document_id) {
+    if let Some(document) = documents
+        .iter_mut()
+        .find(|known| known.citation.document_id == hit.document_id)
+    {
         added.iter().for_each(|ordinal| {
             document.texts.remove(ordinal);
         });
@@ -156,8 +169,17 @@ fn take_back(documents: &mut Vec<Passages>, hit: &Hit, added: &[usize]) {
 fn render(documents: &[Passages]) -> String {
     let mut text = format!("{START}\n");
     for Passages { citation, texts } in documents {
-        let title = if citation.title.is_empty() { &citation.key } else { &citation.title };
-        text.push_str(&format!("[{}] {}, {}\n", citation.number, harmless(title), day(citation.created_ms)));
+        let title = if citation.title.is_empty() {
+            &citation.key
+        } else {
+            &citation.title
+        };
+        text.push_str(&format!(
+            "[{}] {}, {}\n",
+            citation.number,
+            harmless(title),
+            day(citation.created_ms)
+        ));
         let mut expected = None;
         for (ordinal, passage) in texts {
             if expected.is_some_and(|expected| expected != *ordinal) {

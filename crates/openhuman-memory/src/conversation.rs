@@ -92,8 +92,18 @@ impl Conversation {
 /// The words of a day, as people write it: `8 May 2023`.
 pub(crate) fn day(ms: i64) -> String {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-        "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ];
     // Days since 1 March of the year 0, in eras of 400 years (Howard Hinnant's algorithm).
     let days = ms.div_euclid(86_400_000) + 719_468;

@@ -281,14 +281,15 @@ fn connect(path: &Path, key: &Key, options: &Options) -> Result<Connection, Memo
 
 /// The functions that triggers and the change of formats call. They only compute.
 fn add_functions(connection: &Connection) -> Result<(), MemoryError> {
-    let flags = FunctionFlags::SQLITE_UTF8
-        | FunctionFlags::SQLITE_DETERMINISTIC
-        | FunctionFlags::SQLITE_INNOCUOUS;
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     let text = |context: &rusqlite::functions::Context<'_>| -> rusqlite::Result<String> { context.get(0) };
     connection.create_scalar_function("indexed_words", 1, flags, move |context| {
         Ok(terms::indexed(&text(context)?))
     })?;
-    connection.create_scalar_function("text_shape", 1, flags, move |context| Ok(shape::of(&text(context)?)))?;
+    connection.create_scalar_function("text_shape", 1, flags, move |context| {
+        Ok(shape::of(&text(context)?))
+    })?;
     connection.create_scalar_function("document_handle", 1, flags, move |context| {
         Ok(document_handle(&text(context)?))
     })?;
@@ -307,7 +308,13 @@ fn prepare(connection: &mut Connection, space: &Space) -> Result<(), MemoryError
             transaction.pragma_update(None, "user_version", FORMAT)?;
         }
         1 => {
-            for change in [FROM_FORMAT_1, segments::SCHEMA, TEXT_SCHEMA, WAITING_SCHEMA, FILL_FROM_FORMAT_1] {
+            for change in [
+                FROM_FORMAT_1,
+                segments::SCHEMA,
+                TEXT_SCHEMA,
+                WAITING_SCHEMA,
+                FILL_FROM_FORMAT_1,
+            ] {
                 transaction.execute_batch(change)?;
             }
             transaction.pragma_update(None, "user_version", FORMAT)?;

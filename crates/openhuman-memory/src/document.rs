@@ -118,7 +118,10 @@ fn text_of(bytes: &[u8]) -> Result<String, String> {
                 ));
             }
             let text = std::str::from_utf8(bytes).map_err(|error| {
-                format!("its byte {} is not valid UTF-8; save it as UTF-8", error.valid_up_to())
+                format!(
+                    "its byte {} is not valid UTF-8; save it as UTF-8",
+                    error.valid_up_to()
+                )
             })?;
             Ok(text.to_owned())
         }

@@ -122,7 +122,10 @@ impl EmbedError {
 }
 
 fn later(wait: &Option<Duration>) -> String {
-    wait.map_or_else(|| "later".to_owned(), |wait| format!("in {} seconds", wait.as_secs_f64().ceil()))
+    wait.map_or_else(
+        || "later".to_owned(),
+        |wait| format!("in {} seconds", wait.as_secs_f64().ceil()),
+    )
 }
 
 /// Embeds, and checks that what came back is what was promised.

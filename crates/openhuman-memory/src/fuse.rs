@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::shape;
 use crate::text::TextSignal;
 use crate::vectors::{Catalog, Slots, highest};
+use crate::weights::Weights;
 
 /// How many chunks each of the two signals proposes. The z-scores need the many ordinary candidates as much as the
 /// few good ones: on conversations of 590 turns R@10 is .616 with 100, .638 with 300 and .643 with all of them.
@@ -17,85 +18,6 @@ const BEST_OF_DOCUMENT: usize = 3;
 
 /// A word that begins this many chunks, and a quarter of those that hold it, is a speaker's name.
 const LEAST_TURNS: usize = 5;
-
-/// How the signals are weighed. The defaults are measured on conversations; see `docs/measurements.md`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Weights {
-    /// The share of the vector signal. When a query gives only one of the two signals, it takes both shares.
-    pub vector: f32,
-    /// The share of the text signal.
-    pub text: f32,
-    /// How much the cosines of the chunks before and after count in the vector signal.
-    pub around_vector: f32,
-    /// How much the better of the words of the chunk before and after count in the text signal.
-    pub around_text: f32,
-    /// Added for each standard deviation by which the best chunks of the same document are good.
-    pub document: f32,
-    /// Added when the chunk begins with the only speaker whom the query names.
-    pub speaker: f32,
-    /// Added for the share of the query's words, by their rarity, that the chunk and its neighbours hold.
-    pub coverage: f32,
-    /// Added for each standard deviation of the logarithm of the chunk's length.
-    pub length: f32,
-    /// Added to a turn of a conversation that is itself a question.
-    pub question: f32,
-    /// Added to a chunk that holds a time, a number or a name when the query asks for one.
-    pub answer: f32,
-    /// Added to a turn of a conversation in the first person.
-    pub first_person: f32,
-    /// How much words count that mean about the same as one of the query, where the embedder knows some.
-    pub related: f32,
-    /// How quickly repetitions of a word stop to count (`k1` of BM25).
-    pub saturation: f32,
-    /// How much less words count in long chunks (`b` of BM25).
-    pub length_penalty: f32,
-    /// How far the query's vector moves towards the best three hits before the final ranking.
-    pub feedback: f32,
-}
-
-impl Default for Weights {
-    fn default() -> Self {
-        Self {
-            vector: 0.7,
-            text: 0.3,
-            around_vector: 0.25,
-            around_text: 0.5,
-            document: 0.45,
-            speaker: 0.6,
-            coverage: 1.5,
-            length: 0.3,
-            question: -0.8,
-            answer: 0.4,
-            first_person: 0.2,
-            related: 0.0,
-            saturation: 0.5,
-            length_penalty: 0.6,
-            feedback: 0.0,
-        }
-    }
-}
-
-impl Weights {
-    /// The two signals alone, 70 to 30: what the structure of the memory adds is left out.
-    pub fn plain() -> Self {
-        Self {
-            around_vector: 0.0,
-            around_text: 0.0,
-            document: 0.0,
-            speaker: 0.0,
-            coverage: 0.0,
-            length: 0.0,
-            question: 0.0,
-            answer: 0.0,
-            first_person: 0.0,
-            related: 0.0,
-            saturation: 1.2,
-            length_penalty: 0.75,
-            feedback: 0.0,
-            ..Self::default()
-        }
-    }
-}
 
 /// What the structure around a chunk added to its score, compared with the average candidate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -158,7 +80,11 @@ pub(crate) fn rank(signals: &Signals<'_>, weights: &Weights) -> Vec<Ranked> {
             let (vector_z, text_z) = (vector_scale.z(*vector), text_scale.z(*text));
             Ranked {
                 slot,
-                cosine: signals.cosines.get(slot).copied().filter(|cosine| cosine.is_finite()),
+                cosine: signals
+                    .cosines
+                    .get(slot)
+                    .copied()
+                    .filter(|cosine| cosine.is_finite()),
                 text: signals.text.scores[slot],
                 vector_z,
                 text_z,
@@ -201,7 +127,9 @@ fn candidates(signals: &Signals<'_>, around: &Around<'_>) -> Vec<usize> {
         .collect();
     let mut chosen = Slots::none(signals.catalog.slots());
     for scores in [signals.cosines, &words] {
-        highest(scores, CANDIDATES).iter().for_each(|(slot, _)| chosen.insert(*slot));
+        highest(scores, CANDIDATES)
+            .iter()
+            .for_each(|(slot, _)| chosen.insert(*slot));
     }
     chosen.iter().collect()
 }
@@ -219,22 +147,39 @@ impl Around<'_> {
     }
 
     fn cosine(&self, slot: usize) -> Option<f32> {
-        let cosine = |slot: usize| self.signals.cosines.get(slot).copied().filter(|cosine| cosine.is_finite());
+        let cosine = |slot: usize| {
+            self.signals
+                .cosines
+                .get(slot)
+                .copied()
+                .filter(|cosine| cosine.is_finite())
+        };
         let own = cosine(slot)?;
         // At the end of a conversation the chunk stands in for its missing neighbour.
-        let neighbours = self.neighbours(slot).map(|slot| slot.and_then(cosine).unwrap_or(own));
+        let neighbours = self
+            .neighbours(slot)
+            .map(|slot| slot.and_then(cosine).unwrap_or(own));
         Some(own + self.weights.around_vector * (neighbours[0] + neighbours[1]))
     }
 
     fn text(&self, slot: usize) -> f32 {
         let scores = &self.signals.text.scores;
-        let best = self.neighbours(slot).into_iter().flatten().map(|slot| scores[slot]).fold(0.0, f32::max);
+        let best = self
+            .neighbours(slot)
+            .into_iter()
+            .flatten()
+            .map(|slot| scores[slot])
+            .fold(0.0, f32::max);
         scores[slot] + self.weights.around_text * best
     }
 
     fn words(&self, slot: usize) -> u64 {
         let matched = &self.signals.text.matched;
-        let near = self.neighbours(slot).into_iter().flatten().map(|slot| matched[slot]);
+        let near = self
+            .neighbours(slot)
+            .into_iter()
+            .flatten()
+            .map(|slot| matched[slot]);
         near.fold(matched[slot], |all, words| all | words)
     }
 }
@@ -243,27 +188,47 @@ fn add_structure(signals: &Signals<'_>, weights: &Weights, around: &Around<'_>, 
     let catalog = signals.catalog;
     let speaker = speaker(signals.text);
     let rarity: f32 = signals.text.idf.iter().sum();
-    let lengths: Vec<Option<f32>> =
-        ranked.iter().map(|one| Some(f32::from(catalog.tokens(one.slot)).max(1.0).ln())).collect();
+    let lengths: Vec<Option<f32>> = ranked
+        .iter()
+        .map(|one| Some(f32::from(catalog.tokens(one.slot)).max(1.0).ln()))
+        .collect();
     let length_scale = Scale::of(&lengths);
-    let documents = if weights.document == 0.0 { HashMap::new() } else { documents(catalog, ranked) };
+    let documents = if weights.document == 0.0 {
+        HashMap::new()
+    } else {
+        documents(catalog, ranked)
+    };
     for (one, length) in ranked.iter_mut().zip(lengths) {
         let shape = catalog.shape(one.slot);
         let structure = &mut one.structure;
-        structure.document = weights.document * documents.get(&catalog.document(one.slot)).copied().unwrap_or(0.0);
+        structure.document =
+            weights.document * documents.get(&catalog.document(one.slot)).copied().unwrap_or(0.0);
         if speaker.is_some_and(|speaker| signals.text.leading[one.slot] >> speaker & 1 == 1) {
             structure.speaker = weights.speaker;
         }
         if rarity > 0.0 {
             let words = around.words(one.slot);
-            let held = signals.text.idf.iter().enumerate().filter(|(at, _)| words >> at & 1 == 1);
+            let held = signals
+                .text
+                .idf
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| words >> at & 1 == 1);
             structure.coverage = weights.coverage * held.map(|(_, idf)| idf).sum::<f32>() / rarity;
         }
         structure.shape = weights.length * length_scale.z(length);
         if shape & shape::TURN != 0 {
             // Who asks in a conversation does not tell; who says "I" does.
-            structure.shape += if shape & shape::QUESTION != 0 { weights.question } else { 0.0 };
-            structure.shape += if shape & shape::FIRST_PERSON != 0 { weights.first_person } else { 0.0 };
+            structure.shape += if shape & shape::QUESTION != 0 {
+                weights.question
+            } else {
+                0.0
+            };
+            structure.shape += if shape & shape::FIRST_PERSON != 0 {
+                weights.first_person
+            } else {
+                0.0
+            };
         }
         if shape & signals.asked != 0 {
             structure.shape += weights.answer;
@@ -274,13 +239,22 @@ fn add_structure(signals: &Signals<'_>, weights: &Weights, around: &Around<'_>, 
 
 /// Adds the structure to the scores, as a difference from the average candidate, so that a score of 0 stays average.
 fn centre(ranked: &mut [Ranked]) {
-    let parts: [fn(&mut Structure) -> &mut f32; 4] =
-        [|all| &mut all.document, |all| &mut all.speaker, |all| &mut all.coverage, |all| &mut all.shape];
+    let parts: [fn(&mut Structure) -> &mut f32; 4] = [
+        |all| &mut all.document,
+        |all| &mut all.speaker,
+        |all| &mut all.coverage,
+        |all| &mut all.shape,
+    ];
     let count = ranked.len().max(1) as f64;
     for part in parts {
-        let sum: f64 = ranked.iter_mut().map(|one| f64::from(*part(&mut one.structure))).sum();
+        let sum: f64 = ranked
+            .iter_mut()
+            .map(|one| f64::from(*part(&mut one.structure)))
+            .sum();
         let mean = (sum / count) as f32;
-        ranked.iter_mut().for_each(|one| *part(&mut one.structure) -= mean);
+        ranked
+            .iter_mut()
+            .for_each(|one| *part(&mut one.structure) -= mean);
     }
     ranked.iter_mut().for_each(|one| one.z += one.structure.sum());
 }
@@ -289,7 +263,9 @@ fn centre(ranked: &mut [Ranked]) {
 fn documents(catalog: &Catalog, ranked: &[Ranked]) -> HashMap<i64, f32> {
     let mut best: HashMap<i64, [f32; BEST_OF_DOCUMENT]> = HashMap::new();
     for one in ranked {
-        let best = best.entry(catalog.document(one.slot)).or_insert([0.0; BEST_OF_DOCUMENT]);
+        let best = best
+            .entry(catalog.document(one.slot))
+            .or_insert([0.0; BEST_OF_DOCUMENT]);
         let place = best.partition_point(|known| *known >= one.z);
         if place < BEST_OF_DOCUMENT {
             best[place..].rotate_right(1);
@@ -303,7 +279,8 @@ fn documents(catalog: &Catalog, ranked: &[Ranked]) -> HashMap<i64, f32> {
 
 /// The word that is the name of the only speaker whom the query names.
 fn speaker(text: &TextSignal) -> Option<usize> {
-    let names = |(_, (found, leading)): &(usize, &(usize, usize))| *leading >= LEAST_TURNS && leading * 4 >= *found;
+    let names =
+        |(_, (found, leading)): &(usize, &(usize, usize))| *leading >= LEAST_TURNS && leading * 4 >= *found;
     let mut speakers = text.found.iter().enumerate().filter(names);
     let (first, _) = speakers.next()?;
     speakers.next().is_none().then_some(first)

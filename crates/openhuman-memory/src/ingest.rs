@@ -1,14 +1,16 @@
 //! From documents to chunks, vectors and index entries, in one transaction.
 
+mod rows;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use sha2::{Digest, Sha256};
+use rusqlite::{OptionalExtension, Transaction, params};
 
+use self::rows::{context, digest, heading_json, old_chunks, remembered, remove_chunks, unpark};
+pub(crate) use self::rows::{document_id, forget, hex};
 use crate::chunk::{self, Chunk};
 use crate::clock::Clock;
-use crate::context::without_recalled;
 use crate::conversation::{self, Conversation};
 use crate::database::{Database, STORED_SPACE, space_of};
 use crate::document::{Document, IngestReport};
@@ -109,7 +111,11 @@ impl Ingest<'_> {
             }
         };
         document.check()?;
-        let document = if given.is_none() { remembered(document) } else { document };
+        let document = if given.is_none() {
+            remembered(document)
+        } else {
+            document
+        };
         let id = document_id(&document.namespace, &document.key);
         let by_turn = given.is_some();
         let digest = digest(&document, by_turn);
@@ -239,7 +245,8 @@ impl Ingest<'_> {
         }
         self.database.write(
             |transaction| {
-                let mut insert = transaction.prepare_cached("REPLACE INTO parked (hash, code) VALUES (?1, ?2)")?;
+                let mut insert =
+                    transaction.prepare_cached("REPLACE INTO parked (hash, code) VALUES (?1, ?2)")?;
                 for (hash, _) in done {
                     let code = codes.get(hash).and_then(Option::as_ref);
                     insert.execute(params![hash, Code::to_blob(code)])?;
@@ -271,7 +278,12 @@ impl Ingest<'_> {
             }
         }
         unpark(transaction, prepared)?;
-        let added = || changes.iter().flat_map(|change| &change.added).map(|(place, _)| place.chunk_id);
+        let added = || {
+            changes
+                .iter()
+                .flat_map(|change| &change.added)
+                .map(|(place, _)| place.chunk_id)
+        };
         let reload = match (added().min(), added().max()) {
             (Some(first), Some(last)) => {
                 segments::seal(transaction, self.space.dimensions, first, last, self.exact_limit)?
@@ -297,7 +309,8 @@ impl Ingest<'_> {
         let mut place = transaction.prepare_cached(
             "UPDATE chunks SET ordinal = ?2, first = ?3, fresh = ?4, last = ?5, heading = ?6 WHERE id = ?1",
         )?;
-        let mut move_place = transaction.prepare_cached("UPDATE places SET ordinal = ?2 WHERE chunk_id = ?1")?;
+        let mut move_place =
+            transaction.prepare_cached("UPDATE places SET ordinal = ?2 WHERE chunk_id = ?1")?;
         let mut rename = transaction.prepare_cached("UPDATE chunks SET context = ?2 WHERE id = ?1")?;
         let mut insert = transaction.prepare_cached(
             "INSERT INTO chunks (document_id, ordinal, first, fresh, last, heading, tokens, hash, context, text)
@@ -402,146 +415,4 @@ impl Ingest<'_> {
             ])?;
         Ok(namespace_id)
     }
-}
-
-/// Removes a document with everything derived from it. Returns whether it was there.
-pub(crate) fn forget(database: &Database, vectors: &VectorCache, id: &str) -> Result<bool, MemoryError> {
-    let change = database.write(
-        |transaction| {
-            let namespace_id: Option<i64> = transaction
-                .query_row("SELECT namespace_id FROM documents WHERE id = ?1", [id], |row| {
-                    row.get(0)
-                })
-                .optional()?;
-            let Some(namespace_id) = namespace_id else {
-                return Ok(None);
-            };
-            let removed: Vec<i64> = transaction
-                .prepare_cached("SELECT id FROM chunks WHERE document_id = ?1")?
-                .query_map([id], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
-            let dimensions = transaction.query_row("SELECT dimensions FROM store", [], |row| row.get(0))?;
-            remove_chunks(transaction, dimensions, &removed)?;
-            transaction.execute("DELETE FROM documents WHERE id = ?1", [id])?;
-            transaction.execute(
-                "DELETE FROM namespaces WHERE id = ?1
-                 AND NOT EXISTS (SELECT 1 FROM documents WHERE namespace_id = ?1)",
-                [namespace_id],
-            )?;
-            Ok(Some(Change {
-                removed,
-                ..Change::default()
-            }))
-        },
-        |change| {
-            if let Some(change) = change {
-                vectors.apply(std::slice::from_ref(change));
-            }
-        },
-    )?;
-    Ok(change.is_some())
-}
-
-fn remove_chunks(connection: &Connection, dimensions: usize, ids: &[i64]) -> Result<(), MemoryError> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    for table in ["vectors", "places", "next_vectors"] {
-        let mut statement = connection.prepare_cached(&format!("DELETE FROM {table} WHERE chunk_id = ?1"))?;
-        for id in ids {
-            statement.execute([id])?;
-        }
-    }
-    let mut chunk = connection.prepare_cached("DELETE FROM chunks WHERE id = ?1")?;
-    for id in ids {
-        chunk.execute([id])?;
-    }
-    segments::remove(connection, dimensions, ids)
-}
-
-/// A document without what was recalled into it; conversations do that for each turn.
-fn remembered(document: Cow<'_, Document>) -> Cow<'_, Document> {
-    match without_recalled(&document.text) {
-        Cow::Borrowed(_) => document,
-        Cow::Owned(text) => Cow::Owned(Document {
-            text,
-            ..document.into_owned()
-        }),
-    }
-}
-
-/// Lets go of the parked vectors of documents that are stored now.
-fn unpark(connection: &Connection, prepared: &[Prepared<'_>]) -> Result<(), MemoryError> {
-    let parked: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM parked)")?
-        .query_row([], |row| row.get(0))?;
-    if parked {
-        let mut statement = connection.prepare_cached("DELETE FROM parked WHERE hash = ?1")?;
-        for chunk in prepared.iter().flat_map(|document| document.chunks.iter().flatten()) {
-            statement.execute([chunk.hash])?;
-        }
-    }
-    Ok(())
-}
-
-/// The chunks of the earlier text by their hash, as identifier and context, the first one last.
-fn old_chunks(
-    transaction: &Transaction<'_>,
-    id: &str,
-) -> Result<HashMap<Hash, Vec<(i64, String)>>, MemoryError> {
-    let mut old: HashMap<Hash, Vec<(i64, String)>> = HashMap::new();
-    let mut statement = transaction.prepare_cached(
-        "SELECT hash, id, context FROM chunks WHERE document_id = ?1 ORDER BY ordinal DESC",
-    )?;
-    let mut rows = statement.query([id])?;
-    while let Some(row) = rows.next()? {
-        old.entry(row.get(0)?)
-            .or_default()
-            .push((row.get(1)?, row.get(2)?));
-    }
-    Ok(old)
-}
-
-/// Names a document by its namespace and key.
-pub(crate) fn document_id(namespace: &str, key: &str) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update((namespace.len() as u64).to_le_bytes());
-    hasher.update(namespace);
-    hasher.update(key);
-    hex(&hasher.finalize()[..16])
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Tells whether a document would be stored as it is already.
-fn digest(document: &Document, by_turn: bool) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update([chunk::VERSION]);
-    if by_turn {
-        hasher.update(b"turns");
-    }
-    for field in [&document.title, &document.source, &document.text] {
-        hasher.update((field.len() as u64).to_le_bytes());
-        hasher.update(field);
-    }
-    if let Some(created_ms) = document.created_ms {
-        hasher.update(created_ms.to_le_bytes());
-    }
-    hasher.finalize().into()
-}
-
-/// The words around a chunk that are searched together with it.
-fn context(title: &str, day: Option<&str>, heading: &[String]) -> String {
-    let mut parts = vec![title, day.unwrap_or_default()];
-    parts.extend(heading.iter().map(String::as_str));
-    parts.retain(|part| !part.is_empty());
-    parts.join(" > ")
-}
-
-fn heading_json(heading: &[String]) -> Result<String, MemoryError> {
-    serde_json::to_string(heading).map_err(|error| MemoryError::Damaged {
-        what: error.to_string(),
-    })
 }

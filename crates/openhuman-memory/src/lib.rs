@@ -14,6 +14,8 @@ mod embed;
 mod error;
 pub mod forget;
 mod fuse;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 mod ingest;
 mod knowledge;
@@ -28,6 +30,7 @@ mod shape;
 mod terms;
 mod text;
 mod vectors;
+mod weights;
 pub mod working;
 
 pub use openhuman_vault::Key;
@@ -42,11 +45,12 @@ pub use document::{
 #[cfg(feature = "static-model")]
 pub use embed::StaticEmbedder;
 pub use vectors::VectorIndex;
+pub use weights::Weights;
 #[cfg(feature = "openai")]
 pub use embed::{OpenAiEmbedder, OpenAiOptions};
 pub use embed::{EmbedError, Embedder, HashingEmbedder, Space, UnavailableEmbedder};
 pub use error::MemoryError;
-pub use fuse::{Structure, Weights};
+pub use fuse::Structure;
 pub use memory::{Memory, MemoryOptions, Passage, Sealing};
 pub use query::{Hit, MAX_HITS, MAX_QUERY_BYTES, Query, Signals};
 pub use reembed::{Progress, Reembedded};

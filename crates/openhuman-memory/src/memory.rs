@@ -182,7 +182,11 @@ impl Memory {
     }
 
     fn active(&self) -> Active {
-        self.inner.active.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner
+            .active
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Stores a document, replacing an earlier one with the same namespace and key.
@@ -302,15 +306,12 @@ impl Memory {
     ) -> Result<Reembedded, MemoryError> {
         let inner = &*self.inner;
         let space = embedder.space();
-        let outcome = reembed::run(&inner.database, &*embedder, &space, progress, || {
-            *inner.active.write().unwrap_or_else(PoisonError::into_inner) = Active {
-                embedder: Arc::clone(&embedder),
-                space: space.clone(),
-            };
+        let next = Active { embedder, space };
+        reembed::run(&inner.database, &*next.embedder, &next.space, progress, || {
+            *inner.active.write().unwrap_or_else(PoisonError::into_inner) = next.clone();
             inner.vectors.clear();
             inner.relatives.clear();
-        })?;
-        Ok(outcome)
+        })
     }
 
     /// From how many chunks on bits are kept in memory instead of bytes, for tests and measurements. Default: 20,000.

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::document::{MAX_LABEL_BYTES, MAX_NAMESPACE_BYTES, at_most};
 use crate::error::MemoryError;
-use crate::fuse::{Structure, Weights};
+use crate::fuse::Structure;
+use crate::weights::Weights;
 
 /// The longest query, in bytes: 64 KiB.
 pub const MAX_QUERY_BYTES: usize = 64 * 1024;
@@ -57,7 +58,11 @@ impl Query {
             self.namespace.as_deref().unwrap_or_default(),
             MAX_NAMESPACE_BYTES,
         )?;
-        at_most("source", self.source.as_deref().unwrap_or_default(), MAX_LABEL_BYTES)
+        at_most(
+            "source",
+            self.source.as_deref().unwrap_or_default(),
+            MAX_LABEL_BYTES,
+        )
     }
 }
 

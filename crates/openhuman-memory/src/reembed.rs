@@ -49,11 +49,14 @@ pub(crate) fn run(
     loop {
         let texts = database.read(|connection| missing(connection))?;
         if texts.is_empty() {
-            let complete = database.write(|transaction| switch(transaction, space), |done| {
-                if *done {
-                    switched();
-                }
-            })?;
+            let complete = database.write(
+                |transaction| switch(transaction, space),
+                |done| {
+                    if *done {
+                        switched();
+                    }
+                },
+            )?;
             if complete {
                 return Ok(Reembedded::Complete);
             }
@@ -93,7 +96,11 @@ pub(crate) fn run(
 /// Goes on with a job for the same space; what an earlier one for another space has left is removed.
 fn begin(connection: &Connection, space: &Space) -> Result<(), MemoryError> {
     let next = connection
-        .query_row("SELECT provider, model, dimensions, version FROM next_store", [], space_of)
+        .query_row(
+            "SELECT provider, model, dimensions, version FROM next_store",
+            [],
+            space_of,
+        )
         .optional()?;
     if next.as_ref() != Some(space) {
         connection.execute("DELETE FROM next_vectors", [])?;

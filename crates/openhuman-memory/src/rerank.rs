@@ -14,7 +14,11 @@ pub trait Reranker: Send + Sync {
 }
 
 /// The hits in the order of their new scores; [`Hit::score`] stays what the search computed.
-pub(crate) fn reranked(query: &str, hits: Vec<Hit>, reranker: &dyn Reranker) -> Result<Vec<Hit>, MemoryError> {
+pub(crate) fn reranked(
+    query: &str,
+    hits: Vec<Hit>,
+    reranker: &dyn Reranker,
+) -> Result<Vec<Hit>, MemoryError> {
     let texts: Vec<&str> = hits.iter().map(|hit| hit.text.as_str()).collect();
     let scores = reranker.scores(query, &texts)?;
     if scores.len() != hits.len() || scores.iter().any(|score| score.is_nan()) {

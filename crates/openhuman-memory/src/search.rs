@@ -8,12 +8,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::database::Database;
 use crate::embed::{self, Embedder};
 use crate::error::MemoryError;
-use crate::fuse::{self, Ranked, Weights};
+use crate::fuse::{self, Ranked};
 use crate::query::{Hit, MAX_HITS, Query, Signals};
 use crate::shape;
 use crate::terms::{self, Term};
 use crate::text::{self, Saturation, Sought, TextSignal};
 use crate::vectors::{Catalog, Slots, VectorCache, VectorQuery, highest, segments};
+use crate::weights::Weights;
 
 /// Candidates whose cosine is computed from their bytes when only bits are in memory: the best by estimate, and the
 /// best by words. Among the best 150 by estimate are 99 of 100 of the ten nearest, also with 256 dimensions.
@@ -82,7 +83,9 @@ impl Search<'_> {
             if known.len() >= KNOWN_WORDS {
                 known.clear();
             }
-            let words = known.entry(term.word.clone()).or_insert_with(|| self.embedder.related(&term.word));
+            let words = known
+                .entry(term.word.clone())
+                .or_insert_with(|| self.embedder.related(&term.word));
             let mut stems: Vec<(String, f32)> = Vec::new();
             for (word, weight) in words {
                 let stem = terms::stemmed(word);
@@ -112,7 +115,11 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn rank(&self, vector: Option<&[f32]>, sought: &[Sought]) -> Result<(Vec<Ranked>, TextSignal), MemoryError> {
+    fn rank(
+        &self,
+        vector: Option<&[f32]>,
+        sought: &[Sought],
+    ) -> Result<(Vec<Ranked>, TextSignal), MemoryError> {
         let weights = &self.query.weights;
         let allowed = self.allowed()?;
         let saturation = Saturation {
@@ -163,9 +170,12 @@ impl Place<'_> {
         let mut allowed = match namespace {
             None => self.catalog.live().clone(),
             Some(name) => {
-                let mut statement =
-                    self.connection.prepare_cached("SELECT id FROM namespaces WHERE name = ?1")?;
-                let ids: Vec<i64> = statement.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                let mut statement = self
+                    .connection
+                    .prepare_cached("SELECT id FROM namespaces WHERE name = ?1")?;
+                let ids: Vec<i64> = statement
+                    .query_map([name], |row| row.get(0))?
+                    .collect::<Result<_, _>>()?;
                 self.catalog.of_namespaces(&ids)
             }
         };
@@ -185,18 +195,28 @@ impl Place<'_> {
     }
 
     /// The cosine of every allowed chunk, of the best ones exactly.
-    fn cosines(&self, query: &VectorQuery, allowed: &Slots, text: &TextSignal) -> Result<Vec<f32>, MemoryError> {
+    fn cosines(
+        &self,
+        query: &VectorQuery,
+        allowed: &Slots,
+        text: &TextSignal,
+    ) -> Result<Vec<f32>, MemoryError> {
         let vectors = &self.catalog.vectors;
         let mut cosines = vectors.scan(query, allowed, self.catalog.slots());
         if vectors.is_exact() {
             return Ok(cosines);
         }
         let mut best = highest(&cosines, RESCORED);
-        best.extend(highest(&text.scores, RESCORED_WORDS).into_iter().filter(|(_, score)| *score > 0.0));
+        best.extend(
+            highest(&text.scores, RESCORED_WORDS)
+                .into_iter()
+                .filter(|(_, score)| *score > 0.0),
+        );
         let mut ids: Vec<i64> = best.iter().map(|(slot, _)| self.catalog.ids()[*slot]).collect();
         ids.sort_unstable();
         ids.dedup();
-        for (id, cosine) in segments::rescore(self.connection, query, vectors.dimensions(), ids.into_iter())? {
+        for (id, cosine) in segments::rescore(self.connection, query, vectors.dimensions(), ids.into_iter())?
+        {
             if let Some(slot) = self.catalog.slot(id) {
                 cosines[slot] = cosine;
             }
@@ -212,7 +232,9 @@ impl Place<'_> {
         for one in ranked.iter().take(FEEDBACK) {
             let id = self.catalog.ids()[one.slot];
             if let Some(code) = segments::code(self.connection, id, vector.len())? {
-                sum.iter_mut().zip(code.numbers()).for_each(|(sum, number)| *sum += number);
+                sum.iter_mut()
+                    .zip(code.numbers())
+                    .for_each(|(sum, number)| *sum += number);
                 count += 1.0;
             }
         }
@@ -220,7 +242,13 @@ impl Place<'_> {
             return Ok(None);
         }
         let share = length * self.query.weights.feedback / count;
-        Ok(Some(vector.iter().zip(sum).map(|(own, sum)| own + share * sum).collect()))
+        Ok(Some(
+            vector
+                .iter()
+                .zip(sum)
+                .map(|(own, sum)| own + share * sum)
+                .collect(),
+        ))
     }
 
     fn hits(&self, ranked: &[Ranked], text: &TextSignal) -> Result<Vec<Hit>, MemoryError> {
@@ -239,7 +267,10 @@ impl Place<'_> {
             let id = self.catalog.ids()[one.slot];
             let matched = text.matched[one.slot].count_ones();
             // A chunk can be gone in this snapshot while another thread writes.
-            if let Some(hit) = statement.query_row([id], |row| hit(row, id, score, one, matched)).optional()? {
+            if let Some(hit) = statement
+                .query_row([id], |row| hit(row, id, score, one, matched))
+                .optional()?
+            {
                 hits.push(hit);
             }
         }
@@ -247,7 +278,13 @@ impl Place<'_> {
     }
 }
 
-fn hit(row: &Row<'_>, chunk_id: i64, score: f32, ranked: &Ranked, matched_terms: u32) -> rusqlite::Result<Hit> {
+fn hit(
+    row: &Row<'_>,
+    chunk_id: i64,
+    score: f32,
+    ranked: &Ranked,
+    matched_terms: u32,
+) -> rusqlite::Result<Hit> {
     let heading: String = row.get(8)?;
     Ok(Hit {
         document_id: row.get(0)?,

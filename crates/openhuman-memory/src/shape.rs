@@ -10,11 +10,54 @@ pub(crate) const NAME: u8 = 16;
 pub(crate) const TURN: u8 = 32;
 
 const TIMES: &[&str] = &[
-    "ago", "april", "august", "birthday", "century", "day", "days", "decade", "december", "evening", "february",
-    "friday", "january", "july", "june", "last", "lately", "march", "may", "monday", "month", "months",
-    "morning", "next", "night", "november", "october", "recently", "saturday", "september", "since", "soon",
-    "spring", "summer", "sunday", "thursday", "today", "tomorrow", "tonight", "tuesday", "wednesday", "week",
-    "weekend", "weeks", "winter", "year", "years", "yesterday",
+    "ago",
+    "april",
+    "august",
+    "birthday",
+    "century",
+    "day",
+    "days",
+    "decade",
+    "december",
+    "evening",
+    "february",
+    "friday",
+    "january",
+    "july",
+    "june",
+    "last",
+    "lately",
+    "march",
+    "may",
+    "monday",
+    "month",
+    "months",
+    "morning",
+    "next",
+    "night",
+    "november",
+    "october",
+    "recently",
+    "saturday",
+    "september",
+    "since",
+    "soon",
+    "spring",
+    "summer",
+    "sunday",
+    "thursday",
+    "today",
+    "tomorrow",
+    "tonight",
+    "tuesday",
+    "wednesday",
+    "week",
+    "weekend",
+    "weeks",
+    "winter",
+    "year",
+    "years",
+    "yesterday",
 ];
 
 const NUMBERS: &[&str] = &[
@@ -78,11 +121,16 @@ pub(crate) fn asked(question: &str) -> u8 {
     let has = |word: &str| words.contains(&word);
     let pair = |first: &str, second: &str| words.windows(2).any(|pair| pair == [first, second]);
     let mut asked = 0;
-    let dated = ["date", "year", "month", "day", "time"].iter().any(|word| pair("what", word) || pair("which", word));
+    let dated = ["date", "year", "month", "day", "time"]
+        .iter()
+        .any(|word| pair("what", word) || pair("which", word));
     if has("when") || dated || pair("how", "long") || pair("how", "often") {
         asked |= TIME;
     }
-    if ["many", "much", "old", "long", "often"].iter().any(|word| pair("how", word)) {
+    if ["many", "much", "old", "long", "often"]
+        .iter()
+        .any(|word| pair("how", word))
+    {
         asked |= NUMBER;
     }
     if has("who") || has("whom") || has("where") || has("which") || has("name") || has("called") {

@@ -14,7 +14,7 @@ const EVERY_WORD: usize = 20_000;
 
 /// Beyond that the rarest words count, until they have this many occurrences in all. A word in a tenth of a large
 /// memory says little about any of it.
-const OCCURRENCES: usize = 16_000;
+const OCCURRENCES: usize = 10_000;
 
 /// Occurrences read of one word at most, when it is the only one.
 const ONE_WORD: usize = 60_000;
@@ -76,7 +76,7 @@ pub(crate) fn signal(
     }
     let lengths: u64 = allowed.iter().map(|slot| u64::from(catalog.tokens(slot))).sum();
     let average = (lengths as f32 / chunks as f32).max(1.0);
-    let mut best = vec![0.0f32; slots];
+    let mut best: Vec<f32> = Vec::new();
     for (at, limit) in worth_reading(connection, catalog, sought)? {
         let word = &sought[at];
         let own = occurrences(connection, catalog, allowed, &word.term.stem, limit)?;
@@ -87,6 +87,17 @@ pub(crate) fn signal(
             signal.matched[one.slot] |= 1 << at;
             signal.leading[one.slot] |= u64::from(one.leads) << at;
         }
+        let part = |one: &Occurrence| {
+            let length = f32::from(catalog.tokens(one.slot)) / average;
+            let Saturation { k1, b } = saturation;
+            one.count * (k1 + 1.0) / (one.count + k1 * (1.0 - b + b * length))
+        };
+        if word.related.is_empty() {
+            own.iter()
+                .for_each(|one| signal.scores[one.slot] += signal.idf[at] * part(one));
+            continue;
+        }
+        best.resize(slots, 0.0);
         let mut lists = vec![(1.0, own)];
         for (stem, weight) in &word.related {
             lists.push((*weight, occurrences(connection, catalog, allowed, stem, limit)?));
@@ -96,10 +107,7 @@ pub(crate) fn signal(
         for (weight, list) in &lists {
             let idf = idf(list.len(), chunks);
             for one in list {
-                let length = f32::from(catalog.tokens(one.slot)) / average;
-                let Saturation { k1, b } = saturation;
-                let part = one.count * (k1 + 1.0) / (one.count + k1 * (1.0 - b + b * length));
-                let score = weight * idf * part;
+                let score = weight * idf * part(one);
                 if best[one.slot] == 0.0 {
                     touched.push(one.slot);
                 }
@@ -165,8 +173,8 @@ fn occurrences(
     stem: &str,
     limit: usize,
 ) -> Result<Vec<Occurrence>, MemoryError> {
-    let mut statement =
-        connection.prepare_cached("SELECT doc, col, offset FROM temp.occurrences WHERE term = ?1 LIMIT ?2")?;
+    let mut statement = connection
+        .prepare_cached("SELECT doc, col, offset FROM temp.occurrences WHERE term = ?1 LIMIT ?2")?;
     let mut rows = statement.query(params![stem, i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let ids = catalog.ids();
     let mut found: Vec<Occurrence> = Vec::new();
@@ -182,18 +190,18 @@ fn occurrences(
                 continue;
             }
         }
-        let in_context = row.get_ref(1)?.as_bytes().is_ok_and(|column| column == b"context");
+        let in_context = row
+            .get_ref(1)?
+            .as_bytes()
+            .is_ok_and(|column| column == b"context");
         let weight = if in_context { CONTEXT_WEIGHT } else { 1.0 };
-        let leads = !in_context && row.get::<_, i64>(2)? == 0;
         match found.last_mut().filter(|last| last.slot == at) {
-            Some(last) => {
-                last.count += weight;
-                last.leads |= leads;
-            }
+            Some(last) => last.count += weight,
+            // Occurrences come in order, those in the text before those in the context.
             None => found.push(Occurrence {
                 slot: at,
                 count: weight,
-                leads,
+                leads: !in_context && row.get::<_, i64>(2)? == 0,
             }),
         }
     }

@@ -1,4 +1,5 @@
-//! Project commands: `cargo xtask test`, `cargo xtask desktop build|test`, `cargo xtask bench demo|skills`, `cargo xtask torture skills`.
+//! Project commands: `cargo xtask test`, `cargo xtask desktop build|test`, `cargo xtask bench AREA`,
+//! `cargo xtask torture AREA`.
 //!
 //! Each command starts other programs and says which one failed. What to start is a table ([`plan`]); how to start
 //! it, with a time limit, is in [`process`]; the rest are checks.
@@ -28,20 +29,20 @@ use crate::workspace::Workspace;
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  test                 install what the tests need (Debian packages when it may), then run everything
-  test --only NAME     run one step of `test`
-  test --list          print the steps of `test` without running them
-  desktop build        build the window's front end, the command line program and the desktop app
-  desktop test         the same, then drive the real window (Linux)
-  bench demo [--json]  build in release mode and measure the demo, the core and the command line
-  bench skills [--json]  the same for the skills engine, beside node's worker threads
-  bench socketio [--json]  the same for the Socket.IO client, beside rust_socketio and the official one
-  bench storage [--json]  the same for sealed databases and the vault, beside plain SQLite and SQLCipher
-  bench memory [--json]  the same for the memory; with `--locomo FILE` or LOCOMO_FILE also retrieval
-  torture memory       the long versions of the memory's proofs
-  torture storage      the long versions of the storage's proofs: hours
-  torture skills       the long versions of the skills engine's proofs: hours
-  torture socketio     the same for the Socket.IO client";
+  test                   install what the tests need (Debian packages when it may), then run everything
+  test --only NAME       run one step of `test`
+  test --list            print the steps of `test` without running them
+  desktop build          build the window's front end, the command line program and the desktop app
+  desktop test           the same, then drive the real window (Linux)
+  bench AREA [--json]    build in release mode and measure:
+          demo           the demo, the core and the command line
+          skills         the skills engine, beside node's worker threads
+          socketio       the Socket.IO client, beside rust_socketio and the official one
+          storage        sealed databases and the vault, beside plain SQLite and SQLCipher
+          memory         the memory; with `--locomo FILE` or LOCOMO_FILE also retrieval
+  torture AREA           the long versions of the proofs of skills, socketio, storage or memory: hours
+  torture AREA --list    print its steps
+  torture AREA --only NAME  run one of them";
 
 /// What went wrong, with what, and what to do next, as one text for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,36 +96,56 @@ fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
         }
         ["desktop", "build"] => Box::new(|workspace| step::run_all(&desktop::build(workspace))),
         ["desktop", "test"] => Box::new(|workspace| step::run_all(&desktop::test(workspace))),
-        ["bench", "demo"] => Box::new(|workspace| bench::demo(workspace, bench::Output::Text)),
-        ["bench", "demo", "--json"] => Box::new(|workspace| bench::demo(workspace, bench::Output::Json)),
-        ["bench", "skills"] => Box::new(|workspace| skills::bench(workspace, bench::Output::Text)),
-        ["bench", "skills", "--json"] => Box::new(|workspace| skills::bench(workspace, bench::Output::Json)),
-        ["bench", "socketio"] => Box::new(|workspace| socketio::bench(workspace, bench::Output::Text)),
-        ["bench", "socketio", "--json"] => {
-            Box::new(|workspace| socketio::bench(workspace, bench::Output::Json))
-        }
-        ["torture", "socketio"] => Box::new(|workspace| step::run_all(&socketio::torture(workspace))),
-        ["bench", "storage"] => Box::new(|workspace| storage::bench(workspace, bench::Output::Text)),
-        ["bench", "storage", "--json"] => {
-            Box::new(|workspace| storage::bench(workspace, bench::Output::Json))
-        }
         ["bench", "memory", ref rest @ ..] => {
-            let (json, rest) = match rest {
-                ["--json", rest @ ..] => (bench::Output::Json, rest),
-                rest => (bench::Output::Text, rest),
-            };
+            let (output, rest) = output(rest);
             let locomo = match *rest {
                 [] => None,
                 ["--locomo", file] => Some(file),
                 _ => return None,
             };
-            Box::new(move |workspace| memory::bench(workspace, json, locomo))
+            Box::new(move |workspace| memory::bench(workspace, output, locomo))
         }
-        ["torture", "memory"] => Box::new(|workspace| step::run_all(&memory::torture(workspace))),
-        ["torture", "storage"] => Box::new(|workspace| step::run_all(&storage::torture(workspace))),
-        ["torture", "skills"] => Box::new(|workspace| step::run_all(&torture::skills(workspace))),
+        ["bench", area, ref rest @ ..] => {
+            let bench = match area {
+                "demo" => bench::demo,
+                "skills" => skills::bench,
+                "socketio" => socketio::bench,
+                "storage" => storage::bench,
+                _ => return None,
+            };
+            let (output, []) = output(rest) else { return None };
+            Box::new(move |workspace| bench(workspace, output))
+        }
+        ["torture", area, ref rest @ ..] => {
+            let steps = match area {
+                "skills" => torture::skills,
+                "socketio" => socketio::torture,
+                "storage" => storage::torture,
+                "memory" => memory::torture,
+                _ => return None,
+            };
+            match *rest {
+                [] => Box::new(move |workspace| step::run_all(&steps(workspace))),
+                ["--list"] => Box::new(move |workspace| {
+                    say(&step::listing(&steps(workspace)));
+                    Ok(())
+                }),
+                ["--only", name] => {
+                    Box::new(move |workspace| step::run_all(&step::only(steps(workspace), name)?))
+                }
+                _ => return None,
+            }
+        }
         _ => return None,
     })
+}
+
+/// How a bench prints, and the arguments after that.
+fn output<'r, 'a>(rest: &'r [&'a str]) -> (bench::Output, &'r [&'a str]) {
+    match rest {
+        ["--json", rest @ ..] => (bench::Output::Json, rest),
+        rest => (bench::Output::Text, rest),
+    }
 }
 
 /// Prints a text for people. A reader that has gone away, as `head` does, is no failure.

@@ -50,8 +50,8 @@ const KEYS: [&str; 24] = [
 
 /// The programs of the other measurements, and the keys for which they are there.
 const OTHERS: [(&str, &[&str]); 2] = [
-    ("bench_compress", &["tool_compression_saved", "atoms_kept"]),
-    ("bench_graph", &["graph_3hop_1m_p99_ms"]),
+    ("compression", &["tool_compression_saved", "atoms_kept"]),
+    ("graph_walk", &["graph_3hop_1m_p99_ms"]),
 ];
 
 /// Builds the programs in release mode, runs them, prints one object, and draws two curves into `docs`.
@@ -64,7 +64,11 @@ pub(crate) fn bench(workspace: &Workspace, output: Output, locomo: Option<&str>)
     }
     figures.extend(example(workspace, "bench_memory", &arguments)?);
     for (name, keys) in OTHERS {
-        if workspace.root().join(format!("crates/{CRATE}/examples/{name}.rs")).exists() {
+        if workspace
+            .root()
+            .join(format!("crates/{CRATE}/examples/{name}.rs"))
+            .exists()
+        {
             figures.extend(example(workspace, name, &[])?);
         } else {
             eprintln!("there is no example {name}: {} is null", keys.join(", "));
@@ -72,8 +76,13 @@ pub(crate) fn bench(workspace: &Workspace, output: Output, locomo: Option<&str>)
         }
     }
     let rival = sqlite_vec(workspace)?;
-    let ratio = rival.zip(figures.get("flat_100k_ms").and_then(Value::as_f64)).map(|(theirs, ours)| theirs / ours);
-    figures.insert("sqlite_vec_100k_ms".into(), rival.map_or(Value::Null, Value::from));
+    let ratio = rival
+        .zip(figures.get("flat_100k_ms").and_then(Value::as_f64))
+        .map(|(theirs, ours)| theirs / ours);
+    figures.insert(
+        "sqlite_vec_100k_ms".into(),
+        rival.map_or(Value::Null, Value::from),
+    );
     figures.insert("sqlite_vec_ratio".into(), ratio.map_or(Value::Null, Value::from));
     if let Some(missing) = KEYS.iter().find(|key| !figures.contains_key(**key)) {
         return Err(Failure::new(format!("no measurement reported {missing}")));
@@ -93,9 +102,11 @@ fn example(workspace: &Workspace, name: &str, arguments: &[&str]) -> Result<Map<
     parse(name, &printed)
 }
 
+/// One object: everything that was printed, or its last line.
 fn parse(name: &str, printed: &str) -> Result<Map<String, Value>, Failure> {
     let line = printed.lines().last().unwrap_or_default();
-    serde_json::from_str(line)
+    serde_json::from_str(printed)
+        .or_else(|_| serde_json::from_str(line))
         .map_err(|error| Failure::new(format!("`{name}` printed no JSON object: {error}")))
 }
 
@@ -104,13 +115,24 @@ fn sqlite_vec(workspace: &Workspace) -> Result<Option<f64>, Failure> {
     eprintln!("building and running sqlite-vec");
     let manifest = format!("crates/{CRATE}/bench/Cargo.toml");
     let target = workspace.output("memory-bench").display().to_string();
-    let build = ["build", "--release", "--locked", "--manifest-path", &manifest, "--target-dir", &target];
+    let build = [
+        "build",
+        "--release",
+        "--locked",
+        "--manifest-path",
+        &manifest,
+        "--target-dir",
+        &target,
+    ];
     let build = Invocation::new(workspace.root(), "cargo", build);
     if let Err(failure) = build.run(BUILD_LIMIT) {
         eprintln!("sqlite-vec is not measured: {failure}");
         return Ok(None);
     }
-    let program = workspace.program("memory-bench/release", "openhuman-memory-bench").display().to_string();
+    let program = workspace
+        .program("memory-bench/release", "openhuman-memory-bench")
+        .display()
+        .to_string();
     let printed = Invocation::new(workspace.root(), program, [""; 0]).read(RUN_LIMIT)?;
     let figures = parse("openhuman-memory-bench", &printed)?;
     figures
@@ -123,20 +145,36 @@ fn sqlite_vec(workspace: &Workspace) -> Result<Option<f64>, Failure> {
 /// Recall by candidates and the spread of query times, as pictures beside the documents.
 fn draw(workspace: &Workspace, figures: &Map<String, Value>) -> Result<(), Failure> {
     let numbers = |value: &Value| value.as_f64();
-    let recall = figures.get("recall10_by_candidates").and_then(Value::as_array).map(|points| {
-        let pair = |point: &Value| Some((numbers(point.get(0)?)?, numbers(point.get(1)?)?));
-        points.iter().filter_map(pair).collect::<Vec<_>>()
-    });
-    let latency = figures.get("hybrid_100k_ms_by_5_percent").and_then(Value::as_array).map(|times| {
-        let at = |(at, time): (usize, &Value)| Some((at as f64 * 5.0, numbers(time)?));
-        times.iter().enumerate().filter_map(at).collect::<Vec<_>>()
-    });
+    let recall = figures
+        .get("recall10_by_candidates")
+        .and_then(Value::as_array)
+        .map(|points| {
+            let pair = |point: &Value| Some((numbers(point.get(0)?)?, numbers(point.get(1)?)?));
+            points.iter().filter_map(pair).collect::<Vec<_>>()
+        });
+    let latency = figures
+        .get("hybrid_100k_ms_by_5_percent")
+        .and_then(Value::as_array)
+        .map(|times| {
+            let at = |(at, time): (usize, &Value)| Some((at as f64 * 5.0, numbers(time)?));
+            times.iter().enumerate().filter_map(at).collect::<Vec<_>>()
+        });
     let pictures = [
-        ("memory-recall.svg", "Share of the ten nearest turns found, by candidates compared exactly", recall),
-        ("memory-latency.svg", "Milliseconds of a hybrid query over 100,000 sealed chunks, by share of queries (%)", latency),
+        (
+            "memory-recall.svg",
+            "Share of the ten nearest turns found, by candidates compared exactly",
+            recall,
+        ),
+        (
+            "memory-latency.svg",
+            "Milliseconds of a hybrid query over 100,000 sealed chunks, by share of queries (%)",
+            latency,
+        ),
     ];
     for (file, title, points) in pictures {
-        let Some(points) = points.filter(|points| points.len() > 1) else { continue };
+        let Some(points) = points.filter(|points| points.len() > 1) else {
+            continue;
+        };
         let path = workspace.root().join("docs").join(file);
         std::fs::write(&path, curve(title, &points))
             .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
@@ -154,7 +192,10 @@ fn curve(title: &str, points: &[(f64, f64)]) -> String {
     let range = |of: fn(&(f64, f64)) -> f64| {
         let values = points.iter().map(of);
         let low = values.clone().fold(f64::INFINITY, f64::min);
-        (low, values.fold(f64::NEG_INFINITY, f64::max).max(low + f64::EPSILON))
+        (
+            low,
+            values.fold(f64::NEG_INFINITY, f64::max).max(low + f64::EPSILON),
+        )
     };
     let ((left, right), (low, high)) = (range(|point| point.0), range(|point| point.1));
     let place = |(x, y): &(f64, f64)| {
@@ -175,7 +216,10 @@ fn curve(title: &str, points: &[(f64, f64)]) -> String {
     svg.push_str("\"/>\n");
     for point in points {
         let (x, y) = place(point);
-        let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"#2563eb\"/>");
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"#2563eb\"/>"
+        );
     }
     let label = |number: f64| format!("{}", (number * 1000.0).round() / 1000.0);
     let (bottom, end) = (HEIGHT - MARGIN + 20.0, WIDTH - MARGIN);
@@ -193,11 +237,28 @@ fn curve(title: &str, points: &[(f64, f64)]) -> String {
 
 /// The proofs at full length.
 pub(crate) fn torture(workspace: &Workspace) -> Vec<Step> {
-    let kills = ["test", "--release", "--locked", "-p", CRATE, "--test", "it", "kill::", "--", "--nocapture"];
-    let kills = Invocation::new(workspace.root(), "cargo", kills).with_environment("OPENHUMAN_MEMORY_KILLS", "300");
+    let kills = [
+        "test",
+        "--release",
+        "--locked",
+        "-p",
+        CRATE,
+        "--test",
+        "it",
+        "kill::",
+        "--",
+        "--nocapture",
+    ];
+    let kills =
+        Invocation::new(workspace.root(), "cargo", kills).with_environment("OPENHUMAN_MEMORY_KILLS", "300");
     vec![
         Step::programs("three hundred kills of a memory", 60, vec![kills]),
-        Step::programs("the memory's fuzz targets", 60, vec![fuzz(workspace, CRATE, "600")]).on_linux(),
+        Step::programs(
+            "the memory's fuzz targets",
+            60,
+            vec![fuzz(workspace, CRATE, "600")],
+        )
+        .on_linux(),
     ]
 }
 
@@ -209,6 +270,14 @@ mod tests {
     fn every_key_is_listed_once() {
         let keys: std::collections::BTreeSet<&str> = KEYS.into_iter().collect();
         assert_eq!(keys.len(), KEYS.len());
+    }
+
+    #[test]
+    fn an_object_may_be_one_line_or_all() {
+        for printed in ["{\n \"a\": 1\n}\n", "progress\n{\"a\":1}"] {
+            assert_eq!(parse("x", printed).unwrap()["a"], 1);
+        }
+        assert!(parse("x", "nothing").is_err());
     }
 
     #[test]

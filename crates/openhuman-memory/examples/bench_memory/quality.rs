@@ -66,9 +66,15 @@ pub(crate) fn measure(report: &mut Report, file: &Path) -> Result<(), Box<dyn Er
         for question in &talk.questions {
             for (name, weights) in ways() {
                 let ranks = locomo::ranks(&memory, talk, question, &|query| query.weights = weights)?;
-                figures.entry(name).or_default().add(&ranks, question.evidence.len());
+                figures
+                    .entry(name)
+                    .or_default()
+                    .add(&ranks, question.evidence.len());
                 if name == "static" {
-                    categories.entry(question.category).or_default().add(&ranks, question.evidence.len());
+                    categories
+                        .entry(question.category)
+                        .or_default()
+                        .add(&ranks, question.evidence.len());
                 }
             }
             let mut query = Query::new(&question.text);
@@ -79,7 +85,10 @@ pub(crate) fn measure(report: &mut Report, file: &Path) -> Result<(), Box<dyn Er
             largest = largest.max(context.tokens);
             let mut held = 0;
             for citation in &context.citations {
-                let turns = citation.ordinals.iter().filter_map(|at| talk.turns.get(&(citation.key.clone(), *at)));
+                let turns = citation
+                    .ordinals
+                    .iter()
+                    .filter_map(|at| talk.turns.get(&(citation.key.clone(), *at)));
                 held += turns.filter(|turn| question.evidence.contains(*turn)).count();
             }
             kept += held as f64 / question.evidence.len() as f64;
@@ -98,7 +107,11 @@ pub(crate) fn measure(report: &mut Report, file: &Path) -> Result<(), Box<dyn Er
     let hard = categories.get("multi-hop").cloned().unwrap_or_default();
     put(report, "multihop_r10", hard.r10());
     for (name, figures) in &categories {
-        put(report, &format!("locomo_r10_{}", name.replace('-', "_")), figures.r10());
+        put(
+            report,
+            &format!("locomo_r10_{}", name.replace('-', "_")),
+            figures.r10(),
+        );
     }
     put(report, "evidence_tokens_mean", tokens as f64 / questions);
     put(report, "evidence_tokens_max", largest as f64);
@@ -116,11 +129,17 @@ fn nearest(report: &mut Report, talks: &[locomo::Talk]) -> Result<(), Box<dyn Er
         .map(|turn| format!("{}: {}", turn.speaker, turn.text))
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let questions: Vec<&str> = talks.iter().flat_map(|talk| &talk.questions).map(|one| one.text.as_str()).collect();
+    let questions: Vec<&str> = talks
+        .iter()
+        .flat_map(|talk| &talk.questions)
+        .map(|one| one.text.as_str())
+        .collect();
     let (vectors, queries) = (StaticEmbedder.embed(&texts)?, StaticEmbedder.embed(&questions)?);
     let mut mean = vec![0.0; StaticEmbedder.space().dimensions];
     for vector in &vectors {
-        mean.iter_mut().zip(vector).for_each(|(sum, number)| *sum += number / vectors.len() as f32);
+        mean.iter_mut()
+            .zip(vector)
+            .for_each(|(sum, number)| *sum += number / vectors.len() as f32);
     }
     let mut index = VectorIndex::new(mean);
     for (id, vector) in (0..).zip(&vectors) {
@@ -136,7 +155,10 @@ fn nearest(report: &mut Report, talks: &[locomo::Talk]) -> Result<(), Box<dyn Er
             // The same sentence can stand in two conversations: any of those equally near is right.
             let least = *tenth - 1e-6;
             let near = index.nearest(query, 10, candidates);
-            found += near.iter().filter(|(id, _)| cosine(&vectors[*id as usize]) >= least).count();
+            found += near
+                .iter()
+                .filter(|(id, _)| cosine(&vectors[*id as usize]) >= least)
+                .count();
         }
         let recall = found as f64 / (10 * queries.len()) as f64;
         curve.push(json!([candidates, recall]));

@@ -16,6 +16,18 @@ const TOGETHER: usize = 50;
 
 const QUERIES: usize = 400;
 
+/// Markdown as people write it: the documents of this repository.
+const MARKDOWN: [&str; 8] = [
+    include_str!("../../../../docs/ARCHITECTURE.md"),
+    include_str!("../../../../docs/measurements.md"),
+    include_str!("../../../../docs/writing-skills.md"),
+    include_str!("../../../../docs/backend-protocol.md"),
+    include_str!("../../../../docs/format-vault.md"),
+    include_str!("../../../../docs/format-sqlite.md"),
+    include_str!("../../../../docs/format-skill-package.md"),
+    include_str!("../../../../README.md"),
+];
+
 fn key() -> Key {
     Key::from_bytes([1; 32])
 }
@@ -34,18 +46,33 @@ pub(crate) fn measure(report: &mut Report, chunks: usize) -> Result<(), Box<dyn 
             })
             .collect();
         let (started, before) = (Instant::now(), processor_time());
-        stored += memory.ingest_all(&documents)?.iter().map(|report| report.chunks).sum::<usize>();
+        stored += memory
+            .ingest_all(&documents)?
+            .iter()
+            .map(|report| report.chunks)
+            .sum::<usize>();
         took += started.elapsed();
         computed += processor_time() - before;
     }
     put(report, "ingest_chunks_s", stored as f64 / took.as_secs_f64());
-    put(report, "ingest_chunks_cpu_s", stored as f64 / computed.as_secs_f64());
+    put(
+        report,
+        "ingest_chunks_cpu_s",
+        stored as f64 / computed.as_secs_f64(),
+    );
     let stats = memory.stats()?;
-    put(report, "tokens_per_chunk", stats.tokens as f64 / stats.chunks as f64);
+    put(
+        report,
+        "tokens_per_chunk",
+        stats.tokens as f64 / stats.chunks as f64,
+    );
     put(report, "chunks", stats.chunks as f64);
     put(report, "database_mb", stats.database_bytes as f64 / 1e6);
     drop(memory);
-    let printed = Command::new(std::env::current_exe()?).arg("--open").arg(dir.path()).output()?;
+    let printed = Command::new(std::env::current_exe()?)
+        .arg("--open")
+        .arg(dir.path())
+        .output()?;
     if !printed.status.success() {
         return Err(String::from_utf8_lossy(&printed.stderr).into_owned().into());
     }
@@ -61,14 +88,29 @@ pub(crate) fn measure(report: &mut Report, chunks: usize) -> Result<(), Box<dyn 
 
 /// The work on texts that needs no database.
 fn text(report: &mut Report, words: &mut Words) -> Result<(), Box<dyn Error>> {
+    chunk::count_tokens("loads the vocabulary");
+    let bytes: usize = MARKDOWN.iter().map(|text| text.len()).sum();
+    let took = shortest(9, || {
+        MARKDOWN
+            .iter()
+            .for_each(|text| drop(black_box(chunk::split(text))));
+    });
+    put(report, "chunk_mb_s", bytes as f64 / 1e6 / took.as_secs_f64());
+    // Words that no vocabulary holds have to be pieced together.
     let texts: Vec<String> = (0..60).map(|_| words.document()).collect();
     let bytes: usize = texts.iter().map(String::len).sum();
-    chunk::count_tokens("loads the vocabulary");
     let took = shortest(5, || {
         texts.iter().for_each(|text| drop(black_box(chunk::split(text))));
     });
-    put(report, "chunk_mb_s", bytes as f64 / 1e6 / took.as_secs_f64());
-    let tokens: usize = texts.iter().map(|text| openhuman_memory_model::StaticModel::bundled().tokens(text).len()).sum();
+    put(
+        report,
+        "chunk_invented_words_mb_s",
+        bytes as f64 / 1e6 / took.as_secs_f64(),
+    );
+    let tokens: usize = texts
+        .iter()
+        .map(|text| openhuman_memory_model::StaticModel::bundled().tokens(text).len())
+        .sum();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let took = shortest(5, || drop(black_box(StaticEmbedder.embed(&texts))));
     put(report, "static_tok_s", tokens as f64 / took.as_secs_f64());
@@ -84,7 +126,10 @@ pub(crate) fn open(dir: &str) -> Result<(), Box<dyn Error>> {
     let memory = Memory::open(dir.as_ref(), &key(), MemoryOptions::default())?;
     memory.search(&Query::new("first"))?;
     report.insert("open_100k_ms".into(), json!(millis(started.elapsed())));
-    report.insert("open_100k_cpu_ms".into(), json!(millis(processor_time() - before)));
+    report.insert(
+        "open_100k_cpu_ms".into(),
+        json!(millis(processor_time() - before)),
+    );
     let mut words = Words::new(99);
     let (mut times, mut computed) = (Vec::new(), Vec::new());
     for _ in 0..QUERIES {
@@ -97,13 +142,27 @@ pub(crate) fn open(dir: &str) -> Result<(), Box<dyn Error>> {
     }
     times.sort_unstable();
     computed.sort_unstable();
-    report.insert("hybrid_100k_p50_cpu_ms".into(), json!(millis(computed[QUERIES / 2])));
-    report.insert("hybrid_100k_p99_cpu_ms".into(), json!(millis(computed[QUERIES * 99 / 100])));
+    report.insert(
+        "hybrid_100k_p50_cpu_ms".into(),
+        json!(millis(computed[QUERIES / 2])),
+    );
+    report.insert(
+        "hybrid_100k_p99_cpu_ms".into(),
+        json!(millis(computed[QUERIES * 99 / 100])),
+    );
     report.insert("hybrid_100k_p50_ms".into(), json!(millis(times[QUERIES / 2])));
-    report.insert("hybrid_100k_p99_ms".into(), json!(millis(times[QUERIES * 99 / 100])));
-    let spread: Vec<f64> = (0..=20).map(|part| millis(times[(QUERIES - 1) * part / 20])).collect();
+    report.insert(
+        "hybrid_100k_p99_ms".into(),
+        json!(millis(times[QUERIES * 99 / 100])),
+    );
+    let spread: Vec<f64> = (0..=20)
+        .map(|part| millis(times[(QUERIES - 1) * part / 20]))
+        .collect();
     report.insert("hybrid_100k_ms_by_5_percent".into(), json!(spread));
-    report.insert("rss_100k_mb".into(), resident().map_or(Value::Null, |mb| json!(mb)));
+    report.insert(
+        "rss_100k_mb".into(),
+        resident().map_or(Value::Null, |mb| json!(mb)),
+    );
     println!("{}", Value::Object(report));
     Ok(())
 }

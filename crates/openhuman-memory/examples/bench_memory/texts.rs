@@ -19,7 +19,8 @@ impl Words {
     /// A word of at least this rank; rank 1 is the most common one.
     pub(crate) fn word(&mut self, least: f64) -> String {
         const SYLLABLES: [&str; 16] = [
-            "ri", "ver", "sto", "ne", "gar", "den", "lam", "p", "win", "dow", "ta", "ble", "cor", "ner", "ma", "ple",
+            "ri", "ver", "sto", "ne", "gar", "den", "lam", "p", "win", "dow", "ta", "ble", "cor", "ner",
+            "ma", "ple",
         ];
         let mut rank = (least * (20_000.0 / least).powf(self.number())) as usize;
         let mut word = String::new();
@@ -38,7 +39,9 @@ impl Words {
 
     /// A document of about twenty chunks.
     pub(crate) fn document(&mut self) -> String {
-        (0..300).map(|n| self.sentence() + if n % 6 == 5 { "\n\n" } else { "" }).collect()
+        (0..300)
+            .map(|n| self.sentence() + if n % 6 == 5 { "\n\n" } else { "" })
+            .collect()
     }
 
     /// A question of five words. The most common words of a real one are stop words, which are not looked for.
@@ -51,7 +54,10 @@ impl Words {
     pub(crate) fn vector(&mut self, dimensions: usize) -> Vec<f32> {
         (0..dimensions)
             .map(|_| {
-                self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                self.0 = self
+                    .0
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
             })
             .collect()

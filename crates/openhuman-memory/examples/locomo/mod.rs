@@ -45,7 +45,11 @@ pub(crate) fn remember(talk: &Talk, dir: &Path) -> Result<Memory, Box<dyn Error>
     let memory = Memory::open(dir, &Key::from_bytes([1; 32]), MemoryOptions::default())?;
     for session in &talk.sessions {
         let report = memory.ingest_conversation(session)?;
-        assert_eq!(report.chunks, session.turns.len(), "no turn is long enough to be cut");
+        assert_eq!(
+            report.chunks,
+            session.turns.len(),
+            "no turn is long enough to be cut"
+        );
     }
     Ok(memory)
 }
@@ -76,34 +80,52 @@ fn talk(item: &Value) -> Talk {
     let conversation = &item["conversation"];
     let mut sessions = Vec::new();
     let mut turns = BTreeMap::new();
-    let numbered = conversation.as_object().into_iter().flatten().filter_map(|(key, value)| {
-        let number: u32 = key.strip_prefix("session_")?.parse().ok()?;
-        Some((number, value.as_array()?))
-    });
+    let numbered = conversation
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| {
+            let number: u32 = key.strip_prefix("session_")?.parse().ok()?;
+            Some((number, value.as_array()?))
+        });
     let numbered: BTreeMap<u32, &Vec<Value>> = numbered.collect();
     for (number, list) in numbered {
         let mut session = Conversation::new(number.to_string(), Vec::new());
-        session.created_ms = conversation[format!("session_{number}_date_time")].as_str().and_then(time);
+        session.created_ms = conversation[format!("session_{number}_date_time")]
+            .as_str()
+            .and_then(time);
         for turn in list {
             let field = |name: &str| turn[name].as_str().unwrap_or_default();
             let image = match field("blip_caption") {
                 "" => String::new(),
                 caption => format!(" [image: {caption}]"),
             };
-            turns.insert((session.key.clone(), session.turns.len()), field("dia_id").to_owned());
-            session.turns.push(Turn::new(field("speaker"), format!("{}{image}", field("text"))));
+            turns.insert(
+                (session.key.clone(), session.turns.len()),
+                field("dia_id").to_owned(),
+            );
+            session
+                .turns
+                .push(Turn::new(field("speaker"), format!("{}{image}", field("text"))));
         }
         sessions.push(session);
     }
     let known: BTreeSet<&String> = turns.values().collect();
-    let questions = item["qa"].as_array().into_iter().flatten().filter_map(|question| {
-        let evidence: BTreeSet<String> = evidence(question).filter(|id| known.contains(id)).collect();
-        Some(Question {
-            text: question["question"].as_str().filter(|_| !evidence.is_empty())?.to_owned(),
-            evidence,
-            category: category(question),
-        })
-    });
+    let questions = item["qa"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|question| {
+            let evidence: BTreeSet<String> = evidence(question).filter(|id| known.contains(id)).collect();
+            Some(Question {
+                text: question["question"]
+                    .as_str()
+                    .filter(|_| !evidence.is_empty())?
+                    .to_owned(),
+                evidence,
+                category: category(question),
+            })
+        });
     let questions = questions.collect();
     Talk {
         sessions,
@@ -114,12 +136,20 @@ fn talk(item: &Value) -> Talk {
 
 /// The identifiers `D1:2` in the evidence strings; one string can hold several, with leading zeros.
 fn evidence(question: &Value) -> impl Iterator<Item = String> {
-    let strings = question["evidence"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let strings = question["evidence"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     strings.flat_map(|string| {
         string.split('D').filter_map(|part| {
             let (session, turn) = part.split_once(':')?;
             let turn: String = turn.chars().take_while(char::is_ascii_digit).collect();
-            Some(format!("D{}:{}", session.parse::<u32>().ok()?, turn.parse::<u32>().ok()?))
+            Some(format!(
+                "D{}:{}",
+                session.parse::<u32>().ok()?,
+                turn.parse::<u32>().ok()?
+            ))
         })
     })
 }
@@ -137,14 +167,18 @@ fn category(question: &Value) -> &'static str {
 
 /// `1:56 pm on 8 May, 2023` in milliseconds since the Unix epoch.
 fn time(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const MONTHS: [&str; 12] = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ];
     let lower = text.to_lowercase();
     let (clock, date) = lower.split_once(" on ")?;
     let (hour, rest) = clock.split_once(':')?;
     let (minute, half) = rest.split_once(' ')?;
     let hour = hour.trim().parse::<i64>().ok()? % 12 + if half.trim() == "pm" { 12 } else { 0 };
     let words: Vec<&str> = date.split([' ', ',']).filter(|word| !word.is_empty()).collect();
-    let [day, month, year] = words.as_slice() else { return None };
+    let [day, month, year] = words.as_slice() else {
+        return None;
+    };
     let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
     let month = MONTHS.iter().position(|name| month.starts_with(name))? as i64 + 1;
     // Days from the civil calendar (Howard Hinnant's algorithm).
@@ -170,7 +204,11 @@ impl Figures {
     pub(crate) fn add(&mut self, ranks: &[usize], evidence: usize) {
         let recall = |k: usize| ranks.iter().filter(|rank| **rank <= k).count() as f64 / evidence as f64;
         let discount = |rank: usize| 1.0 / (rank as f64 + 1.0).log2();
-        let gain: f64 = ranks.iter().filter(|rank| **rank <= 10).map(|rank| discount(*rank)).sum();
+        let gain: f64 = ranks
+            .iter()
+            .filter(|rank| **rank <= 10)
+            .map(|rank| discount(*rank))
+            .sum();
         let ideal: f64 = (1..=evidence.min(10)).map(discount).sum();
         self.questions += 1;
         self.recall_1 += recall(1);

@@ -18,6 +18,9 @@ const TOKENS: usize = 100_256;
 /// The longest token, in bytes.
 pub(super) const LONGEST_TOKEN: usize = 128;
 
+/// Words of at most so many bytes are counted without any memory of their own.
+const SHORT_WORD: usize = 32;
+
 /// Written by `build.rs`: the length of each token, then the tokens, in the order of their ranks.
 static VOCABULARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cl100k.tokens"));
 
@@ -114,6 +117,9 @@ impl Tokenizer {
         if word.len() <= LONGEST_TOKEN && self.ranks.contains_key(word) {
             return 1;
         }
+        if word.len() <= SHORT_WORD {
+            return self.count_short(word);
+        }
         let mut parts = Parts::of(word);
         let mut pairs: BinaryHeap<_> = (0..parts.end)
             .filter_map(|start| self.pair(word, &parts, start))
@@ -130,6 +136,40 @@ impl Tokenizer {
             }
         }
         parts.count
+    }
+
+    /// As below, for words where looking at every pair costs less than keeping them in order.
+    fn count_short(&self, word: &[u8]) -> usize {
+        const NONE: u32 = u32::MAX;
+        let mut starts = [0u8; SHORT_WORD + 1];
+        let mut ranks = [NONE; SHORT_WORD + 1];
+        let mut count = word.len();
+        for (at, start) in starts.iter_mut().enumerate().take(count + 1) {
+            *start = at as u8;
+        }
+        let rank = |starts: &[u8], at: usize| {
+            let end = starts.get(at + 2).map(|end| usize::from(*end));
+            let pair = end.and_then(|end| word.get(usize::from(starts[at])..end));
+            pair.and_then(|pair| self.ranks.get(pair))
+                .copied()
+                .unwrap_or(NONE)
+        };
+        for (at, known) in ranks.iter_mut().enumerate().take(count) {
+            *known = rank(&starts[..=count], at);
+        }
+        loop {
+            let lowest = ranks[..count].iter().enumerate().min_by_key(|(_, rank)| **rank);
+            let Some((at, _)) = lowest.filter(|(_, rank)| **rank != NONE) else {
+                return count;
+            };
+            starts.copy_within(at + 2..=count, at + 1);
+            ranks.copy_within(at + 2..=count, at + 1);
+            count -= 1;
+            ranks[at] = rank(&starts[..=count], at);
+            if at > 0 {
+                ranks[at - 1] = rank(&starts[..=count], at - 1);
+            }
+        }
     }
 
     /// The part at `start` with the one behind it, if they make a token.

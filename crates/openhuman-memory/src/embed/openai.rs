@@ -148,8 +148,15 @@ impl OpenAiEmbedder {
     }
 
     fn batch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let asks = self.options.ask_for_dimensions.unwrap_or(self.options.dimensions != 1536);
-        let body = wire::request(&self.options.model, texts, asks.then_some(self.options.dimensions));
+        let asks = self
+            .options
+            .ask_for_dimensions
+            .unwrap_or(self.options.dimensions != 1536);
+        let body = wire::request(
+            &self.options.model,
+            texts,
+            asks.then_some(self.options.dimensions),
+        );
         let mut pause = Duration::from_millis(500);
         let mut attempt = 1;
         loop {
@@ -189,7 +196,10 @@ impl OpenAiEmbedder {
             .take(MAX_ANSWER)
             .read_to_end(&mut text)
             .map_err(|error| EmbedError::Unavailable {
-                reason: format!("the answer of {} broke off", self.url.host_str().unwrap_or_default()),
+                reason: format!(
+                    "the answer of {} broke off",
+                    self.url.host_str().unwrap_or_default()
+                ),
                 source: Some(Box::new(error)),
             })?;
         Ok(wire::answer(status, after, &text, self.options.dimensions))
@@ -210,9 +220,14 @@ impl Embedder for OpenAiEmbedder {
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vectors = vec![vec![0.0; self.options.dimensions]; texts.len()];
-        let sent: Vec<usize> = (0..texts.len()).filter(|at| !texts[*at].trim().is_empty()).collect();
+        let sent: Vec<usize> = (0..texts.len())
+            .filter(|at| !texts[*at].trim().is_empty())
+            .collect();
         for batch in sent.chunks(self.options.batch) {
-            let inputs: Vec<&str> = batch.iter().map(|at| chunk::prefix(texts[*at], MAX_INPUT_TOKENS)).collect();
+            let inputs: Vec<&str> = batch
+                .iter()
+                .map(|at| chunk::prefix(texts[*at], MAX_INPUT_TOKENS))
+                .collect();
             for (at, vector) in batch.iter().zip(self.batch(&inputs)?) {
                 vectors[*at] = vector;
             }

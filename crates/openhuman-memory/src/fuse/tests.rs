@@ -14,12 +14,23 @@ fn catalog(chunks: &[(i64, u8)]) -> Catalog {
             .zip(1..)
             .filter(|((of, _), _)| *of == document)
             .map(|((_, shape), id)| {
-                let place = Place { chunk_id: id, namespace: 1, document, ordinal: 0, tokens: 10, shape: *shape };
+                let place = Place {
+                    chunk_id: id,
+                    namespace: 1,
+                    document,
+                    ordinal: 0,
+                    tokens: 10,
+                    shape: *shape,
+                };
                 (place, None)
             })
             .collect();
         let order = added.iter().map(|(place, _)| place.chunk_id).collect();
-        catalog.apply(&Change { removed: Vec::new(), added, order });
+        catalog.apply(&Change {
+            removed: Vec::new(),
+            added,
+            order,
+        });
     }
     catalog
 }
@@ -71,7 +82,11 @@ fn row_30_an_absent_signal_gives_its_weight_to_the_other() {
 #[test]
 fn row_30_a_hit_does_not_lower_unrelated_ones() {
     let order = |found: &[Ranked]| {
-        let mut pair: Vec<usize> = found.iter().map(|one| one.slot).filter(|slot| *slot < 2).collect();
+        let mut pair: Vec<usize> = found
+            .iter()
+            .map(|one| one.slot)
+            .filter(|slot| *slot < 2)
+            .collect();
         pair.truncate(2);
         pair
     };
@@ -83,7 +98,11 @@ fn row_30_a_hit_does_not_lower_unrelated_ones() {
 
 #[test]
 fn a_chunk_without_a_vector_is_average_there() {
-    let found = ranked(&[0.8, 0.2, f32::NEG_INFINITY], &[1.0, 2.0, 3.0], &Weights::plain());
+    let found = ranked(
+        &[0.8, 0.2, f32::NEG_INFINITY],
+        &[1.0, 2.0, 3.0],
+        &Weights::plain(),
+    );
     let third = found.iter().find(|one| one.slot == 2).unwrap();
     assert_eq!((third.vector_z, third.cosine), (0.0, None));
 }
@@ -93,33 +112,90 @@ fn neighbours_speak_for_a_chunk() {
     let catalog = catalog(&[(1, 0), (1, 0), (1, 0), (2, 0), (3, 0)]);
     let cosines = [0.1, 0.1, 0.1, 0.1, 0.1];
     let text = text(&[3.0, 0.0, 0.0, 0.0, 0.0]);
-    let signals = Signals { catalog: &catalog, allowed: catalog.live(), cosines: &cosines, text: &text, asked: 0 };
-    let order = |weights: &Weights| rank(&signals, weights).iter().map(|one| one.slot).collect::<Vec<_>>();
-    let weights = Weights { around_text: 0.4, ..Weights::plain() };
+    let signals = Signals {
+        catalog: &catalog,
+        allowed: catalog.live(),
+        cosines: &cosines,
+        text: &text,
+        asked: 0,
+    };
+    let order = |weights: &Weights| {
+        rank(&signals, weights)
+            .iter()
+            .map(|one| one.slot)
+            .collect::<Vec<_>>()
+    };
+    let weights = Weights {
+        around_text: 0.4,
+        ..Weights::plain()
+    };
     assert_eq!(order(&weights)[..2], [0, 1]);
-    let weights = Weights { document: 0.5, ..Weights::plain() };
+    let weights = Weights {
+        document: 0.5,
+        ..Weights::plain()
+    };
     assert_eq!(order(&weights)[..3], [0, 1, 2]);
     assert!(rank(&signals, &weights)[1].structure.document > 0.0);
 }
 
 #[test]
 fn shapes_and_speakers_count() {
-    let catalog = catalog(&[(1, shape::TURN | shape::QUESTION), (2, 0), (3, shape::TIME), (4, 0), (5, 0), (6, 0)]);
+    let catalog = catalog(&[
+        (1, shape::TURN | shape::QUESTION),
+        (2, 0),
+        (3, shape::TIME),
+        (4, 0),
+        (5, 0),
+        (6, 0),
+    ]);
     let cosines = [0.5; 6];
     let mut text = text(&[1.0; 6]);
     let first = |text: &TextSignal, weights: &Weights| {
-        let signals =
-            Signals { catalog: &catalog, allowed: catalog.live(), cosines: &cosines, text, asked: shape::TIME };
+        let signals = Signals {
+            catalog: &catalog,
+            allowed: catalog.live(),
+            cosines: &cosines,
+            text,
+            asked: shape::TIME,
+        };
         let ranked = rank(&signals, weights);
         (ranked[0].slot, ranked[5].slot)
     };
-    assert_eq!(first(&text, &Weights { answer: 0.2, question: -0.2, ..Weights::plain() }), (2, 0));
+    assert_eq!(
+        first(
+            &text,
+            &Weights {
+                answer: 0.2,
+                question: -0.2,
+                ..Weights::plain()
+            }
+        ),
+        (2, 0)
+    );
     text.leading = vec![0, 1, 1, 1, 1, 1];
     text.found = vec![(6, 5)];
-    assert_eq!(first(&text, &Weights { speaker: 0.2, ..Weights::plain() }), (1, 0));
+    assert_eq!(
+        first(
+            &text,
+            &Weights {
+                speaker: 0.2,
+                ..Weights::plain()
+            }
+        ),
+        (1, 0)
+    );
     // Two names are no hint.
     text.found = vec![(6, 5), (6, 5)];
-    assert_eq!(first(&text, &Weights { speaker: 0.2, ..Weights::plain() }), (0, 5));
+    assert_eq!(
+        first(
+            &text,
+            &Weights {
+                speaker: 0.2,
+                ..Weights::plain()
+            }
+        ),
+        (0, 5)
+    );
 }
 
 proptest! {

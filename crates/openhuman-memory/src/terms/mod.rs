@@ -69,7 +69,10 @@ pub(crate) fn terms(text: &str) -> Vec<Term> {
     let mut seen = HashSet::new();
     let mut put = |stem: String, word: &str| {
         if seen.insert(stem.clone()) {
-            terms.push(Term { stem, word: word.to_owned() });
+            terms.push(Term {
+                stem,
+                word: word.to_owned(),
+            });
         }
     };
     for_each(text, |word| match word {
@@ -138,8 +141,14 @@ fn for_each(text: &str, mut found: impl FnMut(Word<'_>)) {
             continue;
         } else if letter.is_alphanumeric() || is_combining_mark(letter) {
             end_run(&mut run, &mut found);
-            let folded = std::iter::once(letter).nfkd().filter(|part| !is_combining_mark(*part));
-            word.extend(folded.flat_map(char::to_lowercase).filter(|part| part.is_alphanumeric()));
+            let folded = std::iter::once(letter)
+                .nfkd()
+                .filter(|part| !is_combining_mark(*part));
+            word.extend(
+                folded
+                    .flat_map(char::to_lowercase)
+                    .filter(|part| part.is_alphanumeric()),
+            );
             continue;
         }
         if matches!(letter, '\'' | '\u{2019}') && !word.is_empty() {
@@ -221,7 +230,10 @@ mod tests {
         assert_eq!(stems("What's my sister\u{2019}s NAME?"), ["sister", "name"]);
         assert_eq!(stems("re: project deadlines?"), ["re", "project", "deadlin"]);
         assert_eq!(stems("C++ notes"), ["c", "note"]);
-        assert_eq!(stems("a/b \"c\" NEAR(d) -e *f* g:h"), ["b", "c", "near", "d", "e", "f", "g", "h"]);
+        assert_eq!(
+            stems("a/b \"c\" NEAR(d) -e *f* g:h"),
+            ["b", "c", "near", "d", "e", "f", "g", "h"]
+        );
         assert_eq!(stems("Gr\u{fc}\u{df}e, GR\u{dc}\u{df}E"), ["gru\u{df}e"]);
         assert_eq!(stems("don't panic"), ["dont", "panic"]);
         assert_eq!(stems("O\u{2019}Brien's"), ["obrien"]);
@@ -238,10 +250,16 @@ mod tests {
 
     #[test]
     fn languages_without_spaces_are_pairs() {
-        assert_eq!(stems("\u{6771}\u{4eac}\u{90fd}"), ["\u{6771}\u{4eac}", "\u{4eac}\u{90fd}"]);
+        assert_eq!(
+            stems("\u{6771}\u{4eac}\u{90fd}"),
+            ["\u{6771}\u{4eac}", "\u{4eac}\u{90fd}"]
+        );
         assert_eq!(stems("\u{96e8}?"), ["\u{96e8}"]);
         let words = indexed("\u{6771}\u{4eac}\u{90fd} tower");
-        assert_eq!(words, "\u{6771} \u{4eac} \u{6771}\u{4eac} \u{90fd} \u{4eac}\u{90fd} tower");
+        assert_eq!(
+            words,
+            "\u{6771} \u{4eac} \u{6771}\u{4eac} \u{90fd} \u{4eac}\u{90fd} tower"
+        );
     }
 
     proptest! {

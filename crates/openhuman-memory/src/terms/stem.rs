@@ -237,7 +237,9 @@ mod tests {
         words.dedup();
         assert!(words.len() > 300);
         for word in words {
-            connection.execute("INSERT INTO t (w) VALUES (?1)", [word]).unwrap();
+            connection
+                .execute("INSERT INTO t (w) VALUES (?1)", [word])
+                .unwrap();
             let row = connection.last_insert_rowid();
             let theirs: String = connection
                 .query_row("SELECT term FROM v WHERE doc = ?1", [row], |row| row.get(0))

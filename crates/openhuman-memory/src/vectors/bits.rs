@@ -183,7 +183,10 @@ impl Encoder {
     }
 
     fn rotated(&self, numbers: impl Iterator<Item = f32>) -> Vec<f32> {
-        let mut rest: Vec<f32> = numbers.zip(&self.mean).map(|(number, mean)| number - mean).collect();
+        let mut rest: Vec<f32> = numbers
+            .zip(&self.mean)
+            .map(|(number, mean)| number - mean)
+            .collect();
         rest.resize(self.rotation.padded, 0.0);
         self.rotation.apply(&mut rest);
         rest
@@ -219,7 +222,9 @@ mod tests {
     fn random(dimensions: usize, seed: u64) -> Vec<f32> {
         let mut state = seed;
         let mut uniform = || (split_mix(&mut state) >> 40) as f32 / (1 << 24) as f32;
-        (0..dimensions).map(|_| (0..6).map(|_| uniform()).sum::<f32>() - 3.0).collect()
+        (0..dimensions)
+            .map(|_| (0..6).map(|_| uniform()).sum::<f32>() - 3.0)
+            .collect()
     }
 
     fn norm(vector: &[f32]) -> f32 {
@@ -261,7 +266,9 @@ mod tests {
                 let mixed: Vec<f32> = random(dimensions, seed + 10)
                     .iter()
                     .zip(target.numbers())
-                    .map(|(noise, number)| noise * (1.0 - share) + number * norm(&random(dimensions, 2)) * share)
+                    .map(|(noise, number)| {
+                        noise * (1.0 - share) + number * norm(&random(dimensions, 2)) * share
+                    })
                     .collect();
                 let code = Code::new(&mixed).unwrap();
                 let mut bits = Vec::new();
@@ -274,8 +281,15 @@ mod tests {
                 squares += error * error;
             }
             let deviation = (squares / 100.0).sqrt();
-            assert!(deviation < 1.0 / (dimensions as f64).sqrt(), "{dimensions}: {deviation}");
-            assert!((errors / 100.0).abs() < 0.4 * deviation + 0.005, "{dimensions}: {}", errors / 100.0);
+            assert!(
+                deviation < 1.0 / (dimensions as f64).sqrt(),
+                "{dimensions}: {deviation}"
+            );
+            assert!(
+                (errors / 100.0).abs() < 0.4 * deviation + 0.005,
+                "{dimensions}: {}",
+                errors / 100.0
+            );
         }
     }
 

@@ -138,7 +138,9 @@ impl Catalog {
     /// The chunks with these identifiers, which are in ascending order.
     pub(crate) fn of_chunks(&self, ids: &[i64]) -> Slots {
         let mut slots = Slots::none(self.slots());
-        ids.iter().filter_map(|id| self.slot(*id)).for_each(|slot| slots.insert(slot));
+        ids.iter()
+            .filter_map(|id| self.slot(*id))
+            .for_each(|slot| slots.insert(slot));
         slots
     }
 
@@ -172,7 +174,10 @@ impl Catalog {
         }
         let slots: Vec<usize> = change.order.iter().filter_map(|id| self.slot(*id)).collect();
         for (at, &slot) in slots.iter().enumerate() {
-            let neighbour = |at: Option<usize>| at.and_then(|at| slots.get(at)).map_or(NOBODY, |slot| *slot as u32);
+            let neighbour = |at: Option<usize>| {
+                at.and_then(|at| slots.get(at))
+                    .map_or(NOBODY, |slot| *slot as u32)
+            };
             self.before[slot] = neighbour(at.checked_sub(1));
             self.after[slot] = neighbour(Some(at + 1));
         }

@@ -69,7 +69,12 @@ impl Code {
         let mut blob = Vec::with_capacity(5 + code.values.len() + code.rest.len());
         blob.push(if code.rest.is_empty() { ONE_BYTE } else { TWO_BYTES });
         blob.extend_from_slice(&code.scale.to_le_bytes());
-        blob.extend(code.values.iter().chain(&code.rest).map(|value| value.cast_unsigned()));
+        blob.extend(
+            code.values
+                .iter()
+                .chain(&code.rest)
+                .map(|value| value.cast_unsigned()),
+        );
         blob
     }
 
@@ -101,7 +106,11 @@ impl Parts<'_> {
     /// The inner product with numbers that were not rounded.
     pub(crate) fn dot(&self, numbers: &[f32]) -> f32 {
         let coarse = dot(self.values, numbers);
-        let fine = if self.rest.is_empty() { 0.0 } else { dot(self.rest, numbers) / FINE_STEPS };
+        let fine = if self.rest.is_empty() {
+            0.0
+        } else {
+            dot(self.rest, numbers) / FINE_STEPS
+        };
         (coarse + fine) * self.scale
     }
 }
@@ -117,7 +126,11 @@ fn dot(bytes: &[u8], numbers: &[f32]) -> f32 {
             lanes[lane] += f32::from(bytes[lane].cast_signed()) * numbers[lane];
         }
     }
-    let rest: f32 = bytes_rest.iter().zip(numbers_rest).map(|(a, b)| f32::from(a.cast_signed()) * b).sum();
+    let rest: f32 = bytes_rest
+        .iter()
+        .zip(numbers_rest)
+        .map(|(a, b)| f32::from(a.cast_signed()) * b)
+        .sum();
     lanes.iter().sum::<f32>() + rest
 }
 

@@ -48,7 +48,9 @@ impl VectorIndex {
         if vector.len() != dimensions || self.ids.last().is_some_and(|last| *last >= id) {
             return false;
         }
-        let Some(code) = Code::new(vector) else { return false };
+        let Some(code) = Code::new(vector) else {
+            return false;
+        };
         self.live.insert(self.ids.len());
         self.ids.push(id);
         let blob = Code::to_blob(Some(&code));
@@ -130,7 +132,9 @@ mod tests {
         };
         let noise: Vec<f32> = (0..128).map(|_| number()).collect();
         let blob = seed % 40;
-        (0..128).map(|at| noise[at] + 2.0 * (((at as u64 * 7 + blob * 13) % 17) as f32 / 17.0 - 0.5)).collect()
+        (0..128)
+            .map(|at| noise[at] + 2.0 * (((at as u64 * 7 + blob * 13) % 17) as f32 / 17.0 - 0.5))
+            .collect()
     }
 
     #[test]
@@ -143,7 +147,11 @@ mod tests {
         let mut found = 0;
         for query in 0..50 {
             let target = vector(10_000 + query);
-            let exact: Vec<i64> = index.nearest(&target, 10, 2000).into_iter().map(|(id, _)| id).collect();
+            let exact: Vec<i64> = index
+                .nearest(&target, 10, 2000)
+                .into_iter()
+                .map(|(id, _)| id)
+                .collect();
             let near = index.nearest(&target, 10, 150);
             found += near.iter().filter(|(id, _)| exact.contains(id)).count();
         }

@@ -30,7 +30,9 @@ impl Slots {
     }
 
     pub(crate) fn contains(&self, slot: usize) -> bool {
-        self.0.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+        self.0
+            .get(slot / 64)
+            .is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -84,7 +86,10 @@ impl Bytes {
     }
 
     pub(crate) fn row(&self, slot: usize, dimensions: usize) -> (f32, &[i8]) {
-        (self.scales[slot], &self.values[slot * dimensions..(slot + 1) * dimensions])
+        (
+            self.scales[slot],
+            &self.values[slot * dimensions..(slot + 1) * dimensions],
+        )
     }
 }
 
@@ -184,7 +189,10 @@ impl Vectors {
     pub(crate) fn push(&mut self, code: Option<&Code>) {
         match &mut self.tier {
             Tier::Exact(bytes) => {
-                bytes.push(code.map(|code| (code.scale, code.values.as_slice())), self.dimensions);
+                bytes.push(
+                    code.map(|code| (code.scale, code.values.as_slice())),
+                    self.dimensions,
+                );
             }
             Tier::Coded(bits) => {
                 let mut words = Vec::with_capacity(bits.encoder.words());
@@ -197,7 +205,9 @@ impl Vectors {
     /// Copies a slot of another set of vectors of the same tier.
     pub(crate) fn push_from(&mut self, other: &Self, slot: usize) {
         match (&mut self.tier, &other.tier) {
-            (Tier::Exact(to), Tier::Exact(from)) => to.push(Some(from.row(slot, self.dimensions)), self.dimensions),
+            (Tier::Exact(to), Tier::Exact(from)) => {
+                to.push(Some(from.row(slot, self.dimensions)), self.dimensions)
+            }
             (Tier::Coded(to), Tier::Coded(from)) => {
                 let (bits, factors) = from.row(slot);
                 to.push(bits, factors);
@@ -243,7 +253,13 @@ impl Vectors {
         self.scan_with(Level::best(), query, allowed, count)
     }
 
-    pub(crate) fn scan_with(&self, level: Level, query: &VectorQuery, allowed: &Slots, count: usize) -> Vec<f32> {
+    pub(crate) fn scan_with(
+        &self,
+        level: Level,
+        query: &VectorQuery,
+        allowed: &Slots,
+        count: usize,
+    ) -> Vec<f32> {
         let mut cosines = vec![f32::NEG_INFINITY; count];
         match (&self.tier, &query.bits) {
             (Tier::Exact(bytes), _) => {
@@ -260,7 +276,6 @@ impl Vectors {
         }
         cosines
     }
-
 }
 
 impl VectorQuery {
@@ -280,8 +295,16 @@ fn scan_bits(level: Level, bits: &Bits, query: &BitQuery, allowed: &Slots, cosin
         }
         let range = first..first + cosines.len();
         let sums = &mut sums[..cosines.len()];
-        level.bit_sums(&bits.bits[range.start * words..range.end * words], &query.planes, words, sums);
-        let factors = bits.scales[range.clone()].iter().zip(&bits.ones[range.clone()]).zip(&bits.bases[range]);
+        level.bit_sums(
+            &bits.bits[range.start * words..range.end * words],
+            &query.planes,
+            words,
+            sums,
+        );
+        let factors = bits.scales[range.clone()]
+            .iter()
+            .zip(&bits.ones[range.clone()])
+            .zip(&bits.bases[range]);
         for ((cosine, sum), ((scale, ones), base)) in cosines.iter_mut().zip(sums.iter()).zip(factors) {
             *cosine = query.estimate(*sum, *scale, *ones, *base);
         }
@@ -308,7 +331,11 @@ pub(crate) fn highest(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
     let mut least = f32::NEG_INFINITY;
     for (block, scores) in scores.chunks(64).enumerate() {
         // Most blocks hold nothing good enough; the maximum tells so without a branch for each score.
-        if scores.iter().fold(f32::NEG_INFINITY, |most, score| most.max(*score)) <= least {
+        if scores
+            .iter()
+            .fold(f32::NEG_INFINITY, |most, score| most.max(*score))
+            <= least
+        {
             continue;
         }
         kept.extend(
@@ -333,86 +360,4 @@ pub(crate) fn highest(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn vector(seed: u64, dimensions: usize) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        (0..dimensions)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-            })
-            .collect()
-    }
-
-    fn all(count: usize) -> Slots {
-        let mut slots = Slots::none(count);
-        (0..count).for_each(|slot| slots.insert(slot));
-        slots
-    }
-
-    #[test]
-    fn the_highest_come_first_and_equal_ones_in_order() {
-        assert_eq!(highest(&[0.1, 0.9, 0.9, -1.0], 3), [(1, 0.9), (2, 0.9), (0, 0.1)]);
-        assert_eq!(highest(&[0.5, f32::NEG_INFINITY], 9), [(0, 0.5)]);
-        assert!(highest(&[0.5], 0).is_empty());
-    }
-
-    #[test]
-    fn every_level_scans_the_same() {
-        let mut vectors = Vectors::coded(vec![0.01; 200]);
-        for seed in 0..3000 {
-            vectors.push(Code::new(&vector(seed, 200)).as_ref());
-        }
-        let query = vectors.query(&vector(7, 200)).unwrap();
-        let expected = vectors.scan_with(Level::Scalar, &query, &all(3000), 3000);
-        for level in Level::available() {
-            let cosines = vectors.scan_with(level, &query, &all(3000), 3000);
-            assert!(cosines.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()), "{level}");
-        }
-        assert_eq!(highest(&expected, 1)[0].0, 7);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn highest_is_a_sort(scores in prop::collection::vec(prop_oneof![
-            (-4i8..4).prop_map(f32::from), Just(f32::NEG_INFINITY), -1.0f32..1.0
-        ], 0..700), count in 0usize..40) {
-            let mut sorted: Vec<(usize, f32)> =
-                scores.iter().copied().enumerate().filter(|(_, score)| score.is_finite()).collect();
-            sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            sorted.truncate(count);
-            let found = highest(&scores, count);
-            let values = |list: &[(usize, f32)]| list.iter().map(|(_, score)| *score).collect::<Vec<_>>();
-            prop_assert_eq!(values(&found), values(&sorted));
-        }
-
-        /// Both tiers agree on what is allowed, and the bits find what the bytes find.
-        #[test]
-        fn filters_apply_inside_the_scan(
-            count in 1usize..300,
-            allowed in prop::collection::hash_set(0usize..300, 0..60),
-            wiped in prop::collection::hash_set(0usize..300, 0..20),
-        ) {
-            let mut slots = Slots::none(count);
-            allowed.iter().filter(|slot| **slot < count).for_each(|slot| slots.insert(*slot));
-            for mut vectors in [Vectors::exact(64), Vectors::coded(vec![0.0; 64])] {
-                (0..count).for_each(|slot| vectors.push(Code::new(&vector(slot as u64, 64)).as_ref()));
-                wiped.iter().filter(|slot| **slot < count).for_each(|slot| vectors.wipe(*slot));
-                let query = vectors.query(&vector(3, 64)).unwrap();
-                let cosines = vectors.scan(&query, &slots, count);
-                for (slot, cosine) in cosines.iter().enumerate() {
-                    let expected = slots.contains(slot) && !wiped.contains(&slot);
-                    prop_assert_eq!(cosine.is_finite(), expected, "{} {}", slot, cosine);
-                }
-            }
-        }
-    }
-}
+mod tests;

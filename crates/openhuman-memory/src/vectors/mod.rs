@@ -5,8 +5,12 @@ mod catalog;
 mod code;
 mod flat;
 mod index;
-#[expect(unsafe_code, reason = "pages of the operating system and instructions of processors; every block says why it holds")]
+#[expect(
+    unsafe_code,
+    reason = "pages of the operating system and instructions of processors; every block says why it holds"
+)]
 mod raw;
+mod segment;
 pub(crate) mod segments;
 
 use std::sync::{PoisonError, RwLock};

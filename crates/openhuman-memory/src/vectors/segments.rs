@@ -7,10 +7,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::bits::{Encoder, Factors};
+use super::bits::Encoder;
 use super::catalog::{Catalog, Place};
 use super::code::{self, Code};
 use super::index::{Tier, Vectors};
+use super::segment::Segment;
 use crate::error::MemoryError;
 
 /// From this many chunks on, only bits are kept in memory.
@@ -24,8 +25,6 @@ const TAIL: usize = 2 * SEGMENT;
 
 /// How often, in chunks, it is checked whether there are many.
 const CHECK: i64 = 1024;
-
-const FORMAT: u8 = 1;
 
 pub(crate) const SCHEMA: &str = "
     CREATE TABLE vectors (chunk_id INTEGER PRIMARY KEY, code BLOB NOT NULL);
@@ -61,7 +60,11 @@ pub(crate) fn load(connection: &Connection, dimensions: usize) -> Result<Catalog
         catalog.push_place(&place);
     }
     catalog.link_all(&ordinals);
-    let loaded = if coded { load_segments(connection, &mut catalog)? } else { 0 };
+    let loaded = if coded {
+        load_segments(connection, &mut catalog)?
+    } else {
+        0
+    };
     load_rows(connection, &mut catalog, loaded, i64::MAX)?;
     Ok(catalog)
 }
@@ -71,7 +74,12 @@ fn mean(connection: &Connection, dimensions: usize) -> Result<Option<Vec<f32>>, 
         .query_row("SELECT mean FROM vector_mean", [], |row| row.get(0))
         .optional()?;
     let Some(blob) = blob else { return Ok(None) };
-    let mean: Vec<f32> = blob.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let mean: Vec<f32> = blob
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
     if mean.len() == dimensions && mean.iter().all(|number| number.is_finite()) {
         Ok(Some(mean))
     } else {
@@ -126,8 +134,9 @@ fn load_rows(
         return Ok(slot);
     };
     let dimensions = catalog.vectors.dimensions();
-    let mut statement = connection
-        .prepare_cached("SELECT chunk_id, code FROM vectors WHERE chunk_id BETWEEN ?1 AND ?2 ORDER BY chunk_id")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT chunk_id, code FROM vectors WHERE chunk_id BETWEEN ?1 AND ?2 ORDER BY chunk_id",
+    )?;
     let mut rows = statement.query([first_id, last_id])?;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
@@ -169,7 +178,11 @@ pub(crate) fn rescore(
 }
 
 /// The vector of a chunk.
-pub(crate) fn code(connection: &Connection, chunk_id: i64, dimensions: usize) -> Result<Option<Code>, MemoryError> {
+pub(crate) fn code(
+    connection: &Connection,
+    chunk_id: i64,
+    dimensions: usize,
+) -> Result<Option<Code>, MemoryError> {
     let mut statement = connection.prepare_cached("SELECT code FROM vectors WHERE chunk_id = ?1")?;
     let blob: Option<Vec<u8>> = statement.query_row([chunk_id], |row| row.get(0)).optional()?;
     blob.map_or(Ok(None), |blob| Code::from_blob(&blob, dimensions))
@@ -177,7 +190,9 @@ pub(crate) fn code(connection: &Connection, chunk_id: i64, dimensions: usize) ->
 
 /// Takes the bits of removed chunks out of their segments. Part of the transaction that removes the rows.
 pub(crate) fn remove(connection: &Connection, dimensions: usize, ids: &[i64]) -> Result<(), MemoryError> {
-    let Some(last) = last_sealed(connection)? else { return Ok(()) };
+    let Some(last) = last_sealed(connection)? else {
+        return Ok(());
+    };
     let words = dimensions.div_ceil(64);
     let mut ids: Vec<i64> = ids.iter().copied().filter(|id| *id <= last).collect();
     ids.sort_unstable();
@@ -185,8 +200,9 @@ pub(crate) fn remove(connection: &Connection, dimensions: usize, ids: &[i64]) ->
         .prepare_cached("SELECT last_id, codes FROM segments WHERE last_id >= ?1 ORDER BY last_id LIMIT 1")?;
     let mut rest = ids.as_slice();
     while let Some(&first) = rest.first() {
-        let found: Option<(i64, Vec<u8>)> =
-            find.query_row([first], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let found: Option<(i64, Vec<u8>)> = find
+            .query_row([first], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
         let Some((last_id, blob)) = found else { break };
         let (inside, behind) = rest.split_at(rest.partition_point(|id| *id <= last_id));
         rest = behind;
@@ -238,7 +254,11 @@ pub(crate) fn seal(
 }
 
 /// Begins anew after all vectors were replaced.
-pub(crate) fn restart(connection: &Connection, dimensions: usize, exact_limit: usize) -> Result<(), MemoryError> {
+pub(crate) fn restart(
+    connection: &Connection,
+    dimensions: usize,
+    exact_limit: usize,
+) -> Result<(), MemoryError> {
     seal(connection, dimensions, 0, CHECK, exact_limit).map(|_| ())
 }
 
@@ -251,11 +271,16 @@ fn start(connection: &Connection, dimensions: usize) -> Result<Vec<f32>, MemoryE
     while let Some(row) = rows.next()? {
         let blob = row.get_ref(0)?.as_blob().unwrap_or_default();
         if let Some(code) = Code::from_blob(blob, dimensions)? {
-            sums.iter_mut().zip(code.numbers()).for_each(|(sum, number)| *sum += f64::from(number));
+            sums.iter_mut()
+                .zip(code.numbers())
+                .for_each(|(sum, number)| *sum += f64::from(number));
             count += 1;
         }
     }
-    let mean: Vec<f32> = sums.iter().map(|sum| (sum / f64::from(count.max(1))) as f32).collect();
+    let mean: Vec<f32> = sums
+        .iter()
+        .map(|sum| (sum / f64::from(count.max(1))) as f32)
+        .collect();
     let blob: Vec<u8> = mean.iter().flat_map(|number| number.to_le_bytes()).collect();
     connection.execute("INSERT INTO vector_mean (id, mean) VALUES (1, ?1)", [blob])?;
     Ok(mean)
@@ -269,15 +294,17 @@ fn last_sealed(connection: &Connection) -> Result<Option<i64>, MemoryError> {
 fn seal_behind(connection: &Connection, encoder: &Encoder, last: i64) -> Result<(), MemoryError> {
     let words = encoder.words();
     let mut insert = connection.prepare_cached("INSERT INTO segments (last_id, codes) VALUES (?1, ?2)")?;
-    let mut statement =
-        connection.prepare_cached("SELECT chunk_id, code FROM vectors WHERE chunk_id > ?1 ORDER BY chunk_id")?;
+    let mut statement = connection
+        .prepare_cached("SELECT chunk_id, code FROM vectors WHERE chunk_id > ?1 ORDER BY chunk_id")?;
     let mut rows = statement.query([last])?;
     let mut segment = Segment::default();
     while let Some(row) = rows.next()? {
         let blob = row.get_ref(1)?.as_blob().unwrap_or_default();
         let code = Code::from_blob(blob, encoder.mean().len())?;
         segment.ids.push(row.get(0)?);
-        segment.factors.push(encoder.encode(code.as_ref(), &mut segment.bits));
+        segment
+            .factors
+            .push(encoder.encode(code.as_ref(), &mut segment.bits));
         if let Some(&last_id) = segment.ids.last()
             && segment.ids.len() == SEGMENT
         {
@@ -290,7 +317,11 @@ fn seal_behind(connection: &Connection, encoder: &Encoder, last: i64) -> Result<
 
 /// Checks that the tables of vectors hold each other's chunks and nothing else. Returns the number of chunks.
 pub(crate) fn check(connection: &Connection, dimensions: usize) -> Result<usize, MemoryError> {
-    let damaged = |what: &str| Err(MemoryError::Damaged { what: what.to_owned() });
+    let damaged = |what: &str| {
+        Err(MemoryError::Damaged {
+            what: what.to_owned(),
+        })
+    };
     let apart: bool = connection.query_row(
         "SELECT EXISTS (SELECT id FROM chunks EXCEPT SELECT chunk_id FROM vectors)
              OR EXISTS (SELECT chunk_id FROM vectors EXCEPT SELECT id FROM chunks)
@@ -319,70 +350,4 @@ pub(crate) fn check(connection: &Connection, dimensions: usize) -> Result<usize,
         }
     }
     Ok(catalog.len())
-}
-
-/// The bits of some chunks, in the order of their identifiers.
-#[derive(Debug, Default, PartialEq)]
-struct Segment {
-    ids: Vec<i64>,
-    bits: Vec<u64>,
-    factors: Vec<Factors>,
-}
-
-impl Segment {
-    fn to_blob(&self, words: usize) -> Vec<u8> {
-        let mut blob = Vec::with_capacity(1 + self.ids.len() * (20 + 8 * words));
-        blob.push(FORMAT);
-        blob.extend(self.ids.iter().flat_map(|id| id.to_le_bytes()));
-        blob.extend(self.bits.iter().flat_map(|word| word.to_le_bytes()));
-        for factors in &self.factors {
-            for number in [factors.scale, factors.ones, factors.base] {
-                blob.extend_from_slice(&number.to_le_bytes());
-            }
-        }
-        blob
-    }
-
-    fn parse(blob: &[u8], words: usize) -> Result<Self, MemoryError> {
-        let each = 8 + 8 * words + 12;
-        let damaged = || MemoryError::Damaged {
-            what: format!("a segment of vectors of {} bytes", blob.len()),
-        };
-        let (format, rest) = blob.split_first().ok_or_else(damaged)?;
-        let count = rest.len() / each;
-        if *format != FORMAT || rest.len() != count * each {
-            return Err(damaged());
-        }
-        let (ids, rest) = rest.split_at(8 * count);
-        let (bits, factors) = rest.split_at(8 * words * count);
-        Ok(Self {
-            ids: ids.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
-            bits: bits.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect(),
-            factors: factors
-                .as_chunks::<12>()
-                .0
-                .iter()
-                .map(|bytes| {
-                    let number = |at: usize| bytes[at..].first_chunk().map_or(0.0, |four| f32::from_le_bytes(*four));
-                    Factors {
-                        scale: number(0),
-                        ones: number(4),
-                        base: number(8),
-                    }
-                })
-                .collect(),
-        })
-    }
-
-    fn without(&self, removed: &[i64], words: usize) -> Self {
-        let mut kept = Self::default();
-        for (at, id) in self.ids.iter().enumerate() {
-            if removed.binary_search(id).is_err() {
-                kept.ids.push(*id);
-                kept.bits.extend_from_slice(&self.bits[at * words..(at + 1) * words]);
-                kept.factors.push(self.factors[at]);
-            }
-        }
-        kept
-    }
 }

@@ -55,7 +55,10 @@ enum Failure {
 pub(super) enum Answer {
     Vectors(Vec<Vec<f32>>),
     /// Another attempt is worth while, perhaps after what the server said.
-    Again { error: EmbedError, after: Option<Duration> },
+    Again {
+        error: EmbedError,
+        after: Option<Duration>,
+    },
     Final(EmbedError),
 }
 
@@ -82,7 +85,10 @@ pub(super) fn answer(status: u16, after: Option<Duration>, body: &[u8], dimensio
     }
     let failed: Failed = serde_json::from_slice(body).unwrap_or_default();
     let (message, code) = match failed.error {
-        Failure::Object { message, code } => (message, code.as_ref().and_then(|code| code.as_str().map(str::to_owned))),
+        Failure::Object { message, code } => (
+            message,
+            code.as_ref().and_then(|code| code.as_str().map(str::to_owned)),
+        ),
         Failure::Text(message) => (message, None),
         Failure::Nothing => (String::from_utf8_lossy(body).into_owned(), None),
     };
@@ -91,7 +97,10 @@ pub(super) fn answer(status: u16, after: Option<Duration>, body: &[u8], dimensio
         (401 | 403, _) => Answer::Final(EmbedError::Unauthorized { reason }),
         (_, Some("insufficient_quota")) => Answer::Final(EmbedError::QuotaExhausted { reason }),
         (429, _) => Answer::Again {
-            error: EmbedError::RateLimited { reason, retry_after: after },
+            error: EmbedError::RateLimited {
+                reason,
+                retry_after: after,
+            },
             after,
         },
         (408 | 500..=599, _) => Answer::Again {
@@ -104,9 +113,15 @@ pub(super) fn answer(status: u16, after: Option<Duration>, body: &[u8], dimensio
 
 /// The vectors in the order of their indices. How many there are and how long is checked by whoever asked.
 fn vectors(body: &[u8]) -> Result<Vec<Vec<f32>>, String> {
-    let mut embeddings: Embeddings = serde_json::from_slice(body).map_err(|error| format!("other JSON ({error})"))?;
+    let mut embeddings: Embeddings =
+        serde_json::from_slice(body).map_err(|error| format!("other JSON ({error})"))?;
     embeddings.data.sort_by_key(|one| one.index);
-    if embeddings.data.iter().enumerate().any(|(at, one)| one.index != at) {
+    if embeddings
+        .data
+        .iter()
+        .enumerate()
+        .any(|(at, one)| one.index != at)
+    {
         return Err("vectors whose indices are not 0, 1, 2 and so on".to_owned());
     }
     Ok(embeddings.data.into_iter().map(|one| one.embedding).collect())
@@ -114,9 +129,16 @@ fn vectors(body: &[u8]) -> Result<Vec<Vec<f32>>, String> {
 
 /// How long the server asks to wait: milliseconds, or seconds. A date is not understood and counts as nothing.
 pub(super) fn retry_after(milliseconds: Option<String>, seconds: Option<String>) -> Option<Duration> {
-    let number = |text: String| text.trim().parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
+    let number = |text: String| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|number| (0.0..1e6).contains(number))
+    };
     let milliseconds = milliseconds.and_then(number).map(|number| number / 1e3);
-    milliseconds.or_else(|| seconds.and_then(number)).map(Duration::from_secs_f64)
+    milliseconds
+        .or_else(|| seconds.and_then(number))
+        .map(Duration::from_secs_f64)
 }
 
 fn shortened(message: &str) -> String {
@@ -137,7 +159,9 @@ mod tests {
     #[test]
     fn vectors_are_put_in_order() {
         let body = br#"{"object":"list","data":[{"object":"embedding","index":1,"embedding":[2.0]},{"index":0,"embedding":[1]}]}"#;
-        let Answer::Vectors(vectors) = answer(200, None, body, 1) else { panic!() };
+        let Answer::Vectors(vectors) = answer(200, None, body, 1) else {
+            panic!()
+        };
         assert_eq!(vectors, [[1.0], [2.0]]);
         for wrong in [
             &br#"{"data":[{"index":1,"embedding":[2.0]}]}"#[..],
@@ -145,7 +169,10 @@ mod tests {
             b"<html>",
             b"{}",
         ] {
-            assert!(matches!(answer(200, None, wrong, 1), Answer::Final(EmbedError::Malformed { .. })));
+            assert!(matches!(
+                answer(200, None, wrong, 1),
+                Answer::Final(EmbedError::Malformed { .. })
+            ));
         }
     }
 
@@ -157,14 +184,34 @@ mod tests {
             Answer::Vectors(_) => panic!("{body}"),
         };
         let object = r#"{"error":{"message":"no","type":"x","code":null}}"#;
-        assert!(matches!(failed(401, object), (false, EmbedError::Unauthorized { .. })));
+        assert!(matches!(
+            failed(401, object),
+            (false, EmbedError::Unauthorized { .. })
+        ));
         assert!(matches!(failed(400, object), (false, EmbedError::Refused { .. })));
-        assert!(matches!(failed(404, r#"{"error":"model not found"}"#), (false, EmbedError::Refused { .. })));
-        assert!(matches!(failed(429, object), (true, EmbedError::RateLimited { .. })));
-        assert!(matches!(failed(503, "busy"), (true, EmbedError::Unavailable { .. })));
+        assert!(matches!(
+            failed(404, r#"{"error":"model not found"}"#),
+            (false, EmbedError::Refused { .. })
+        ));
+        assert!(matches!(
+            failed(429, object),
+            (true, EmbedError::RateLimited { .. })
+        ));
+        assert!(matches!(
+            failed(503, "busy"),
+            (true, EmbedError::Unavailable { .. })
+        ));
         let quota = r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#;
-        assert!(matches!(failed(429, quota), (false, EmbedError::QuotaExhausted { .. })));
-        assert!(failed(404, r#"{"error":"model not found"}"#).1.to_string().contains("model not found"));
+        assert!(matches!(
+            failed(429, quota),
+            (false, EmbedError::QuotaExhausted { .. })
+        ));
+        assert!(
+            failed(404, r#"{"error":"model not found"}"#)
+                .1
+                .to_string()
+                .contains("model not found")
+        );
         assert!(failed(500, &"long ".repeat(500)).1.to_string().len() < 500);
     }
 
@@ -172,7 +219,10 @@ mod tests {
     fn waits_are_read() {
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(retry_after(None, text("2")), Some(Duration::from_secs(2)));
-        assert_eq!(retry_after(text("250"), text("2")), Some(Duration::from_millis(250)));
+        assert_eq!(
+            retry_after(text("250"), text("2")),
+            Some(Duration::from_millis(250))
+        );
         assert_eq!(retry_after(None, text("Wed, 21 Oct 2026 07:28:00 GMT")), None);
         assert_eq!(retry_after(None, text("-1")), None);
         assert_eq!(retry_after(None, None), None);

@@ -108,7 +108,11 @@ impl fmt::Display for Level {
 mod scalar {
     pub(super) fn bit_sums(codes: &[u64], planes: &[u64], words: usize, sums: &mut [u32]) {
         for (code, sum) in codes.chunks_exact(words).zip(sums) {
-            *sum = planes.chunks_exact(words).zip(0..).map(|(plane, bit)| shared(code, plane) << bit).sum();
+            *sum = planes
+                .chunks_exact(words)
+                .zip(0..)
+                .map(|(plane, bit)| shared(code, plane) << bit)
+                .sum();
         }
     }
 
