@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use crate::limits::Limits;
 use crate::packet::{self, Body, Header, Kind, Parser};
 use crate::payload::Payload;
-use crate::polling;
+use crate::polling::Frames;
 use crate::session::{Output, Session, SessionConfig};
 
 /// A frame of a sequence.
@@ -148,9 +148,7 @@ pub fn packet(data: &[u8]) {
 
 /// A body of long-polling, and the frames in it through a session.
 pub fn payload(data: &[u8]) {
-    let Ok(frames) = polling::decode(&Bytes::copy_from_slice(data)) else {
-        return;
-    };
+    let frames = Frames::new(Bytes::copy_from_slice(data)).map_while(Result::ok);
     let now = Instant::now();
     let mut session = joined(now, Parser::Json);
     for frame in frames {

@@ -70,18 +70,23 @@ impl Payload {
     /// The last element, when it is a string: the offset of an event on servers that can restore sessions.
     pub(crate) fn last_string(&self) -> Option<String> {
         let list = self.text().trim_end().strip_suffix(']')?.trim_end();
-        let inner = list.strip_suffix('"')?;
-        let start = memchr::memrchr(b'"', inner.as_bytes())?;
-        let (before, text) = (inner.get(..start)?, inner.get(start + 1..)?);
-        if !before.ends_with('\\') && !text.contains('\\') {
-            // With one string alone, it is the name.
-            return before.trim_end().ends_with(',').then(|| text.to_owned());
+        let end = list.strip_suffix('"')?.len();
+        // The quote that opens it is the last one that no backslash escapes.
+        let mut start = end;
+        loop {
+            start = memchr::memrchr(b'"', list.as_bytes().get(..start)?)?;
+            let before = list.get(..start)?;
+            let backslashes = before.len() - before.trim_end_matches('\\').len();
+            if backslashes % 2 == 0 {
+                break;
+            }
         }
-        // Escapes: the list has to be read from its beginning.
-        match serde_json::from_str::<Vec<Value>>(self.text()).ok()?.pop()? {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
+        // With one string alone, it is the name.
+        let (before, quoted) = list.split_at(start);
+        before
+            .trim_end()
+            .ends_with(',')
+            .then(|| serde_json::from_str(quoted).ok())?
     }
 
     /// The first element behind `skip`, or null.

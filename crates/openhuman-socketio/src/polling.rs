@@ -19,6 +19,10 @@ use crate::http::{Answer, Connection};
 use crate::session::Opened;
 use crate::transport::{Dialer, Failure, Frame, Received, WebSocket, ask, http_error};
 
+mod body;
+
+pub(crate) use self::body::Frames;
+
 /// Between the packets of one body.
 const SEPARATOR: u8 = 0x1e;
 /// Frames that are taken before the POST that carries them has begun.
@@ -49,7 +53,7 @@ pub(crate) struct Polling {
     /// Known once the session is open; no request is made before.
     sid: Option<String>,
     max_payload: usize,
-    incoming: VecDeque<Frame>,
+    incoming: Frames,
     outgoing: VecDeque<Frame>,
     outgoing_bytes: usize,
     get: Option<Exchange>,
@@ -77,16 +81,13 @@ impl Polling {
             return Err(http_error(answer.status, &answer.body));
         }
         take_cookies(&dialer, &answer);
-        let incoming = decode(&answer.body).map_err(|what| ConnectError::Polling {
-            message: what.to_owned(),
-        })?;
         Ok(Self {
             idle_get: answer.reusable.then(|| (connection, Instant::now())),
             idle_post: None,
             dialer,
             sid: None,
             max_payload: usize::MAX,
-            incoming: incoming.into(),
+            incoming: Frames::new(answer.body),
             outgoing: VecDeque::new(),
             outgoing_bytes: 0,
             get: None,
@@ -140,8 +141,9 @@ impl Polling {
 
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Failure>> {
         loop {
-            if let Some(frame) = self.incoming.pop_front() {
-                return Poll::Ready(Ok(Received::Frame(frame)));
+            if let Some(frame) = self.incoming.next() {
+                let failed = |what: &str| Failure::Other(what.to_owned());
+                return Poll::Ready(frame.map(Received::Frame).map_err(failed));
             }
             if self.get.is_none() {
                 if self.sid.is_none() || self.closing || self.is_pausing() {
@@ -158,15 +160,7 @@ impl Polling {
             let (answer, idle) = answer?;
             self.idle_get = idle;
             take_cookies(&self.dialer, &answer);
-            self.incoming = decode(&answer.body)
-                .map_err(|what| Failure::Other(what.to_owned()))?
-                .into();
-            if self.incoming.is_empty() || self.is_pausing() {
-                return Poll::Ready(Ok(self
-                    .incoming
-                    .pop_front()
-                    .map_or(Received::Progress, Received::Frame)));
-            }
+            self.incoming = Frames::new(answer.body);
         }
     }
 
@@ -331,34 +325,6 @@ fn head(dialer: &Dialer, method: &str, sid: Option<&str>, number: u64, length: O
     }
     head.extend_from_slice(b"\r\n");
     head
-}
-
-/// Splits a body into its frames.
-pub(crate) fn decode(body: &Bytes) -> Result<Vec<Frame>, &'static str> {
-    let mut frames = Vec::new();
-    let mut start = 0;
-    loop {
-        let rest = body.get(start..).unwrap_or_default();
-        let end = memchr::memchr(SEPARATOR, rest).map_or(body.len(), |at| start + at);
-        let part = body.slice(start..end);
-        frames.push(match part.strip_prefix(b"b") {
-            Some(encoded) => {
-                let bytes = BASE64
-                    .decode(encoded)
-                    .map_err(|_| "malformed base64 in a long-polling answer")?;
-                Frame::Binary(bytes.into())
-            }
-            None => {
-                let text =
-                    Utf8Bytes::try_from(part).map_err(|_| "a long-polling answer that is not UTF-8")?;
-                Frame::Text(text)
-            }
-        });
-        if end == body.len() {
-            return Ok(frames);
-        }
-        start = end + 1;
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use crate::payload::Payload;
 /// The greatest acknowledgement id: 2^53 - 1, the greatest integer that every peer can represent.
 pub(super) const MAX_ID: u64 = (1 << 53) - 1;
 
+/// The longest refusal whose data is kept: built as a tree, it would be many times as large as its text.
+const MAX_DATA_BYTES: usize = 64 * 1024;
+
 /// How much of the text of a refusal is kept.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
@@ -228,6 +231,18 @@ fn decode_rejection(text: &str) -> Result<Rejection, ProtocolError> {
         });
     }
     let malformed = || invalid("CONNECT_ERROR with a payload that is not an object or a text");
+    if text.len() > MAX_DATA_BYTES && text.starts_with('{') {
+        #[derive(Deserialize)]
+        struct Told {
+            #[serde(default)]
+            message: String,
+        }
+        let told: Told = serde_json::from_str(text).map_err(|_| malformed())?;
+        return Ok(Rejection {
+            message: shorten(told.message),
+            data: None,
+        });
+    }
     match serde_json::from_str(text).map_err(|_| malformed())? {
         Value::String(message) if text.starts_with('"') => Ok(Rejection {
             message: shorten(message),

@@ -275,3 +275,15 @@ proptest! {
 fn data_owned((value, blob): (&Value, Option<Binary>)) -> (Value, Option<Binary>) {
     (value.clone(), blob)
 }
+
+/// Built as a tree, this data would be ten times as large as the frame.
+#[test]
+fn the_data_of_a_huge_refusal_is_dropped_and_its_message_kept() {
+    let data = "[],".repeat(40_000);
+    let text = format!(r#"4{{"message":"no","data":[{data}0]}}"#);
+    let Body::ConnectError(rejection) = read(&text, &Limits::default()).unwrap().body else {
+        panic!()
+    };
+    assert_eq!((rejection.message.as_str(), rejection.data), ("no", None));
+    assert!(read(&text[..text.len() - 1], &Limits::default()).is_err());
+}

@@ -234,3 +234,22 @@ fn what_cannot_be_sent_is_refused_with_a_reason() {
         Err(EmitError::Serialize(_))
     ));
 }
+
+#[test]
+fn the_last_string_is_found_from_the_end() {
+    for (list, last) in [
+        (r#"["e","offset"]"#, Some("offset")),
+        (r#"["e",{"a":"x"},"o\"f\\"]"#, Some("o\"f\\")),
+        (r#"["e","\\\\"]"#, Some("\\\\")),
+        (r#"["e","\"" , "" ] "#, Some("")),
+        (r#"["e","\u00e9"]"#, Some("\u{e9}")),
+        (r#"["name"]"#, None),
+        (r#"["e",1]"#, None),
+        (r#"["e",["x"]]"#, None),
+        (r#"["e","broken\"]"#, None),
+        ("[]", None),
+        (r#"""#, None),
+    ] {
+        assert_eq!(payload(list, &[]).last_string().as_deref(), last, "{list}");
+    }
+}

@@ -1,10 +1,10 @@
 //! The cases of the official `engine.io-parser`, with our frames. `tests/SUITES.md` is their table.
 
-use super::tests::{body, polling, text};
+use super::tests::{body, decode, polling, text};
 use super::*;
 
 fn read(body: &'static str) -> Result<Vec<Frame>, &'static str> {
-    decode(&Bytes::from_static(body.as_bytes()))
+    decode(body.as_bytes())
 }
 
 fn written(frames: &[Frame]) -> String {

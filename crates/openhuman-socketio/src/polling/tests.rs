@@ -17,7 +17,7 @@ pub(super) fn polling(max_payload: usize) -> Polling {
         dialer: Arc::new(dialer),
         sid: None,
         max_payload,
-        incoming: VecDeque::new(),
+        incoming: Frames::default(),
         outgoing: VecDeque::new(),
         outgoing_bytes: 0,
         get: None,
@@ -34,9 +34,13 @@ pub(super) fn body(polling: &mut Polling) -> String {
     String::from_utf8(polling.batch().to_vec()).unwrap()
 }
 
+pub(super) fn decode(body: &'static [u8]) -> Result<Vec<Frame>, &'static str> {
+    Frames::new(Bytes::from_static(body)).collect()
+}
+
 #[test]
 fn bodies_are_split_and_binary_is_read() {
-    let decoded = decode(&Bytes::from_static(b"0{}\x1e4x\x1ebAQIe\x1eb")).unwrap();
+    let decoded = decode(b"0{}\x1e4x\x1ebAQIe\x1eb").unwrap();
     assert_eq!(
         decoded,
         [
@@ -47,10 +51,10 @@ fn bodies_are_split_and_binary_is_read() {
         ]
     );
     for bad in [&b"4a\x1ebA"[..], b"b*", b"bAQI", b"4\xff"] {
-        assert!(decode(&Bytes::from_static(bad)).is_err(), "{bad:?}");
+        assert!(decode(bad).is_err(), "{bad:?}");
     }
     // An empty body is an empty packet, which the session refuses.
-    assert_eq!(decode(&Bytes::new()).unwrap(), [text("")]);
+    assert_eq!(decode(b"").unwrap(), [text("")]);
 }
 
 #[test]
@@ -93,4 +97,13 @@ fn what_waits_is_bounded() {
         polling.start_send(text("4"));
     }
     assert!(polling.poll_ready(&mut cx).is_pending());
+}
+
+/// A hostile server's body of separators: it is as many frames as it has bytes, and they are not there at once.
+#[test]
+fn frames_are_taken_out_one_by_one() {
+    let mut frames = Frames::new(Bytes::from(vec![SEPARATOR; 1_000_000]));
+    assert_eq!(frames.next(), Some(Ok(text(""))));
+    assert!(!frames.is_empty() && size_of_val(&frames) <= 40);
+    assert_eq!(frames.count(), 1_000_000);
 }

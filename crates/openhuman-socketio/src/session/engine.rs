@@ -1,9 +1,11 @@
 //! Frames: what belongs to Engine.IO is dealt with here, messages become packets with their attachments.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{Opened, Output, Partial, Phase, Session};
@@ -64,8 +66,8 @@ impl Session {
             #[serde(default = "default_timeout")]
             ping_timeout: u64,
             max_payload: Option<u64>,
-            #[serde(default)]
-            upgrades: Vec<String>,
+            #[serde(default, rename = "upgrades", deserialize_with = "offers_websocket")]
+            can_upgrade: bool,
         }
         fn default_interval() -> u64 {
             25_000
@@ -89,7 +91,7 @@ impl Session {
         let max_payload = open.max_payload.filter(|max| *max > 0);
         self.outputs.push_back(Output::Opened(Opened {
             sid: open.sid,
-            can_upgrade: open.upgrades.iter().any(|name| name == "websocket"),
+            can_upgrade: open.can_upgrade,
             max_payload: max_payload.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
         }));
         let authenticate = self.spaces.iter().map(|space| Output::Authenticate(space.id));
@@ -158,4 +160,27 @@ impl Session {
         }
         self.complete(&frame, packet)
     }
+}
+
+/// Looks for one name in a list that can be as long as the longest frame, without keeping it.
+fn offers_websocket<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct Names;
+
+    impl<'de> Visitor<'de> for Names {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of transports")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+            let mut found = false;
+            while let Some(name) = seq.next_element::<String>()? {
+                found |= name == "websocket";
+            }
+            Ok(found)
+        }
+    }
+
+    deserializer.deserialize_seq(Names)
 }

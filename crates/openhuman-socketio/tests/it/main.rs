@@ -2,6 +2,7 @@
 
 mod acks;
 mod binary;
+mod breaking;
 mod connecting;
 mod contract;
 mod delivery;

@@ -153,6 +153,17 @@ impl Peer {
         self.socket.send(Message::Frame(frame)).await.unwrap();
     }
 
+    /// One text in several frames, with a ping between them.
+    pub(crate) async fn send_fragments(&mut self, parts: &[&[u8]]) {
+        for (at, part) in parts.iter().enumerate() {
+            let kind = if at == 0 { Data::Text } else { Data::Continue };
+            let last = at + 1 == parts.len();
+            let frame = Frame::message(part.to_vec(), OpCode::Data(kind), last);
+            self.socket.send(Message::Frame(frame)).await.unwrap();
+            self.socket.send(Message::Ping(Bytes::new())).await.unwrap();
+        }
+    }
+
     pub(crate) async fn next(&mut self) -> Option<Message> {
         soon(self.socket.next()).await.and_then(Result::ok)
     }
