@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::Failure;
 use crate::bench::{Output, machine, median, number, print};
@@ -52,6 +52,16 @@ const KEYS: [&str; 22] = [
     "js_ack_rtt_p50_us",
     "js_rss_per_conn_kib",
     "floor_emit_1k_cpu_us",
+];
+
+/// Our figures, and those of bare frames that they are compared with: `KEY_ours` and `KEY_base`.
+const BASES: [(&str, &str); 6] = [
+    ("connect_p50_ms", "floor_connect_p50_ms"),
+    ("emit_1k_cpu_us", "floor_emit_1k_cpu_us"),
+    ("recv_1k_lazy_cpu_us", "floor_recv_1k_cpu_us"),
+    ("recv_1k_typed_cpu_us", "floor_recv_1k_cpu_us"),
+    ("ack_rtt_p50_us", "floor_ack_rtt_p50_us"),
+    ("rss_per_conn_kib", "floor_rss_per_conn_kib"),
 ];
 
 const CRATE: &str = "crates/openhuman-socketio";
@@ -120,6 +130,7 @@ pub(crate) fn bench(workspace: &Workspace, output: Output) -> Result<(), Failure
     if let Some(missing) = KEYS.iter().find(|key| !figures.contains_key(**key)) {
         return Err(Failure::new(format!("no measurement reported {missing}")));
     }
+    figures.insert("peers".into(), peers(workspace));
     figures.insert("machine".into(), machine(workspace));
     print(&figures, output);
     Ok(())
@@ -161,7 +172,41 @@ fn figures(runs: &[Map<String, Value>]) -> Map<String, Value> {
             figures.insert(key.to_owned(), number(middle(ours) / floor));
         }
     }
+    for (key, base) in BASES {
+        for (suffix, from) in [("ours", key), ("base", base)] {
+            if let Some(figure) = figures.get(from).cloned() {
+                figures.insert(format!("{key}_{suffix}"), figure);
+            }
+        }
+    }
     figures
+}
+
+/// The versions of everything that is measured beside ours.
+fn peers(workspace: &Workspace) -> Value {
+    let folder = workspace.root().join(CRATE);
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    let client = read(folder.join("tests/node/node_modules/socket.io-client/package.json"));
+    let client: Option<Value> = serde_json::from_str(&client).ok();
+    let node = Invocation::new(workspace.root(), "node", ["--version"]).read(RUN_LIMIT);
+    json!({
+        "rust_socketio": locked(&read(folder.join("bench/Cargo.lock")), "rust_socketio"),
+        "tokio-tungstenite": locked(&read(workspace.root().join("Cargo.lock")), "tokio-tungstenite"),
+        "socket.io-client": client.and_then(|package| package.get("version").cloned()),
+        "node": node.ok().map(|version| version.trim().to_owned()),
+    })
+}
+
+/// The newest version of a package in a lock file.
+fn locked(lock: &str, package: &str) -> Option<String> {
+    let name = format!("name = \"{package}\"");
+    let mut lines = lock.lines();
+    let mut newest = None;
+    while lines.any(|line| line == name) {
+        let version = lines.next()?.strip_prefix("version = ")?;
+        newest = Some(version.trim_matches('"').to_owned());
+    }
+    newest
 }
 
 /// The proofs at full length, in release mode.
@@ -210,8 +255,6 @@ pub(crate) fn fuzz(workspace: &Workspace, seconds: &str) -> Invocation {
 mod tests {
     use std::path::Path;
 
-    use serde_json::json;
-
     use super::*;
     use crate::step::listing;
 
@@ -225,9 +268,22 @@ mod tests {
         let figures = figures(&[run(30.0, 10.0), run(20.0, 16.0), run(1000.0, 900.0)]);
         assert_eq!(
             Value::Object(figures),
-            json!({"ack_rtt_p50_us": 30.0, "floor_ack_rtt_p50_us": 16.0, "ack_floor_ratio": 1.88})
+            json!({
+                "ack_rtt_p50_us": 30.0,
+                "ack_rtt_p50_us_ours": 30.0,
+                "ack_rtt_p50_us_base": 16.0,
+                "floor_ack_rtt_p50_us": 16.0,
+                "ack_floor_ratio": 1.88,
+            })
         );
         assert!(named("js", "").is_err());
+    }
+
+    #[test]
+    fn versions_are_read_from_the_lock_file() {
+        let lock = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"a\"\nversion = \"2.1.0\"\n";
+        assert_eq!(locked(lock, "a").as_deref(), Some("2.1.0"));
+        assert_eq!(locked(lock, "b"), None);
     }
 
     #[test]
