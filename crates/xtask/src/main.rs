@@ -159,19 +159,26 @@ mod tests {
 
     #[test]
     fn every_command_of_the_usage_is_understood() {
+        // The lines with more space name areas.
         let commands: Vec<&str> = USAGE.lines().filter_map(|line| line.strip_prefix("  ")).collect();
         assert!(commands.len() > 5);
-        for line in commands {
+        for line in commands.iter().filter(|line| !line.starts_with(' ')) {
             let command = line.split("  ").next().unwrap_or_default();
             let command = command.replace(['[', ']'], "");
-            let words: Vec<&str> = command.split_whitespace().collect();
-            assert!(job(&words).is_some(), "{command}");
+            for area in ["skills", "socketio", "storage", "memory"] {
+                let command = command.replace("AREA", area);
+                let words: Vec<&str> = command.split_whitespace().collect();
+                assert!(job(&words).is_some(), "{command}");
+            }
         }
         for unknown in [
             &[][..],
             &["tset"],
             &["test", "--only"],
             &["bench"],
+            &["bench", "AREA"],
+            &["torture", "demo"],
+            &["torture", "skills", "--only"],
             &["desktop", "build", "now"],
         ] {
             assert!(job(unknown).is_none(), "{unknown:?}");
