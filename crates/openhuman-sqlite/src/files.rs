@@ -81,6 +81,12 @@ pub(crate) fn create(path: &Path, key: &Key) -> Result<(), Error> {
 /// The id of the file, if `key` opens it.
 pub(crate) fn read_file_id(path: &Path, key: &Key) -> Result<[u8; ID], Error> {
     let io = io_at(path);
+    // Opening a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(path).map_err(&io)?.is_file() {
+        return Err(Error::NotSealed {
+            path: path.to_owned(),
+        });
+    }
     let mut file = File::open(path).map_err(&io)?;
     let size = file.metadata().map_err(&io)?.len();
     let mut id = [0; ID];

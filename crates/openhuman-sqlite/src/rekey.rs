@@ -40,6 +40,7 @@ pub fn rekey(path: &Path, old: &Key, new: &Key, options: &Options) -> Result<(),
     }
     patiently(options.busy_timeout, || {
         if !crate::opens_with(&path, new)? {
+            let had_log = has_log(&path);
             // Brings everything from the log into the file, and verifies freshness.
             let connection = open(
                 &path,
@@ -49,6 +50,11 @@ pub fn rekey(path: &Path, old: &Key, new: &Key, options: &Options) -> Result<(),
                     ..options.clone()
                 },
             )?;
+            if had_log {
+                // Closing would do this as well, but would not say why it failed.
+                let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                checkpoint.map_err(|error| crate::diagnose(&connection, error))?;
+            }
             let closed = connection.close().map_err(|(_, error)| error);
             closed.map_err(Error::Sqlite)?;
         }

@@ -74,10 +74,13 @@ impl Work {
 
     /// Becomes the database: after a power cut it is the one or the other.
     pub(super) fn take_its_place(self) -> io::Result<()> {
-        std::fs::rename(&self.path, &self.database)?;
+        let Work { path, database, file } = self;
+        // Some systems do not rename what is open.
+        drop(file);
+        std::fs::rename(&path, &database)?;
         #[cfg(test)]
-        self.record(Op::Rename);
-        sync_parent(&self.database)
+        record_at(&database, Which::Work, Op::Rename);
+        sync_parent(&database)
     }
 
     #[cfg(test)]

@@ -64,6 +64,19 @@ fn a_plain_database_is_not_opened_in_place_of_a_sealed_one() {
     assert_eq!(after, before);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_directory_or_a_pipe_is_no_database() {
+    let home = Home::new();
+    std::fs::create_dir(home.dir().join("folder.db")).unwrap();
+    let made = Command::new("mkfifo").arg(home.dir().join("pipe.db")).status();
+    assert!(made.unwrap().success());
+    for name in ["folder.db", "pipe.db"] {
+        let error = open(&home.dir().join(name), &key(), &at_once()).unwrap_err();
+        assert!(matches!(error, Error::NotSealed { .. }), "{name}: {error}");
+    }
+}
+
 #[test]
 fn a_missing_database_is_created_only_when_that_is_allowed() {
     let home = Home::new();

@@ -190,6 +190,59 @@ fn fill_the_disk() {
 
 #[cfg(unix)]
 #[test]
+fn without_room_the_key_stays_and_the_error_says_so() {
+    let (home, crashed) = (Home::new(), Home::new());
+    let connection = home.open();
+    connection
+        .execute_batch("PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
+        .unwrap();
+    for id in 0..200u32 {
+        connection
+            .execute("INSERT INTO t VALUES (?1, ?2)", (id, "x".repeat(4500)))
+            .unwrap();
+    }
+    for name in ["test.db", "test.db-wal"] {
+        std::fs::copy(home.dir().join(name), crashed.dir().join(name)).unwrap();
+    }
+    drop(connection);
+    // Once there is no room for what is in the log, once for the copy.
+    for home in [&crashed, &home] {
+        let limited = child("change_the_key", &home.path());
+        let output = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 700; exec \"$@\"", "sh"])
+            .arg(limited.get_program())
+            .args(limited.get_args())
+            .env("OPENHUMAN_TEST_CHILD", home.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("there is no room left"), "{text}");
+        assert!(
+            !home.dir().join("test.db-rekey").exists(),
+            "it would stand in the way"
+        );
+        let connection = home.open();
+        let stored: u32 = connection
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!((stored, integrity(&connection).as_str()), (200, "ok"));
+    }
+}
+
+/// Acts as a process with too little room.
+#[test]
+fn change_the_key() {
+    if let Some(path) = std::env::var_os("OPENHUMAN_TEST_CHILD") {
+        let new = openhuman_vault::Key::from_bytes([0x55; 32]);
+        match openhuman_sqlite::rekey(path.as_ref(), &key(), &new, &at_once()) {
+            Ok(()) => println!("changed"),
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_directory_that_cannot_be_written_is_a_clear_error() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();

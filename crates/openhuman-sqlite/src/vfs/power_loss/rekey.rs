@@ -151,8 +151,8 @@ fn simulate(anchored: bool, honest: bool, wanted: u32, seed: u64) -> Outcome {
         for cut in cuts.chain([ops.len() - 1, ops.len()]) {
             let disk = start.after(&ops[..cut], honest, &mut random);
             check(&disk, anchored, &mut outcome);
-            // From one that is half done the next round goes on.
-            let half = !disk.work.is_empty() && disk.work.len() < disk.main.len();
+            // From one that is half done the next round goes on, where the disk did not lose what it had promised.
+            let half = honest && !disk.work.is_empty() && disk.work.len() < disk.main.len();
             if half && (next.is_none() || random.below(4) == 0) {
                 next = Some(disk);
             }
