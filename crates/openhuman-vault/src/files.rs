@@ -49,6 +49,10 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
 /// Reads a file of at most `limit` bytes; `None` when it is larger.
 #[cfg(feature = "vault")]
 pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    // Opening a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
