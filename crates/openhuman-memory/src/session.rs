@@ -78,7 +78,10 @@ impl Session {
     /// All records in order; none when nothing was appended yet. What a crash left half-written at the end is
     /// dropped; anything else that is missing or changed is an error.
     pub fn read(&self) -> Result<Vec<SessionRecord>, MemoryError> {
-        let mut handle = self.file.lock();
+        self.lines(&mut self.file.lock())
+    }
+
+    fn lines(&self, handle: &mut Option<RecordFile>) -> Result<Vec<SessionRecord>, MemoryError> {
         if handle.is_none() {
             let exists = self.file.path.try_exists();
             if !exists.map_err(|source| MemoryError::Io {
@@ -88,7 +91,7 @@ impl Session {
                 return Ok(Vec::new());
             }
         }
-        let records = self.file.opened(&mut handle)?;
+        let records = self.file.opened(handle)?;
         let lines = records.read_all().map_err(|source| self.file.failed(source))?;
         let decode = |(index, line): (usize, &Vec<u8>)| {
             SessionRecord::parse(line).map_err(|source| MemoryError::SessionRecord {
@@ -98,6 +101,18 @@ impl Session {
             })
         };
         lines.iter().enumerate().map(decode).collect()
+    }
+
+    /// Adds the record made from all that there are; nobody else writes in between.
+    pub(crate) fn append_after(
+        &self,
+        make: impl FnOnce(Vec<SessionRecord>) -> SessionRecord,
+    ) -> Result<(), MemoryError> {
+        let mut handle = self.file.lock();
+        let line = encode(&make(self.lines(&mut handle)?))?;
+        let records = self.file.opened(&mut handle)?;
+        records.append(&line).map_err(|source| self.file.failed(source))?;
+        Ok(())
     }
 }
 
@@ -135,8 +150,8 @@ impl Session {
         &self,
         change: impl Fn(&SessionRecord) -> Option<SessionRecord>,
     ) -> Result<usize, MemoryError> {
-        let before = self.read()?;
         let mut handle = self.file.lock();
+        let before = self.lines(&mut handle)?;
         let after: Vec<Option<SessionRecord>> = before.iter().map(change).collect();
         let changed = before
             .iter()

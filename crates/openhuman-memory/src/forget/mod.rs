@@ -1,12 +1,12 @@
 //! Forgetting everywhere: documents, their words and vectors, the graph, sessions, originals, working memory. And the
 //! proof that nothing is left.
 
+mod backups;
 mod proof;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rusqlite::params;
 use serde::Serialize;
 
 use crate::conversation::{Conversation, Turn};
@@ -63,6 +63,9 @@ impl Memory {
     /// Forgets everywhere, and searches everything for what is left. Takes as long as reading the whole memory. Each
     /// part is a transaction; when one fails, call it again.
     ///
+    /// A graph on another server ([`graph::neo4j`](crate::graph)) is not reached: call its own
+    /// [`GraphStore::forget`](crate::graph::GraphStore::forget).
+    ///
     /// The pages of the database that held it are overwritten with zeros. Backups are files of the user: those made
     /// before ([`Memory::note_backup`]) are named and marked, and it is for the caller to delete them.
     ///
@@ -71,6 +74,7 @@ impl Memory {
     /// [`MemoryError::Empty`] for an empty name; failures of the database and of session files.
     pub fn forget_everywhere(&self, what: &Forget) -> Result<Report, MemoryError> {
         let mut report = Report::default();
+        let mut removed = Vec::new();
         let (Forget::Person(words) | Forget::Source(words) | Forget::Skill(words) | Forget::Phrase(words)) =
             what;
         if words.trim().is_empty() {
@@ -79,70 +83,25 @@ impl Memory {
             });
         }
         let needles = match what {
-            Forget::Person(name) => Some(Needles::names(self.names_of(name)?)),
+            Forget::Person(name) => Some(Needles::names(&self.names_of(name)?)),
             Forget::Phrase(phrase) => Some(Needles::phrase(phrase)),
             Forget::Source(_) | Forget::Skill(_) => None,
         };
         match &needles {
             Some(needles) => {
-                self.forget_in_documents(needles, &mut report)?;
+                self.forget_in_documents(needles, &mut removed, &mut report)?;
                 self.forget_in_sessions(needles, &mut report)?;
                 self.forget_in_tables(needles, &mut report)?;
             }
-            None => self.forget_origin(what, words.trim(), &mut report)?,
+            None => self.forget_origin(what, words.trim(), &mut removed, &mut report)?,
         }
-        self.forget_in_graph(what, needles.as_ref(), &mut report)?;
+        self.forget_in_graph(what, needles.as_ref(), &removed, &mut report)?;
         report.backups = self.outdate_backups()?;
         report.left = match (&needles, what) {
             (Some(needles), _) => proof::words(self, needles)?,
             (None, _) => proof::origin(self, what)?,
         };
         Ok(report)
-    }
-
-    /// Remembers that a backup was written, so that [`Memory::forget_everywhere`] can name it.
-    pub fn note_backup(&self, path: &Path) -> Result<(), MemoryError> {
-        let (path, now_ms) = (path.to_string_lossy().into_owned(), self.clock().now_ms());
-        self.database().write(
-            |transaction| {
-                let sql = "REPLACE INTO backups (path, created_ms) VALUES (?1, ?2)";
-                Ok(transaction.execute(sql, params![path, now_ms])?)
-            },
-            |_| (),
-        )?;
-        Ok(())
-    }
-
-    /// Backups that hold something that was forgotten since, oldest first. Those that are not there any more are
-    /// dropped from the list.
-    pub fn outdated_backups(&self) -> Result<Vec<PathBuf>, MemoryError> {
-        let paths: Vec<String> = self.database().write(
-            |transaction| {
-                let mut all = transaction.prepare("SELECT path FROM backups")?;
-                let all: Vec<String> = all.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-                for path in all.iter().filter(|path| !Path::new(path).exists()) {
-                    transaction.execute("DELETE FROM backups WHERE path = ?1", [path])?;
-                }
-                let sql = "SELECT path FROM backups WHERE outdated_ms IS NOT NULL ORDER BY created_ms, path";
-                let mut left = transaction.prepare(sql)?;
-                let left = left.query_map([], |row| row.get(0))?;
-                Ok(left.collect::<Result<_, _>>()?)
-            },
-            |_| (),
-        )?;
-        Ok(paths.into_iter().map(PathBuf::from).collect())
-    }
-
-    fn outdate_backups(&self) -> Result<Vec<PathBuf>, MemoryError> {
-        let now_ms = self.clock().now_ms();
-        self.database().write(
-            |transaction| {
-                let sql = "UPDATE backups SET outdated_ms = coalesce(outdated_ms, ?1)";
-                Ok(transaction.execute(sql, [now_ms])?)
-            },
-            |_| (),
-        )?;
-        self.outdated_backups()
     }
 
     /// A name, and the other names of the same entity in any namespace of the graph.
@@ -160,11 +119,27 @@ impl Memory {
         Ok(names)
     }
 
-    fn forget_in_documents(&self, needles: &Needles, report: &mut Report) -> Result<(), MemoryError> {
+    fn forget_document(
+        &self,
+        id: &str,
+        removed: &mut Vec<String>,
+        report: &mut Report,
+    ) -> Result<(), MemoryError> {
+        report.documents_removed += usize::from(self.forget(id)?);
+        removed.push(id.to_owned());
+        Ok(())
+    }
+
+    fn forget_in_documents(
+        &self,
+        needles: &Needles,
+        removed: &mut Vec<String>,
+        report: &mut Report,
+    ) -> Result<(), MemoryError> {
         for info in self.documents(None)? {
             let labels = [&info.namespace, &info.key, &info.title, &info.source];
             if labels.iter().any(|label| needles.are_in(label)) {
-                report.documents_removed += usize::from(self.forget(&info.id)?);
+                self.forget_document(&info.id, removed, report)?;
                 continue;
             }
             let Some(text) = self.text(&info.id)?.filter(|text| needles.are_in(text)) else {
@@ -172,7 +147,7 @@ impl Memory {
             };
             let rest = needles.without(&text);
             if rest.trim().is_empty() {
-                report.documents_removed += usize::from(self.forget(&info.id)?);
+                self.forget_document(&info.id, removed, report)?;
             } else {
                 self.replace(&info, &text, needles, rest)?;
                 report.documents_changed += 1;
@@ -284,9 +259,15 @@ impl Memory {
     }
 
     /// Documents, sessions and items that came from a source or a skill.
-    fn forget_origin(&self, what: &Forget, name: &str, report: &mut Report) -> Result<(), MemoryError> {
+    fn forget_origin(
+        &self,
+        what: &Forget,
+        name: &str,
+        removed: &mut Vec<String>,
+        report: &mut Report,
+    ) -> Result<(), MemoryError> {
         for info in self.documents(None)?.iter().filter(|info| is_from(info, what)) {
-            report.documents_removed += usize::from(self.forget(&info.id)?);
+            self.forget_document(&info.id, removed, report)?;
         }
         if let Forget::Source(_) = what {
             let before = self.count_originals()?;
@@ -320,6 +301,7 @@ impl Memory {
         &self,
         what: &Forget,
         needles: Option<&Needles>,
+        removed: &[String],
         report: &mut Report,
     ) -> Result<(), MemoryError> {
         let graph = self.graph();
@@ -335,8 +317,9 @@ impl Memory {
             } else if let (Forget::Person(_), Some(needles)) = (what, needles) {
                 targets = graph.named_like(&namespace, |text| needles.are_in(text))?;
             }
-            for target in &targets {
-                let forgotten = graph.forget(&namespace, target)?;
+            let sources = removed.iter().cloned().map(Oblivion::Document);
+            for target in targets.iter().cloned().chain(sources) {
+                let forgotten = graph.forget(&namespace, &target)?;
                 report.facts += forgotten.facts;
                 report.entities += forgotten.entities;
             }

@@ -15,9 +15,9 @@ pub(super) struct Needles {
 const GONE: &str = "[forgotten]";
 
 impl Needles {
-    pub(super) fn names(names: Vec<String>) -> Self {
+    pub(super) fn names(names: &[String]) -> Self {
         Self {
-            words: lowered(&names),
+            words: lowered(names),
             whole: true,
         }
     }
@@ -121,11 +121,11 @@ mod tests {
 
     #[test]
     fn names_are_whole_words_and_phrases_are_not() {
-        let ann = Needles::names(vec!["Ann".to_owned()]);
+        let ann = Needles::names(&["Ann".to_owned()]);
         assert!(ann.are_in("ask ANN.") && ann.are_in("Ann's hat") && !ann.are_in("annual"));
         let phrase = Needles::phrase("ann");
         assert!(phrase.are_in("annual"));
-        let two = Needles::names(vec!["Ada  Lovelace".to_owned()]);
+        let two = Needles::names(&["Ada  Lovelace".to_owned()]);
         assert!(
             two.are_in("by Ada\nLovelace"),
             "a line break does not hide a name"
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn sentences_go_and_the_rest_stays() {
-        let ann = Needles::names(vec!["Ann".to_owned()]);
+        let ann = Needles::names(&["Ann".to_owned()]);
         assert_eq!(ann.without("It rains. Ann called. Tea?"), "It rains. Tea?");
         assert_eq!(
             ann.without("# Notes\n\nAnn called.\n\nRain."),
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn values_are_cut_wherever_they_are() {
-        let ann = Needles::names(vec!["Ann".to_owned()]);
+        let ann = Needles::names(&["Ann".to_owned()]);
         let mut value =
             serde_json::json!({"to": ["Ann", "Bob"], "Ann": 1, "n": 7, "deep": {"x": "Hi. Ann is here."}});
         ann.cut_from(&mut value);

@@ -1,6 +1,7 @@
 //! From text to entities and facts: the port, and an extractor that needs no model.
 
 mod dates;
+mod phrases;
 mod rules;
 mod sentences;
 

@@ -45,16 +45,23 @@ impl Memory {
             ..Document::new(format!("{id}/{count}"), "", transcript)
         };
         self.ingest(&document)?;
-        let preserved = u32::try_from(plan.preserved).unwrap_or(u32::MAX);
         let mut references = view.references.clone();
         references.push(original.clone());
-        session.append(&SessionRecord::Compaction {
-            timestamp: self.clock().now_ms(),
-            compaction_count: count,
-            summary: plan.summary,
-            preserved_messages: preserved,
-            pinned: plan.pinned,
-            references,
+        let timestamp = self.clock().now_ms();
+        session.append_after(|records| {
+            // What was said meanwhile stays too.
+            let since = SessionView::of(records)
+                .messages
+                .len()
+                .saturating_sub(view.messages.len());
+            SessionRecord::Compaction {
+                timestamp,
+                compaction_count: count,
+                summary: plan.summary,
+                preserved_messages: u32::try_from(plan.preserved + since).unwrap_or(u32::MAX),
+                pinned: plan.pinned,
+                references,
+            }
         })?;
         let after: SessionView = session.view()?;
         Ok(Some(Compacted {

@@ -160,7 +160,7 @@ fn exchanges(messages: &[SessionMessage]) -> Vec<usize> {
             };
             match block.kind.as_str() {
                 "tool_use" | "tool_call" | "function_call" => {
-                    open.extend(id(["id", "tool_call_id", "call_id"]))
+                    open.extend(id(["id", "tool_call_id", "call_id"]));
                 }
                 "tool_result" | "function_call_output" => {
                     if let Some(id) = id(["tool_use_id", "tool_call_id", "call_id"]) {
@@ -206,9 +206,9 @@ fn carry_on(view: &SessionView, dropped: &[SessionMessage], room: usize) -> (Vec
     let (mut pinned, mut overflow) = (Vec::new(), Vec::new());
     for (pin, fits) in all.into_iter().zip(fits) {
         if fits {
-            pinned.push(pin)
+            pinned.push(pin);
         } else {
-            overflow.push(pin)
+            overflow.push(pin);
         }
     }
     (pinned, overflow)

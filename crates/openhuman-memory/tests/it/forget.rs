@@ -99,7 +99,11 @@ fn a_person_is_forgotten_everywhere_and_a_search_proves_it() {
         "{report:?}"
     );
     assert!(report.facts == 1 && report.working_items >= 2, "{report:?}");
-    assert_eq!(report.backups, [backup.clone()], "it still holds her");
+    assert_eq!(
+        report.backups,
+        std::slice::from_ref(&backup),
+        "it still holds her"
+    );
 
     let texts: Vec<String> = memory
         .documents(None)

@@ -66,6 +66,10 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "cases name what they forget in place"
+)]
 fn forget(bench: &Bench<'_>, what: Oblivion) -> Result<(u64, u64, u64), super::Failure> {
     let forgotten = bench.store.forget(&bench.namespace, &what)?;
     Ok((forgotten.facts, forgotten.entities, forgotten.mentions))

@@ -118,6 +118,10 @@ impl From<GraphError> for Failure {
 
 type Outcome = Result<(), Failure>;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "cases compare what they have just made"
+)]
 fn same<T: fmt::Debug + PartialEq>(found: T, expected: T) -> Outcome {
     if found == expected {
         return Ok(());

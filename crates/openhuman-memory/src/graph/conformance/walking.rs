@@ -226,7 +226,7 @@ fn several(bench: &Bench<'_>) -> Outcome {
     bench.knows("a", "b")?;
     bench.knows("c", "d")?;
     let graph = walk(bench, "a", |walk| {
-        walk.start = strings(&["a", "c", "A", "nobody"])
+        walk.start = strings(&["a", "c", "A", "nobody"]);
     })?;
     same(names(&graph), strings(&["a", "c", "b", "d"]))
 }

@@ -261,6 +261,16 @@ pub(crate) fn resolve(
         .optional()?)
 }
 
+/// The plain value with this canonical form.
+fn value(connection: &Connection, namespace: i64, canonical: &str) -> Result<Option<i64>, MemoryError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM graph_entities WHERE namespace = ?1 AND is_entity = 0 AND canonical = ?2",
+    )?;
+    Ok(statement
+        .query_row(params![namespace, canonical], |row| row.get(0))
+        .optional()?)
+}
+
 /// SQLite takes -1 for no limit.
 fn as_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)

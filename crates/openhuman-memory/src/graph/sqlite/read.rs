@@ -2,7 +2,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::write::NO_CHUNK;
-use super::{as_limit, resolve};
+use super::{as_limit, resolve, value};
 use crate::error::MemoryError;
 use crate::graph::model::{ChunkMention, Entity, Fact, FactId, FactQuery, Object, Provenance};
 use crate::graph::names::{canonical, predicate, words};
@@ -28,8 +28,15 @@ pub(super) fn facts(
     namespace: i64,
     query: &FactQuery,
 ) -> Result<Vec<Fact>, MemoryError> {
+    // The plus keeps SQLite from walking through the whole namespace in the order of time when it need not.
+    let narrow = query.subject.is_some() || query.object.is_some() || query.text.is_some();
     let mut filter = Filter {
-        sql: "f.namespace = ?1".to_owned(),
+        sql: if narrow {
+            "+f.namespace = ?1"
+        } else {
+            "f.namespace = ?1"
+        }
+        .to_owned(),
         values: vec![namespace.into()],
     };
     if let Some(subject) = &query.subject {
@@ -43,11 +50,12 @@ pub(super) fn facts(
     }
     if let Some(object) = &query.object {
         let canonical = canonical(object);
-        let entity = resolve(connection, namespace, &canonical)?.unwrap_or(-1);
-        filter.and(
-            &format!("(f.object = {entity} OR (NOT o.is_entity AND o.canonical = ?))"),
-            canonical,
-        );
+        let entity = resolve(connection, namespace, &canonical)?;
+        let value = value(connection, namespace, &canonical)?;
+        let ids: Vec<String> = entity.iter().chain(&value).map(i64::to_string).collect();
+        filter
+            .sql
+            .push_str(&format!(" AND f.object IN ({})", ids.join(", ")));
     }
     if let Some(text) = &query.text {
         let words = words(text);

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, params};
 
@@ -57,8 +58,8 @@ pub(super) fn walk(connection: &Connection, namespace: i64, walk: &Walk) -> Resu
     let mut name = connection.prepare_cached("SELECT name FROM graph_entities WHERE id = ?1")?;
     let mut names: HashMap<i64, String> = HashMap::new();
     for id in start.iter().copied().chain(steps.iter().map(|step| step.to)) {
-        if !names.contains_key(&id) {
-            names.insert(id, name.query_row([id], |row| row.get(0))?);
+        if let Entry::Vacant(place) = names.entry(id) {
+            place.insert(name.query_row([id], |row| row.get(0))?);
         }
     }
     Ok(assemble(&start, &steps, |id| {

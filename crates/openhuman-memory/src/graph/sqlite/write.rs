@@ -1,6 +1,6 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{namespace_id, resolve};
+use super::{namespace_id, resolve, value};
 use crate::error::MemoryError;
 use crate::graph::error::GraphError;
 use crate::graph::model::{Assertion, Change, FactId, Object, Provenance};
@@ -293,14 +293,10 @@ fn key(object: i64) -> (bool, String) {
 fn find(connection: &Connection, namespace: i64, object: &Object) -> Result<Option<i64>, MemoryError> {
     let canonical = canonical(object.name());
     if object.is_entity() {
-        return resolve(connection, namespace, &canonical);
+        resolve(connection, namespace, &canonical)
+    } else {
+        value(connection, namespace, &canonical)
     }
-    let mut statement = connection.prepare_cached(
-        "SELECT id FROM graph_entities WHERE namespace = ?1 AND is_entity = 0 AND canonical = ?2",
-    )?;
-    Ok(statement
-        .query_row(params![namespace, canonical], |row| row.get(0))
-        .optional()?)
 }
 
 pub(super) fn add_alias(

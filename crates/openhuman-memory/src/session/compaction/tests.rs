@@ -8,6 +8,7 @@ fn said(role: SessionRole, words: &str) -> SessionMessage {
     text(role, words.to_owned())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with json!")]
 fn block(role: SessionRole, value: serde_json::Value) -> SessionMessage {
     serde_json::from_value(json!({"role": role, "content": [value]})).unwrap()
 }

@@ -69,7 +69,7 @@ fn what_was_learned_of_a_document_connects_its_chunks_and_goes_with_it() {
     let turns = vec![
         Turn::new("Ada", "I work at Acme since 2019."),
         Turn::new("Bob", "We sail on Sundays."),
-        Turn::new("Bob", "Acme sold the building in Zurich."),
+        Turn::new("Bob", "They sold the Acme tower in Zurich."),
     ];
     let report = memory
         .ingest_conversation(&Conversation::new("chat", turns))
@@ -82,7 +82,9 @@ fn what_was_learned_of_a_document_connects_its_chunks_and_goes_with_it() {
     let facts = graph.facts(&FactQuery::about("default", "ada")).unwrap();
     assert_eq!(facts[0].text, "I work at Acme since 2019.");
     assert_eq!(facts[0].sources[0].document, report.document_id);
-    let hits = memory.search(&Query::new("sail Sundays Acme building")).unwrap();
+    let hits = memory
+        .search(&Query::new("sail Sundays Acme tower work"))
+        .unwrap();
     let id = |text: &str| {
         hits.iter()
             .find(|hit| hit.text.contains(text))

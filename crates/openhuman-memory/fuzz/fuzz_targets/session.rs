@@ -1,0 +1,4 @@
+#![no_main]
+//! See `openhuman_memory::fuzzing`.
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| openhuman_memory::fuzzing::session(data));
