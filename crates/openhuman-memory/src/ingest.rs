@@ -7,7 +7,9 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use self::rows::{context, digest, heading_json, old_chunks, remembered, remove_chunks, unpark};
+use self::rows::{
+    context, digest, heading_json, old_chunks, put_document, remembered, remove_chunks, unpark,
+};
 pub(crate) use self::rows::{document_id, forget, hex};
 use crate::chunk::{self, Chunk};
 use crate::clock::Clock;
@@ -303,7 +305,7 @@ impl Ingest<'_> {
         codes: &HashMap<Hash, Option<Code>>,
     ) -> Result<Change, MemoryError> {
         let (document, id) = (&*prepared.document, prepared.id.as_str());
-        let namespace = self.put_document(transaction, document, id, &prepared.digest)?;
+        let namespace = put_document(transaction, document, id, &prepared.digest, self.clock.now_ms())?;
         let mut old = old_chunks(transaction, id)?;
         let mut change = Change::default();
         let mut place = transaction.prepare_cached(
@@ -377,42 +379,5 @@ impl Ingest<'_> {
             .collect();
         remove_chunks(transaction, self.space.dimensions, &change.removed)?;
         Ok(change)
-    }
-
-    fn put_document(
-        &self,
-        transaction: &Transaction<'_>,
-        document: &Document,
-        id: &str,
-        digest: &Hash,
-    ) -> Result<i64, MemoryError> {
-        transaction
-            .prepare_cached("INSERT INTO namespaces (name) VALUES (?1) ON CONFLICT DO NOTHING")?
-            .execute([&document.namespace])?;
-        let namespace_id: i64 = transaction
-            .prepare_cached("SELECT id FROM namespaces WHERE name = ?1")?
-            .query_row([&document.namespace], |row| row.get(0))?;
-        transaction
-            .prepare_cached(
-                "INSERT INTO documents
-                     (id, namespace_id, key, title, source, created_ms, updated_ms, bytes, digest)
-                 VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, ?7), ?7, ?8, ?9)
-                 ON CONFLICT (id) DO UPDATE SET
-                     title = excluded.title, source = excluded.source,
-                     created_ms = coalesce(?6, created_ms), updated_ms = excluded.updated_ms,
-                     bytes = excluded.bytes, digest = excluded.digest",
-            )?
-            .execute(params![
-                id,
-                namespace_id,
-                document.key,
-                document.title,
-                document.source,
-                document.created_ms,
-                self.clock.now_ms(),
-                document.text.len(),
-                digest
-            ])?;
-        Ok(namespace_id)
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::{Digest, Sha256};
 
 use super::{Hash, Prepared};
@@ -13,6 +13,44 @@ use crate::database::Database;
 use crate::document::Document;
 use crate::error::MemoryError;
 use crate::vectors::{Change, VectorCache, segments};
+
+/// Writes the row of a document and returns the number of its namespace.
+pub(super) fn put_document(
+    transaction: &Transaction<'_>,
+    document: &Document,
+    id: &str,
+    digest: &Hash,
+    now_ms: i64,
+) -> Result<i64, MemoryError> {
+    transaction
+        .prepare_cached("INSERT INTO namespaces (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([&document.namespace])?;
+    let namespace_id: i64 = transaction
+        .prepare_cached("SELECT id FROM namespaces WHERE name = ?1")?
+        .query_row([&document.namespace], |row| row.get(0))?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO documents
+                 (id, namespace_id, key, title, source, created_ms, updated_ms, bytes, digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, ?7), ?7, ?8, ?9)
+             ON CONFLICT (id) DO UPDATE SET
+                 title = excluded.title, source = excluded.source,
+                 created_ms = coalesce(?6, created_ms), updated_ms = excluded.updated_ms,
+                 bytes = excluded.bytes, digest = excluded.digest",
+        )?
+        .execute(params![
+            id,
+            namespace_id,
+            document.key,
+            document.title,
+            document.source,
+            document.created_ms,
+            now_ms,
+            document.text.len(),
+            digest
+        ])?;
+    Ok(namespace_id)
+}
 
 /// Removes a document with everything derived from it. Returns whether it was there.
 pub(crate) fn forget(database: &Database, vectors: &VectorCache, id: &str) -> Result<bool, MemoryError> {

@@ -5,6 +5,8 @@ mod compaction;
 mod compress;
 mod contract_knowledge;
 mod documents;
+mod files;
+mod formats;
 mod forget;
 mod graph;
 mod kill;
