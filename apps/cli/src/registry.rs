@@ -5,7 +5,7 @@ use std::path::Path;
 
 use openhuman::skills::registry::{Available, Decision, Listing, Offer, Plan, update_available};
 use openhuman::skills::{PackageError, SkillId, SkillPackage};
-use openhuman::{Core, CoreError, Home, Removal};
+use openhuman::{Core, CoreError, ErrorKind, Home, Removal};
 use serde_json::json;
 
 use crate::args::{FromRegistry, Global, LeftBehind};
@@ -214,7 +214,13 @@ async fn carry_out(
         ))?,
         None => say(format!("{name} {new}"))?,
     }
-    for wish in plan.to_string().lines() {
+    // What must not be installed is said by the error.
+    let wishes = if plan.is_refused() {
+        String::new()
+    } else {
+        plan.to_string()
+    };
+    for wish in wishes.lines() {
         say(format!("  {}", clean_line(wish)))?;
     }
     let plan = agreed(plan, yes)?;
@@ -289,7 +295,7 @@ async fn download(
     from: &FromRegistry,
 ) -> Result<(SkillPackage, Offer), Failure> {
     let registry = home.registry(from.registry.as_deref())?;
-    let listing = registry.index(from.refresh).await.map_err(CoreError::from)?;
+    let listing = index(home, from).await?;
     let entry = listing.index.find(skill).ok_or_else(|| {
         let message = format!("the registry has no skill '{skill}'; `openhuman skills search` lists them");
         Failure::new(Code::NotFound, message)
@@ -299,7 +305,16 @@ async fn download(
 
 async fn index(home: &Home, from: &FromRegistry) -> Result<Listing, Failure> {
     let registry = home.registry(from.registry.as_deref())?;
-    let listing = registry.index(from.refresh).await.map_err(CoreError::from)?;
+    let listing = registry.index(from.refresh).await.map_err(|error| {
+        let error = CoreError::from(error);
+        match error.kind() {
+            ErrorKind::Unavailable => Failure::new(
+                Code::Unavailable,
+                format!("{error}; check the connection, or name another registry with --registry"),
+            ),
+            _ => error.into(),
+        }
+    })?;
     if let Some(notice) = &listing.notice {
         anstream::eprintln!("note: {}", clean_line(notice));
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use openhuman::vault::{
     Key, KeyStore, KeyStoreError, KeychainStore, Password, Vault, VaultError, VaultOptions,
 };
-use openhuman::{Core, CoreBuilder, CoreError, Credential, Home, earlier_skill_dirs, model_from_env};
+use openhuman::{
+    Core, CoreBuilder, CoreError, Credential, Home, earlier_skill_dirs, model_from_env,
+    working_memory_from_env,
+};
 
 use crate::args::{BackendLogin, Global};
 use crate::exit::{Code, Failure, interruptible, tell};
@@ -40,6 +43,7 @@ pub(crate) async fn core_quietly(global: &Global) -> Result<Core, Failure> {
         let keeper = age_keeper(&vault);
         let builder = Core::builder(home, vault)
             .model(model_from_env())
+            .working_memory(working_memory_from_env())
             .key_store(keeper);
         Ok(with_skills(global, builder)?.build().await?)
     })
@@ -149,7 +153,7 @@ pub(crate) async fn create_vault(global: &Global, home: &Home) -> Result<Vault, 
     let options = VaultOptions::default();
     let vault = tokio::task::spawn_blocking(move || new_home.create_vault(&password, &options)).await??;
     tell(format_args!(
-        "{DIM}Created a vault in {}.{DIM:#}",
+        "{DIM}Created a vault in {}. `openhuman vault recovery-key` makes a key for the day the password is lost.{DIM:#}",
         home.path().display()
     ));
     Ok(vault)

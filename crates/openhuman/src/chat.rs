@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::event::{ChatEvent, Route, Source};
-use crate::bridge::recall;
+use crate::bridge::{at_hand, recall};
 use crate::core::Inner;
 use crate::{Core, CoreError, ErrorKind};
 
@@ -177,7 +177,14 @@ impl Conversation {
     /// the extractive assistant has nothing else.
     async fn recall(&self, has_model: bool) -> Result<Vec<Recalled>, CoreError> {
         let (memory, prompt) = (self.core.memory().clone(), self.prompt.clone());
-        match tokio::task::spawn_blocking(move || recall(&memory, &prompt)).await? {
+        let search = move || {
+            let mut found = recall(&memory, &prompt)?;
+            if has_model {
+                found.extend(at_hand(&memory)?);
+            }
+            Ok::<_, openhuman_memory::MemoryError>(found)
+        };
+        match tokio::task::spawn_blocking(search).await? {
             Ok(recalled) => {
                 if !recalled.is_empty() {
                     let sources = recalled.iter().cloned().map(Source::from).collect();
@@ -191,7 +198,7 @@ impl Conversation {
                 let _ = self.events.send(ChatEvent::Notice { message }).await;
                 Ok(Vec::new())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(CoreError::from(error)),
         }
     }
 

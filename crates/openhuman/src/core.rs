@@ -115,6 +115,7 @@ impl Core {
             env: BTreeMap::new(),
             start_skills: true,
             key_store: None,
+            working_memory: true,
         }
     }
 

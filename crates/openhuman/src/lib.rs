@@ -34,7 +34,7 @@ pub use crate::import::ImportReport;
 pub use crate::legacy::LegacyAccounts;
 pub use crate::link::{Credential, Link, SocketState, SocketStatus};
 pub use crate::loading::{SkillProblem, earlier_skill_dirs};
-pub use crate::model::{ModelConfig, model_from_env};
+pub use crate::model::{ModelConfig, model_from_env, working_memory_from_env};
 pub use crate::removal::{Removal, Removed};
 
 pub use tokio_util::sync::CancellationToken;

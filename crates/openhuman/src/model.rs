@@ -1,4 +1,4 @@
-//! Which model runs the local assistant.
+//! Which model runs the local assistant, and what else the environment decides.
 
 use std::sync::Arc;
 
@@ -15,6 +15,14 @@ pub use openhuman_agent::openai::OpenAiConfig as ModelConfig;
 #[must_use]
 pub fn model_from_env() -> Option<ModelConfig> {
     ModelConfig::from_vars(|name| std::env::var(name).ok())
+}
+
+/// Whether `OPENHUMAN_SKILLS_WORKING_MEMORY_ENABLED` leaves the working memory on: anything but `0`, `false`, `off` and
+/// `no` does.
+#[must_use]
+pub fn working_memory_from_env() -> bool {
+    let setting = std::env::var("OPENHUMAN_SKILLS_WORKING_MEMORY_ENABLED").ok();
+    openhuman_memory::working::is_enabled(setting.as_deref())
 }
 
 /// The adapter for the provider, or the extractive assistant when there is none.

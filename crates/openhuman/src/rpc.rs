@@ -43,7 +43,7 @@ pub use self::overview::{
 use self::params::{parse, to_json};
 pub use self::plan::{Installed, PlanView, PublisherChange};
 pub use self::schema::typescript;
-use crate::{Core, Home, ModelConfig, model_from_env};
+use crate::{Core, Home, ModelConfig, model_from_env, working_memory_from_env};
 
 /// Events that a slow subscriber may be behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 256;
@@ -126,6 +126,8 @@ pub struct DispatcherOptions {
     pub registry: Option<String>,
     /// The provider of local turns.
     pub model: Option<ModelConfig>,
+    /// Whether what skills publish feeds the user's working memory.
+    pub working_memory: bool,
     /// How a new vault is made.
     pub vault: VaultOptions,
 }
@@ -139,6 +141,7 @@ impl DispatcherOptions {
             skills_dirs: Vec::new(),
             registry: None,
             model: model_from_env(),
+            working_memory: working_memory_from_env(),
             vault: VaultOptions::default(),
         }
     }

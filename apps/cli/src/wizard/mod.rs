@@ -29,9 +29,12 @@ pub(crate) async fn setup(
     let Some(mut step) = first.get("step").cloned() else {
         return Err(Failure::new(
             Code::NotFound,
-            format!(
-                "the skill '{skill}' has no setup; `openhuman skills connect {skill}` connects an account if it has one"
-            ),
+            match connects(core, skill) {
+                true => format!(
+                    "the skill '{skill}' has no setup of its own; `openhuman skills connect {skill}` connects an account"
+                ),
+                false => format!("the skill '{skill}' has no setup: it works as it is"),
+            },
         ));
     };
     let mut tries = 0;
@@ -84,6 +87,12 @@ pub(crate) async fn setup(
             }
         }
     }
+}
+
+/// Whether the skill connects an account.
+fn connects(core: &Core, skill: &SkillId) -> bool {
+    let package = core.skills().package(skill);
+    package.is_some_and(|package| package.manifest().setup.auth.is_some())
 }
 
 fn headline(step: &Value) -> Result<(), Failure> {

@@ -22,11 +22,11 @@ fn a_home_is_copied_and_the_copy_opens() {
     );
     sandbox
         .run(&["vault", "backup", target])
-        .fails(1, &["already", "choose a new name"]);
+        .fails(2, &["already", "choose a new name"]);
     let inside = sandbox.home().join("copy");
     sandbox
         .run(&["vault", "backup", inside.to_str().unwrap()])
-        .fails(1, &["inside the home"]);
+        .fails(2, &["inside the home"]);
     let found = sandbox.run(&["--home", target, "memory", "search", "rope"]).ok();
     assert!(found.contains("new rope"), "{found}");
     let other = sandbox.path().join("other");

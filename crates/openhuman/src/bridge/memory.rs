@@ -3,10 +3,14 @@
 use futures_util::future::BoxFuture;
 use openhuman_agent::Recalled;
 use openhuman_mcp::{Annotations, CallContext, CallError, ToolDefinition, ToolProvider, ToolResult, Toolset};
+use openhuman_memory::forget::Forget;
 use openhuman_memory::{Document, Hit, Memory, MemoryError, Query};
 use openhuman_skills::{MemoryDocument, MemorySink, SkillId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+/// How much of the working memory a model sees, in tokens.
+const AT_HAND: usize = 2_048;
 
 /// How many passages a prompt recalls.
 const RECALL_LIMIT: usize = 6;
@@ -49,13 +53,22 @@ pub(crate) fn namespace_of(skill: &SkillId) -> String {
     format!("skill-{skill}")
 }
 
-/// Forgets every document that a skill added or published; how many there were. Blocks.
+/// Forgets everything that a skill added, published or taught; how many documents there were. Reads the whole memory.
+/// Blocks.
 pub(crate) fn forget_documents(memory: &Memory, skill: &SkillId) -> Result<usize, MemoryError> {
-    let documents = memory.documents(Some(&namespace_of(skill)))?;
-    for document in &documents {
-        memory.forget(&document.id)?;
-    }
-    Ok(documents.len())
+    let forgotten = memory.forget_everywhere(&Forget::Skill(skill.to_string()))?;
+    Ok(forgotten.documents_removed)
+}
+
+/// What is at hand in every turn: the user's working memory, when there is any.
+pub(crate) fn at_hand(memory: &Memory) -> Result<Option<Recalled>, MemoryError> {
+    let text = memory.working().render(AT_HAND)?;
+    Ok((!text.is_empty()).then(|| Recalled {
+        title: "User working memory".into(),
+        source: "working memory".into(),
+        text,
+        score: 0.0,
+    }))
 }
 
 /// The documents that skills add, in the namespace `skill-<id>` of the memory.

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use openhuman_memory::{Document, Memory, MemoryError};
-use openhuman_skills::{Engine, SkillEvent, SkillId};
+use openhuman_skills::{Engine, SkillEvent, SkillId, SnapshotTrigger};
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -39,10 +39,12 @@ pub(crate) struct SnapshotKeeper {
 }
 
 impl SnapshotKeeper {
-    pub(crate) fn start(memory: Memory, engine: Engine) -> Self {
+    /// With `working`, what a skill publishes after an explicit sync is also looked through for the user's working
+    /// memory.
+    pub(crate) fn start(memory: Memory, engine: Engine, working: bool) -> Self {
         let events = engine.events();
         let stop = CancellationToken::new();
-        let task = AbortOnDropHandle::new(tokio::spawn(keep(memory, engine, events, stop.clone())));
+        let task = AbortOnDropHandle::new(tokio::spawn(keep(memory, engine, events, stop.clone(), working)));
         Self {
             task: Mutex::new(Some(task)),
             stop,
@@ -60,7 +62,13 @@ impl SnapshotKeeper {
     }
 }
 
-async fn keep(memory: Memory, engine: Engine, mut events: Receiver<SkillEvent>, stop: CancellationToken) {
+async fn keep(
+    memory: Memory,
+    engine: Engine,
+    mut events: Receiver<SkillEvent>,
+    stop: CancellationToken,
+    working: bool,
+) {
     loop {
         let event = match stop.run_until_cancelled(events.recv()).await {
             Some(Ok(event @ (SkillEvent::Snapshot { .. } | SkillEvent::Revoked { .. }))) => event,
@@ -75,7 +83,16 @@ async fn keep(memory: Memory, engine: Engine, mut events: Receiver<SkillEvent>, 
         }
         let memory = memory.clone();
         let work = tokio::task::spawn_blocking(move || match event {
-            SkillEvent::Snapshot { skill_id, state, .. } => remember(&memory, &skill_id, &state),
+            SkillEvent::Snapshot {
+                skill_id,
+                state,
+                trigger,
+            } => {
+                if working && trigger == SnapshotTrigger::Sync {
+                    memory.working().sync(skill_id.as_str(), &state)?;
+                }
+                remember(&memory, &skill_id, &state)
+            }
             SkillEvent::Revoked { skill_id, .. } => forget(&memory, &skill_id),
             _ => Ok(()),
         });

@@ -1,5 +1,6 @@
 //! The Socket.IO client as the hub's event link, as the way of server events to skills, and as visible state.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -7,7 +8,7 @@ use openhuman_mcp::{AckSender, EventLink, LinkError, LinkEvent};
 use openhuman_skills::{Engine, WebhookRequest, WebhookResponse};
 use openhuman_socketio::{Client, Event, State, Subscription};
 use serde_json::Value;
-use tokio::sync::{Mutex, broadcast, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -16,6 +17,9 @@ use crate::link::{BackendEvent, SocketState, SocketStatus};
 
 /// How long after the CONNECT ack a backend may take to say `ready`; then the ack counts as ready.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Webhooks that are answered at once; beyond them the answer is 503.
+const WEBHOOKS: usize = 64;
 
 /// Events waiting for the hub. The client's own queue holds what comes beyond it.
 const QUEUE: usize = 256;
@@ -48,6 +52,7 @@ impl SocketLink {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let pump = Pump {
             client: client.clone(),
+            webhooks: Arc::new(Semaphore::new(WEBHOOKS)),
             events,
             engine,
             report,
@@ -86,6 +91,8 @@ impl EventLink for SocketLink {
 
 struct Pump {
     client: Client,
+    /// Webhooks that are being answered.
+    webhooks: Arc<Semaphore>,
     events: Subscription,
     engine: Engine,
     report: StatusReporter,
@@ -190,10 +197,12 @@ impl Pump {
     /// Lets the skill that registered the tunnel answer, while other events go on.
     fn webhook(&self, data: Value) {
         let (client, engine) = (self.client.clone(), self.engine.clone());
+        let turn = self.webhooks.clone().try_acquire_owned();
         // Ends at the engine's limit for webhooks.
         tokio::spawn(async move {
             let correlation = data.get("correlationId").cloned().unwrap_or(Value::Null);
             let answer = match serde_json::from_value::<WebhookRequest>(data) {
+                Ok(_) if turn.is_err() => WebhookResponse::error(503, "too many requests at once"),
                 Ok(request) => engine.webhook_request(request).await,
                 Err(error) => {
                     tracing::warn!(%error, "a webhook request that cannot be read");
@@ -225,8 +234,6 @@ async fn wait_until(deadline: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_util::future::BoxFuture;
     use openhuman_mcp::link::conformance::{ConformancePeer, check};
     use serde_json::json;

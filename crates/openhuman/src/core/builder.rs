@@ -44,6 +44,7 @@ pub struct CoreBuilder {
     pub(super) env: BTreeMap<String, String>,
     pub(super) start_skills: bool,
     pub(super) key_store: Option<Arc<dyn KeyStore>>,
+    pub(super) working_memory: bool,
 }
 
 impl CoreBuilder {
@@ -88,6 +89,14 @@ impl CoreBuilder {
     #[must_use]
     pub fn key_store(mut self, store: Option<Arc<dyn KeyStore>>) -> Self {
         self.key_store = store;
+        self
+    }
+
+    /// Whether what skills publish after an explicit sync feeds the user's working memory, which is the default. See
+    /// [`working_memory_from_env`](crate::working_memory_from_env).
+    #[must_use]
+    pub fn working_memory(mut self, on: bool) -> Self {
+        self.working_memory = on;
         self
     }
 
@@ -140,7 +149,7 @@ impl CoreBuilder {
             inner: Arc::new(Inner {
                 home: self.home,
                 egress: EgressLog::start(parts.databases.clone(), records),
-                snapshots: SnapshotKeeper::start(parts.memory.clone(), engine.clone()),
+                snapshots: SnapshotKeeper::start(parts.memory.clone(), engine.clone(), self.working_memory),
                 vault: parts.vault,
                 memory: parts.memory,
                 engine,

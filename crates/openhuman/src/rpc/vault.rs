@@ -243,7 +243,9 @@ impl Dispatcher {
     /// Opens the core with its vault. Only while `opening` is held.
     async fn build(&self, vault: Vault) -> Result<Value, RpcError> {
         let options = self.shared.options.clone();
-        let builder = Core::builder(options.home, vault).model(options.model);
+        let builder = Core::builder(options.home, vault)
+            .model(options.model)
+            .working_memory(options.working_memory);
         let core = options
             .skills_dirs
             .into_iter()

@@ -176,3 +176,46 @@ async fn with_a_backend_skills_get_tunnels_and_its_model_and_never_see_the_sessi
     assert!(told.contains("none is connected"), "{told}");
     core.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_skill_publishes_after_a_sync_is_at_hand_until_the_skill_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = json!({ "id": "habits", "name": "Habits", "version": "1.0.0", "auto_start": true,
+        "permissions": { "memory": { "insert": true } } });
+    let code = "globalThis.__skill = { default: { tools: [], \
+        onSync() { state.set('preferences', ['Prefers green tea in the morning']); } } };";
+    let package = SkillPackage::from_parts(&manifest.to_string(), code.into()).unwrap();
+    let home = Home::at(dir.path().join("home"));
+    let vault = home
+        .create_vault(&password(), &VaultOptions::fast_for_tests())
+        .unwrap();
+    let core = Core::builder(home, vault).build().await.unwrap();
+    let plan = core.plan_skill(package, Default::default()).await.unwrap();
+    let skill = core.install_skill(plan.approve(), true).await.unwrap();
+    let at_hand = async || {
+        core.with_memory(|memory| memory.working().render(500))
+            .await
+            .unwrap()
+    };
+    assert_eq!(at_hand().await, "");
+    core.skills()
+        .rpc(&skill, "skill/sync", Value::Null)
+        .await
+        .unwrap();
+    let known = async {
+        while !at_hand().await.contains("green tea") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), known)
+        .await
+        .expect("it is at hand");
+    let removed = core
+        .remove_skill(&skill, openhuman::Removal::default())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(removed.documents > 0, "{removed:?}");
+    assert_eq!(at_hand().await, "");
+    core.close().await;
+}
