@@ -44,20 +44,21 @@ pub use document::{
 };
 #[cfg(feature = "static-model")]
 pub use embed::StaticEmbedder;
-pub use vectors::VectorIndex;
-pub use weights::Weights;
+pub use embed::{EmbedError, Embedder, HashingEmbedder, Space, UnavailableEmbedder};
 #[cfg(feature = "openai")]
 pub use embed::{OpenAiEmbedder, OpenAiOptions};
-pub use embed::{EmbedError, Embedder, HashingEmbedder, Space, UnavailableEmbedder};
 pub use error::MemoryError;
 pub use fuse::Structure;
 pub use memory::{Memory, MemoryOptions, Passage, Sealing};
+pub use originals::Shortened;
 pub use query::{Hit, MAX_HITS, MAX_QUERY_BYTES, Query, Signals};
 pub use reembed::{Progress, Reembedded};
 pub use rerank::{RERANKED, Reranker};
-pub use originals::Shortened;
 pub use session::{
-    Budget, Compacted, CompactionPlan, ExtractiveSummarizer, MAX_SESSION_ID_BYTES, MAX_SESSION_RECORD_BYTES, Pin,
-    PinKind, Pressure, SESSIONS_NAMESPACE, Session, SessionBlock, SessionMessage, SessionRecord, SessionRole,
-    SessionUsage, SessionView, Summarizer, SummaryError, message_tokens, pins, plan as plan_compaction,
+    Budget, Compacted, CompactionPlan, ExtractiveSummarizer, MAX_SESSION_ID_BYTES, MAX_SESSION_RECORD_BYTES,
+    Pin, PinKind, Pressure, SESSIONS_NAMESPACE, Session, SessionBlock, SessionMessage, SessionRecord,
+    SessionRole, SessionUsage, SessionView, Summarizer, SummaryError, message_tokens, pins,
+    plan as plan_compaction,
 };
+pub use vectors::VectorIndex;
+pub use weights::Weights;

@@ -1,13 +1,13 @@
 //! The memory as its users see it.
 
-mod conversations;
 mod compaction;
 mod compress;
 mod contract_knowledge;
+mod conversations;
 mod documents;
 mod files;
-mod formats;
 mod forget;
+mod formats;
 mod graph;
 mod kill;
 mod known_failures;
