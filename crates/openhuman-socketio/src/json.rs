@@ -335,6 +335,13 @@ mod tests {
     }
 
     proptest! {
+        /// Rows of backslashes across the blocks, and what they escape.
+        #[test]
+        fn escapes_are_told_apart_wherever_they_are(before in "[ax]{0,17}", text in r#"[\\\\\\"u0bnq\x01é]{0,50}"#) {
+            let text = format!(r#"["{before}{text}","z"]"#);
+            prop_assert_eq!(is_valid(&text), reference(&text), "{}", text);
+        }
+
         #[test]
         fn the_check_agrees_with_serde_json(text in r#"[\[\]{}",:\\ntu0-9eE.+\-a \x01é]{0,40}"#) {
             prop_assert_eq!(is_valid(&text), reference(&text));
