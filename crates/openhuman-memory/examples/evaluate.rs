@@ -99,20 +99,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn print(loaded: &[&Loaded], weights: &Weights) -> Result<(), Box<dyn Error>> {
     let (mut all, mut by_category) = (Figures::default(), BTreeMap::<&str, Figures>::new());
-    let mut missed = BTreeMap::<&str, usize>::new();
     for loaded in loaded {
         for question in &loaded.talk.questions {
             let ranks = locomo::ranks(&loaded.memory, &loaded.talk, question, &|query| {
-                query.weights = *weights
+                query.weights = *weights;
             })?;
             all.add(&ranks, question.evidence.len());
             by_category
                 .entry(question.category)
                 .or_default()
                 .add(&ranks, question.evidence.len());
-            if ranks.len() < question.evidence.len() {
-                *missed.entry(question.category).or_default() += 1;
-            }
         }
     }
     println!("{:<12} {:>5}  R@1   R@10  hit@10 MRR   nDCG@10", "", "n");

@@ -206,7 +206,7 @@ impl Vectors {
     pub(crate) fn push_from(&mut self, other: &Self, slot: usize) {
         match (&mut self.tier, &other.tier) {
             (Tier::Exact(to), Tier::Exact(from)) => {
-                to.push(Some(from.row(slot, self.dimensions)), self.dimensions)
+                to.push(Some(from.row(slot, self.dimensions)), self.dimensions);
             }
             (Tier::Coded(to), Tier::Coded(from)) => {
                 let (bits, factors) = from.row(slot);
