@@ -10,7 +10,7 @@ use super::pins::Pin;
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum SessionRecord {
-    /// The first line. [`Session::append`] writes it by itself when it is missing.
+    /// The first line. [`Session::append`](super::Session::append) writes it by itself when it is missing.
     Session {
         /// The format of the lines, `1.0`.
         version: String,
