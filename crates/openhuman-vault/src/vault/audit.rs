@@ -43,7 +43,7 @@ pub enum AuditAction {
     Revealed,
     /// The secret was removed.
     Removed,
-    /// All secrets were exported.
+    /// The secret was exported, or all of them where there is no name.
     Exported,
     /// Secrets were imported.
     Imported,

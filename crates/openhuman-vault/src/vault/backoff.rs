@@ -160,6 +160,13 @@ impl Attempt {
     }
 }
 
+/// How long the next attempt has to wait, without making one; 0 where nothing is known.
+pub(super) fn waiting_ms(dir: &Path, now_ms: i64) -> u64 {
+    let bytes = files::read_limited(&dir.join(FILE), LEN as u64);
+    let failures = bytes.ok().flatten().and_then(|bytes| Failures::decode(&bytes));
+    failures.unwrap_or_default().wait_ms(now_ms)
+}
+
 /// Forgets earlier failures: somebody has proved in another way that the vault is theirs.
 pub(super) fn forget(dir: &Path) {
     let path = dir.join(FILE);

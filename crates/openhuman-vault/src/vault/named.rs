@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 use super::audit::AuditLog;
 pub use super::audit::{AuditAction, AuditEntry};
 use super::error::VaultError;
-use super::password::{Password, VaultOptions};
+use super::password::Password;
 use super::secrets::{Record, Records, SecretsFile};
-use super::transfer::{self, Exported};
+use super::transfer;
 pub use super::transfer::{Existing, Imported};
 use super::{SECRETS_FILE, Vault, check_name, lock, now_ms};
 
@@ -194,23 +194,6 @@ impl Secrets<'_> {
         })
     }
 
-    /// All secrets in one sealed piece that opens with `password`, in any vault. Runs Argon2id once.
-    ///
-    /// # Errors
-    /// [`VaultError::EmptyPassword`] and the other errors of a password; otherwise as [`Secrets::put`].
-    pub fn export(&self, password: &Password, options: &VaultOptions) -> Result<Vec<u8>, VaultError> {
-        password.check()?;
-        let params = options.params(self.vault.password_params())?;
-        self.vault.with_secrets(|file, records| {
-            self.write_down(AuditAction::Exported, "", 0, "all secrets")?;
-            let secrets = records
-                .iter()
-                .map(|(name, record)| Ok(Exported::new(name, record.about, file.value(name, record)?)))
-                .collect::<Result<Vec<_>, VaultError>>()?;
-            transfer::seal(&secrets, password, params)
-        })
-    }
-
     /// Takes in what [`Secrets::export`] returned: all of it or, after an error, nothing. Runs Argon2id once.
     ///
     /// # Errors
@@ -374,5 +357,6 @@ impl fmt::Debug for Secret {
     }
 }
 
+mod export;
 #[cfg(test)]
 mod tests;

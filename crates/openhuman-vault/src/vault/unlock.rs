@@ -8,7 +8,7 @@ use super::header::{Header, Slot};
 use super::key_store::KeyStore;
 use super::password::{Argon2Params, Password};
 use super::recovery::RecoveryKey;
-use super::{Vault, header_file, now_ms};
+use super::{Vault, backoff, header_file, now_ms};
 use crate::memory::scrub_stack;
 
 impl Vault {
@@ -53,6 +53,12 @@ impl Vault {
         }
         scrub_stack();
         Ok(vault)
+    }
+
+    /// How many milliseconds the next attempt with a password has to wait, for a program that shows it before anybody
+    /// types; 0 when it need not, and when nothing is known. `now_ms` as in [`Vault::open_at`]. Makes no attempt.
+    pub fn waiting_ms(dir: &Path, now_ms: i64) -> u64 {
+        backoff::waiting_ms(dir, now_ms)
     }
 
     /// Opens the vault with the key that [`Vault::remember_in`] left in `store`. Fast: no Argon2id.

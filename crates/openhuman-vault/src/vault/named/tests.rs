@@ -1,4 +1,5 @@
 use super::*;
+use crate::VaultOptions;
 use tempfile::TempDir;
 
 fn password(text: &str) -> Password {
@@ -159,6 +160,39 @@ fn secrets_move_to_another_vault_under_a_password_of_their_own() {
     assert_eq!(other.secret("a").unwrap().unwrap().as_slice(), b"CANARY-1");
     let log = other.secrets(0).audit().unwrap();
     assert_eq!(log.last().unwrap().action, AuditAction::Imported);
+}
+
+#[test]
+fn some_secrets_are_exported_alone_and_each_is_written_down() {
+    let ((_dir, from), (_other, to)) = (created(), created());
+    for name in ["a", "b", "c"] {
+        from.secrets(1).put(name, name.as_bytes(), "test").unwrap();
+    }
+    let before = from.secrets(2).audit().unwrap().len();
+    let missing = from
+        .secrets(2)
+        .export_only(&["a", "x"], &password("export"), &fast());
+    assert!(matches!(missing, Err(VaultError::SecretMissing { name }) if name == "x"));
+    assert_eq!(from.secrets(2).audit().unwrap().len(), before);
+    let exported = from
+        .secrets(2)
+        .export_only(&["a", "c", "a"], &password("export"), &fast())
+        .unwrap();
+    let log = from.secrets(2).audit().unwrap();
+    let written: Vec<_> = log[before..].iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(written, ["a", "c"]);
+    assert!(
+        log[before..]
+            .iter()
+            .all(|entry| entry.action == AuditAction::Exported)
+    );
+    let imported = to
+        .secrets(3)
+        .import(&exported, &password("export"), Existing::Keep)
+        .unwrap();
+    assert_eq!(imported.added, 2);
+    assert!(to.secret("b").unwrap().is_none());
+    assert_eq!(to.secret("c").unwrap().unwrap().as_slice(), b"c");
 }
 
 #[test]

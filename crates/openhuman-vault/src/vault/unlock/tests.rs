@@ -50,6 +50,9 @@ fn wrong_passwords_make_the_next_attempt_wait_even_after_a_restart() {
         "the right password waits, too"
     );
     assert_eq!(wait(open(&dir, "guess", now + 400)), 600);
+    assert_eq!(Vault::waiting_ms(dir.path(), now + 400), 600);
+    assert_eq!(Vault::waiting_ms(dir.path(), now + 1_000), 0);
+    assert_eq!(Vault::waiting_ms(&dir.path().join("nowhere"), now), 0);
     assert_eq!(RUNS.get(), runs, "a refused attempt costs no Argon2id");
     for delay in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
         now += delay * SECOND;
