@@ -89,7 +89,7 @@ impl Arena {
             }
             // What any skill needs at least, in one request instead of a page at a time.
             pages::populate(base, SMALLEST);
-            Heap::create(base, pages.page(), committed, end)
+            Heap::create(base, pages.page(), committed, end, limit)
         };
         Ok(Self { pages, heap })
     }
@@ -145,7 +145,7 @@ impl Arena {
         // SAFETY: the caller says that nothing in the range is needed; the heap is laid out anew over the pages
         // that are committed, which read as zero after the discard.
         unsafe {
-            let committed = (*self.heap).committed();
+            let (committed, limit) = ((*self.heap).committed(), (*self.heap).limit());
             let used = (*self.heap)
                 .touched()
                 .max((*self.heap).top())
@@ -153,7 +153,7 @@ impl Arena {
                 .min(committed);
             pages::discard(base, used);
             let end = self.pages.len() - self.pages.page();
-            self.heap = Heap::create(base, self.pages.page(), committed, end);
+            self.heap = Heap::create(base, self.pages.page(), committed, end, limit);
         }
     }
 }
@@ -375,6 +375,13 @@ mod tests {
         assert!(heap.alloc_zeroed(usize::MAX, 2).is_null());
         assert!(heap.alloc(1 << 30).is_null());
         let mut taken = 0;
+        while !heap.alloc(100_000).is_null() {
+            taken += 1;
+        }
+        assert_eq!(taken, 10);
+        assert!(heap.alloc(100_000).is_null());
+        assert!(!heap.alloc(64).is_null(), "room for an error");
+        heap.lift_limit();
         while !heap.alloc(100_000).is_null() {
             taken += 1;
         }

@@ -34,6 +34,9 @@ const LARGE: usize = 64 * 1024;
 /// ...and this much of it makes a sweep.
 const SWEEP: usize = 1024 * 1024;
 
+/// What may be used beyond the limit after a refusal: the error that says so is made of something.
+const GRACE: usize = 32 * 1024;
+
 /// What a chunk of QuickJS takes, in bytes.
 const CHUNK: RangeInclusive<usize> = 3600..=4112;
 
@@ -67,6 +70,10 @@ pub(super) struct Heap {
     touched: usize,
     /// Bytes in use, headers included.
     used: usize,
+    /// How many may be.
+    limit: usize,
+    /// A request was refused since the heap was last well below its limit.
+    refused: bool,
     /// Freed bytes in large free blocks since the last sweep.
     dirty: usize,
     /// How many blocks were asked for, see [`Heap::asked`].
@@ -97,7 +104,13 @@ impl Heap {
     ///
     /// # Safety
     /// The bytes are one reservation of this arena, used by nothing else; `committed` of them are usable and zero.
-    pub(super) unsafe fn create(base: *mut u8, page: usize, committed: usize, end: usize) -> *mut Self {
+    pub(super) unsafe fn create(
+        base: *mut u8,
+        page: usize,
+        committed: usize,
+        end: usize,
+        limit: usize,
+    ) -> *mut Self {
         let heap = base.cast::<Self>();
         // SAFETY: the first `FIRST` bytes are committed (a commit step is larger) and the base is page-aligned.
         unsafe {
@@ -109,6 +122,8 @@ impl Heap {
                 top: FIRST,
                 touched: FIRST,
                 used: 0,
+                limit,
+                refused: false,
                 dirty: 0,
                 asked: 0,
                 chunks_freed: 0,
@@ -158,6 +173,28 @@ impl Heap {
         self.committed
     }
 
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    #[cfg(test)]
+    pub(super) fn lift_limit(&mut self) {
+        self.limit = usize::MAX;
+    }
+
+    /// Whether `more` bytes may be used. QuickJS throws `null` when it has no memory for the error it wants to throw, so
+    /// after the first refusal a little more is there, until much less is used.
+    fn admits(&mut self, more: usize) -> bool {
+        let wanted = self.used.saturating_add(more);
+        if wanted <= self.limit {
+            self.refused &= wanted.saturating_add(2 * GRACE) > self.limit;
+            return true;
+        }
+        let within = self.refused && wanted <= self.limit.saturating_add(GRACE);
+        self.refused = true;
+        within
+    }
+
     fn block(&self, at: usize) -> *mut Block {
         self.base.wrapping_add(at).cast()
     }
@@ -190,6 +227,9 @@ impl Heap {
         let Some(want) = self.grains(size) else {
             return (ptr::null_mut(), 0);
         };
+        if !self.admits(want as usize * GRAIN) {
+            return (ptr::null_mut(), 0);
+        }
         if let Some(at) = self.find(want) {
             // SAFETY: `find` returns the offset of a free block of at least `want` grains.
             unsafe {
@@ -298,7 +338,11 @@ impl Heap {
                 return payload;
             }
             let after = at + have as usize * GRAIN;
+            let more = (want - have) as usize * GRAIN;
             if after == self.top {
+                if !self.admits(more) {
+                    return ptr::null_mut();
+                }
                 let end = at + want as usize * GRAIN;
                 if !self.extend(end) {
                     return ptr::null_mut();
@@ -307,11 +351,14 @@ impl Heap {
                 self.last = want;
                 self.top = end;
                 self.touched = self.touched.max(end);
-                self.used += (want - have) as usize * GRAIN;
+                self.used += more;
                 return payload;
             }
             let next = (*self.block(after)).size;
             if next & FREE != 0 && have + (next >> 2) >= want {
+                if !self.admits(more) {
+                    return ptr::null_mut();
+                }
                 self.unlink(after);
                 let whole = have + (next >> 2);
                 (*self.block(at)).size = whole << 2;

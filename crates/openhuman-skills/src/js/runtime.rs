@@ -129,7 +129,8 @@ impl JsInstance {
         let arena = self.arena.get_or_init(|| arena);
         let runtime = arena.runtime().map_err(failed)?;
         let runtime = self.runtime.get_or_init(|| runtime);
-        runtime.set_memory_limit(limit);
+        // The arena refuses first, and leaves room for the error; this is the same limit once more, a little higher.
+        runtime.set_memory_limit(limit.saturating_add(64 * 1024));
         runtime.set_max_stack_size(JS_STACK);
         let control = Rc::clone(&host.control);
         runtime.set_interrupt_handler(Some(Box::new(move || control.poll())));

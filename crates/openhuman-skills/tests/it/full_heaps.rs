@@ -80,3 +80,35 @@ async fn built_ins_that_come_when_touched_come_whole_or_not_at_all() {
     }
     engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_heap_is_an_error_with_words_whatever_filled_it() {
+    let engine = Engine::builder().workers(1).build().unwrap();
+    for (index, fill) in [
+        "for (;;) all.push(new Array(1000).fill(1));",
+        "for (;;) all.push({});",
+        "for (;;) all.push([]);",
+        "for (;;) all.push(() => 1);",
+        "for (let n = 0; ; n++) all.push('x' + n);",
+        "for (;;) all.push(new Uint8Array(100));",
+        "for (let n = 0; ; n++) all['k' + n] = { n };",
+        "for (;;) all.push(new Map([[{}, {}]]));",
+        "for (;;) all.push(Symbol());",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let manifest = format!(r#"{{"id":"words-{index}","name":"x","memory_limit_mb":8}}"#);
+        let code = crate::support::tool(&format!("const all = []; {fill}"));
+        let package = SkillPackage::from_parts(&manifest, code).unwrap();
+        let id = engine.install(package, Grant::none()).await.unwrap();
+        engine.start(&id).await.unwrap();
+        for _ in 0..2 {
+            let error = crate::support::call(&engine, &id, serde_json::json!({}))
+                .await
+                .unwrap_err();
+            assert!(error.to_string().contains("out of memory"), "{fill}: {error}");
+        }
+    }
+    engine.shutdown().await;
+}
