@@ -34,9 +34,9 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use libsqlite3_sys as ffi;
 
+pub(crate) use self::attaching::{attaching, refuse_files};
 use self::log_file::LogFile;
 use self::main_file::MainFile;
-pub(crate) use self::attaching::{attaching, refuse_files};
 pub(crate) use self::raw::Code;
 use self::raw::{PlatformFile, RawFile};
 pub(crate) use self::shm::{Shm, ShmClient};
