@@ -1,16 +1,36 @@
 //! The tables beside the documents: the graph, originals of shortened texts, working memory, backups.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Transaction};
 
 use crate::database::Database;
 use crate::error::MemoryError;
 
 /// The format of the tables below.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-/// `graph_links` holds each current fact between entities twice, once for each end, in the order in which a walk
-/// takes them: its index answers a step without touching the facts. A link's number is twice the fact's row, plus
-/// one for the way back.
+/// `graph_links` holds each current fact between entities twice, once for each end, with everything that a walk needs,
+/// in the order in which a walk takes them: a step reads neighbouring rows of one tree and nothing else. `rank` is the
+/// doubt, then twice the fact's row, plus one for the way back; see `Link` in `graph/sqlite/write.rs`.
+const LINKS: &str = "
+    CREATE TABLE graph_links (
+        node INTEGER NOT NULL, rank INTEGER NOT NULL,
+        other INTEGER NOT NULL, name TEXT NOT NULL, fact INTEGER NOT NULL,
+        valid_from INTEGER NOT NULL, valid_until INTEGER,
+        PRIMARY KEY (node, rank)
+    ) WITHOUT ROWID;
+";
+
+/// From format 1, whose links had neither the fact nor the name of the other end.
+const OLD_LINKS: &str = "DROP INDEX graph_links_by_node; ALTER TABLE graph_links RENAME TO old_graph_links;";
+const FILL_LINKS: &str = "
+    INSERT INTO graph_links (node, rank, other, name, fact, valid_from, valid_until)
+        SELECT l.node, l.doubt << 53 | l.id, l.other, e.name, f.fact, l.valid_from, l.valid_until
+        FROM old_graph_links l JOIN graph_facts f ON f.row = l.id / 2 JOIN graph_entities e ON e.id = l.other
+        ORDER BY l.node, l.doubt, l.id;
+    DROP TABLE old_graph_links;
+    UPDATE knowledge_format SET format = 2;
+";
+
 const SCHEMA: &str = "
     CREATE TABLE knowledge_format (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL);
     CREATE TABLE graph_namespaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -40,12 +60,6 @@ const SCHEMA: &str = "
     CREATE INDEX graph_facts_believed ON graph_facts (subject, predicate, single, object) WHERE retired_ms IS NULL;
     CREATE INDEX graph_facts_by_fact ON graph_facts (fact);
     CREATE INDEX graph_facts_by_time ON graph_facts (namespace, valid_from, fact, row);
-    CREATE TABLE graph_links (
-        id INTEGER PRIMARY KEY,
-        node INTEGER NOT NULL, doubt INTEGER NOT NULL, other INTEGER NOT NULL,
-        valid_from INTEGER NOT NULL, valid_until INTEGER
-    );
-    CREATE INDEX graph_links_by_node ON graph_links (node, doubt, id, valid_from, valid_until);
     CREATE TABLE graph_evidence (
         fact INTEGER NOT NULL, document TEXT NOT NULL, chunk INTEGER NOT NULL, session TEXT NOT NULL,
         skill TEXT NOT NULL, recorded_ms INTEGER NOT NULL, ordinal INTEGER NOT NULL,
@@ -89,10 +103,10 @@ const SCHEMA: &str = "
     );
     CREATE INDEX working_items_by_slot ON working_items (origin, kind, slot);
     CREATE TABLE backups (path TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, outdated_ms INTEGER) WITHOUT ROWID;
-    INSERT INTO knowledge_format (id, format) VALUES (1, 1);
+    INSERT INTO knowledge_format (id, format) VALUES (1, 2);
 ";
 
-/// Creates the tables, or checks that they are the ones this program knows.
+/// Creates the tables, takes them over from the format before, or checks that they are the ones this program knows.
 pub(crate) fn prepare(database: &Database) -> Result<(), MemoryError> {
     let found = database.read(|connection| {
         let there: bool = connection.query_row(
@@ -106,9 +120,18 @@ pub(crate) fn prepare(database: &Database) -> Result<(), MemoryError> {
         let format = connection.query_row("SELECT format FROM knowledge_format", [], |row| row.get(0));
         Ok(format.optional()?)
     })?;
+    let create = |tables: &[&str]| {
+        let create = |transaction: &Transaction<'_>| {
+            tables
+                .iter()
+                .try_for_each(|tables| Ok(transaction.execute_batch(tables)?))
+        };
+        database.write(create, |()| ())
+    };
     match found {
         Some(FORMAT) => Ok(()),
+        Some(1) => create(&[OLD_LINKS, LINKS, FILL_LINKS]),
         Some(found) => Err(MemoryError::UnknownFormat { found, known: FORMAT }),
-        None => database.write(|transaction| Ok(transaction.execute_batch(SCHEMA)?), |()| ()),
+        None => create(&[SCHEMA, LINKS]),
     }
 }

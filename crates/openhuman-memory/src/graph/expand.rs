@@ -147,8 +147,7 @@ impl Web {
 
     fn follow_facts(&mut self, connection: &Connection) -> Result<(), MemoryError> {
         let mut links = connection.prepare_cached(
-            "SELECT l.other, l.doubt FROM graph_links l
-             WHERE l.id IN (SELECT id FROM graph_links WHERE node = ?1 ORDER BY doubt, id LIMIT ?2)",
+            "SELECT other, rank >> 53 FROM graph_links WHERE node = ?1 ORDER BY rank LIMIT ?2",
         )?;
         for (place, id) in self.entities() {
             let mut rows = links.query(params![id, FAN_OUT])?;

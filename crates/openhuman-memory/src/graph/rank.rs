@@ -23,7 +23,7 @@ pub(crate) struct Step<K> {
 pub(crate) fn assemble<K: Clone + Eq + Hash>(
     start: &[K],
     steps: &[Step<K>],
-    name: impl Fn(&K) -> String,
+    mut name: impl FnMut(&K) -> String,
 ) -> Subgraph {
     let mut reached: HashMap<&K, (u8, i64)> = start.iter().map(|key| (key, (0, 0))).collect();
     // A walk is at most three steps long, so costs are settled after as many rounds.

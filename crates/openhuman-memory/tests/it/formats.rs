@@ -1,5 +1,6 @@
 //! Memories of earlier formats, and large ones.
 
+use openhuman_memory::graph::{Assertion, Change, GraphStore, Object, Oblivion, Subgraph, Walk};
 use openhuman_memory::{Conversation, Document, Embedder, HashingEmbedder, Memory, Query, Turn};
 use rusqlite::params;
 
@@ -105,6 +106,90 @@ fn a_memory_of_format_1_is_taken_over() {
         assert!(memory.search(&Query::new(text)).unwrap()[0].signals.vector > 0.99);
         assert_eq!(memory.text(&hits[0].document_id).unwrap().as_deref(), Some(text));
     }
+}
+
+/// The links of the graph as format 1 of its tables kept them.
+const OLD_LINKS: &str = "
+    ALTER TABLE graph_links RENAME TO new_links;
+    CREATE TABLE graph_links (
+        id INTEGER PRIMARY KEY,
+        node INTEGER NOT NULL, doubt INTEGER NOT NULL, other INTEGER NOT NULL,
+        valid_from INTEGER NOT NULL, valid_until INTEGER
+    );
+    CREATE INDEX graph_links_by_node ON graph_links (node, doubt, id, valid_from, valid_until);
+    INSERT INTO graph_links (id, node, doubt, other, valid_from, valid_until)
+        SELECT rank & ((1 << 53) - 1), node, rank >> 53, other, valid_from, valid_until FROM new_links;
+    DROP TABLE new_links;
+    UPDATE knowledge_format SET format = 1;
+";
+
+#[test]
+fn a_graph_of_format_1_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let walks = |memory: &Memory| -> Vec<Subgraph> {
+        let graph = memory.graph();
+        ["ada", "person 3", "person 11"]
+            .map(|name| graph.walk(&Walk::from("n", name)).unwrap())
+            .into()
+    };
+    let before = {
+        let memory = open(dir.path(), &key()).unwrap();
+        let mut changes = Vec::new();
+        for n in 0..40 {
+            let mut fact = Assertion::many(
+                format!("person {}", n % 12),
+                "knows",
+                Object::entity(format!("Person {}", (n * 7) % 13)),
+                n,
+            );
+            fact.confidence = 1.0 - (n % 5) as f32 / 10.0;
+            changes.push(Change::Assert(fact));
+        }
+        for (home, since) in [("London", 10), ("Paris", 20)] {
+            changes.push(Change::Assert(Assertion::one(
+                "Ada",
+                "lives in",
+                Object::entity(home),
+                since,
+            )));
+        }
+        memory.graph().apply("n", &changes, 50).unwrap();
+        walks(&memory)
+    };
+    assert!(
+        before[0].nodes.len() == 3 && before[1].edges.len() > 10,
+        "{before:?}"
+    );
+    let path = dir.path().join("memory.db");
+    let options = openhuman_sqlite::Options::default();
+    let connection = openhuman_sqlite::open(&path, &Memory::database_key(&key()), &options).unwrap();
+    connection.execute_batch(OLD_LINKS).unwrap();
+    drop(connection);
+    for _ in 0..2 {
+        let memory = open(dir.path(), &key()).unwrap();
+        assert_eq!(walks(&memory), before);
+        memory
+            .graph()
+            .forget("n", &Oblivion::Entity("nobody".into()))
+            .unwrap();
+    }
+    // What was taken over can be closed and forgotten.
+    let memory = open(dir.path(), &key()).unwrap();
+    let moved = Assertion::one("Ada", "lives in", Object::entity("Rome"), 5);
+    memory.graph().apply("n", &[Change::Assert(moved)], 60).unwrap();
+    memory
+        .graph()
+        .forget("n", &Oblivion::Entity("Paris".into()))
+        .unwrap();
+    let names: Vec<String> = walks(&memory)[0]
+        .nodes
+        .iter()
+        .map(|node| node.name.clone())
+        .collect();
+    assert!(
+        names.contains(&"Rome".to_owned()) && !names.contains(&"Paris".to_owned()),
+        "{names:?}"
+    );
 }
 
 /// The same memory with all bytes in memory and with bits only finds the same.

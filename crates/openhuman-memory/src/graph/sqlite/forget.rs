@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 
 use super::resolve;
+use super::write::Link;
 use crate::error::MemoryError;
 use crate::graph::model::{Forgotten, Oblivion};
 use crate::graph::names::canonical;
@@ -67,14 +68,19 @@ fn forget_facts(
     facts: &[i64],
     forgotten: &mut Forgotten,
 ) -> Result<(), MemoryError> {
-    let mut unlink = connection.prepare_cached(
-        "DELETE FROM graph_links WHERE id IN (SELECT row * 2 FROM graph_facts WHERE fact = ?1
-                                              UNION ALL SELECT row * 2 + 1 FROM graph_facts WHERE fact = ?1)",
-    )?;
+    let mut versions =
+        connection.prepare_cached("SELECT row FROM graph_facts WHERE fact = ?1 AND retired_ms IS NULL")?;
     let mut evidence = connection.prepare_cached("DELETE FROM graph_evidence WHERE fact = ?1")?;
     let mut remove = connection.prepare_cached("DELETE FROM graph_facts WHERE fact = ?1")?;
     for fact in facts {
-        unlink.execute([fact])?;
+        let rows: Vec<i64> = versions
+            .query_map([fact], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for row in rows {
+            if let Some(link) = Link::of(connection, row)? {
+                link.remove(connection)?;
+            }
+        }
         evidence.execute([fact])?;
         forgotten.facts += u64::from(remove.execute([fact])? > 0);
     }

@@ -156,12 +156,11 @@ impl<'a> Writer<'a> {
         let mut retire = self
             .connection
             .prepare_cached("UPDATE graph_facts SET retired_ms = ?2 WHERE row = ?1")?;
-        let mut unlink = self
-            .connection
-            .prepare_cached("DELETE FROM graph_links WHERE id IN (?1 * 2, ?1 * 2 + 1)")?;
         for row in &plan.retired {
             retire.execute(params![row, plan.recorded_ms])?;
-            unlink.execute([row])?;
+            if let Some(link) = Link::of(self.connection, *row)? {
+                link.remove(self.connection)?;
+            }
         }
         let mut copy = self.connection.prepare_cached(
             "INSERT INTO graph_facts (namespace, fact, subject, predicate, object, single, text, valid_from,
@@ -214,30 +213,10 @@ impl<'a> Writer<'a> {
 
     /// Enters a version that is believed now into the links, when it connects two entities.
     fn link(&self, row: i64) -> Result<(), MemoryError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT f.subject, f.object, f.confidence, f.valid_from, f.valid_until FROM graph_facts f
-             JOIN graph_entities o ON o.id = f.object WHERE f.row = ?1 AND o.is_entity",
-        )?;
-        let ends = statement.query_row([row], |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, f64>(2)?,
-                row.get::<_, i64>(3)?,
-                row.get(4)?,
-            ))
-        });
-        let Some((subject, object, confidence, from, until)) = ends.optional()? else {
-            return Ok(());
-        };
-        let until: Option<i64> = until;
-        let doubt = doubt(confidence as f32);
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO graph_links (id, node, doubt, other, valid_from, valid_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
-        insert.execute(params![row * 2, subject, doubt, object, from, until])?;
-        insert.execute(params![row * 2 + 1, object, doubt, subject, from, until])?;
-        Ok(())
+        match Link::of(self.connection, row)? {
+            Some(link) => link.insert(self.connection),
+            None => Ok(()),
+        }
     }
 
     fn add_evidence(&self, fact: FactId, source: &Provenance, recorded_ms: i64) -> Result<(), MemoryError> {
@@ -281,6 +260,82 @@ impl<'a> Writer<'a> {
         Ok(self.connection.last_insert_rowid())
     }
 }
+
+/// A version of a fact between two entities, as `graph_links` holds it once for each of them.
+pub(super) struct Link {
+    row: i64,
+    fact: i64,
+    /// Subject and object with their names.
+    ends: [(i64, String); 2],
+    doubt: i64,
+    valid_from: i64,
+    valid_until: Option<i64>,
+}
+
+impl Link {
+    /// `None` for a fact whose object is a value.
+    pub(super) fn of(connection: &Connection, row: i64) -> Result<Option<Self>, MemoryError> {
+        let mut statement = connection.prepare_cached(
+            "SELECT f.fact, f.subject, s.name, f.object, o.name, f.confidence, f.valid_from, f.valid_until
+             FROM graph_facts f JOIN graph_entities s ON s.id = f.subject JOIN graph_entities o ON o.id = f.object
+             WHERE f.row = ?1 AND o.is_entity",
+        )?;
+        let link = statement.query_row([row], |columns| {
+            Ok(Self {
+                row,
+                fact: columns.get(0)?,
+                ends: [
+                    (columns.get(1)?, columns.get(2)?),
+                    (columns.get(3)?, columns.get(4)?),
+                ],
+                doubt: doubt(columns.get::<_, f64>(5)? as f32),
+                valid_from: columns.get(6)?,
+                valid_until: columns.get(7)?,
+            })
+        });
+        Ok(link.optional()?)
+    }
+
+    fn insert(&self, connection: &Connection) -> Result<(), MemoryError> {
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO graph_links (node, rank, other, name, fact, valid_from, valid_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        for backwards in [false, true] {
+            let (from, to) = (
+                &self.ends[usize::from(backwards)],
+                &self.ends[usize::from(!backwards)],
+            );
+            insert.execute(params![
+                from.0,
+                self.rank(backwards),
+                to.0,
+                to.1,
+                self.fact,
+                self.valid_from,
+                self.valid_until
+            ])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, connection: &Connection) -> Result<(), MemoryError> {
+        let mut remove =
+            connection.prepare_cached("DELETE FROM graph_links WHERE node = ?1 AND rank = ?2")?;
+        for backwards in [false, true] {
+            remove.execute([self.ends[usize::from(backwards)].0, self.rank(backwards)])?;
+        }
+        Ok(())
+    }
+
+    /// The place among the links of an entity: the surest first, then the oldest.
+    fn rank(&self, backwards: bool) -> i64 {
+        (self.doubt << DOUBT_SHIFT) | (self.row << 1) | i64::from(backwards)
+    }
+}
+
+/// Where the doubt begins in the rank of a link. Below lies twice the number of a row; the doubt is at most 1,000.
+pub(super) const DOUBT_SHIFT: i64 = 53;
 
 /// Stands for a source that is not a chunk.
 pub(super) const NO_CHUNK: i64 = -1;
