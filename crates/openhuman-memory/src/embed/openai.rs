@@ -7,11 +7,11 @@ mod wire;
 use std::fmt;
 use std::io::Read as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
 use reqwest::blocking::Client;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use self::wire::Answer;
@@ -103,8 +103,8 @@ impl fmt::Debug for OpenAiOptions {
 /// An [`Embedder`] behind `POST /embeddings`. Its calls block; do not make them, nor create or drop it, on a thread
 /// of an async runtime.
 ///
-/// Attempts are repeated when the server is busy (429, 5xx) or not reachable, after what `Retry-After` says or twice
-/// as long each time, from half a second on. An empty text has a vector of zeros and is not sent.
+/// Attempts are repeated when the server is busy (429, 5xx) or not reachable, after what `Retry-After` says, as seconds
+/// or as a date, or twice as long each time, from half a second on. An empty text has a vector of zeros and is not sent.
 #[derive(Debug)]
 pub struct OpenAiEmbedder {
     options: OpenAiOptions,
@@ -190,7 +190,12 @@ impl OpenAiEmbedder {
             .map_err(lost)?;
         let status = response.status().as_u16();
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-        let after = wire::retry_after(header("retry-after-ms"), header(RETRY_AFTER.as_str()));
+        let waits = wire::Waits {
+            milliseconds: header("retry-after-ms"),
+            after: header(RETRY_AFTER.as_str()),
+            date: header(DATE.as_str()),
+        };
+        let after = wire::retry_after(&waits, SystemTime::now());
         let mut text = Vec::new();
         response
             .take(MAX_ANSWER)

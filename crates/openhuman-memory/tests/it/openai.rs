@@ -263,6 +263,27 @@ fn a_busy_server_is_asked_again_after_the_time_it_names() {
 }
 
 #[test]
+fn a_server_may_name_the_moment_to_come_back() {
+    let mock = Mock::start();
+    mock.trouble(&[
+        Trouble::Status(
+            429,
+            "date: Wed, 21 Oct 2026 07:28:00 GMT\r\nretry-after: Wed, 21 Oct 2026 07:28:07 GMT\r\n",
+            "{}",
+        ),
+        Trouble::Status(
+            503,
+            "date: Wed, 21 Oct 2026 07:28:07 GMT\r\nretry-after: Wed, 21 Oct 2026 07:28:07 GMT\r\n",
+            "{}",
+        ),
+    ]);
+    let (options, waits) = options(&mock);
+    let embedder = OpenAiEmbedder::new(options).unwrap();
+    assert_eq!(embedder.embed(&["one"]).unwrap()[0], vector("one", 1536));
+    assert_eq!(*waits.lock().unwrap(), [Duration::from_secs(7), Duration::ZERO]);
+}
+
+#[test]
 fn failures_have_types_texts_and_no_key() {
     let mock = Mock::start();
     let (options, waits) = options(&mock);

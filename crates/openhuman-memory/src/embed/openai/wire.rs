@@ -1,6 +1,6 @@
 //! What is sent and what comes back, without a connection.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,18 +127,39 @@ fn vectors(body: &[u8]) -> Result<Vec<Vec<f32>>, String> {
     Ok(embeddings.data.into_iter().map(|one| one.embedding).collect())
 }
 
-/// How long the server asks to wait: milliseconds, or seconds. A date is not understood and counts as nothing.
-pub(super) fn retry_after(milliseconds: Option<String>, seconds: Option<String>) -> Option<Duration> {
-    let number = |text: String| {
+/// What the headers of an answer say about time.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// `retry-after-ms`, as OpenAI sends it.
+    pub(super) milliseconds: Option<String>,
+    /// `Retry-After`: seconds, or the time when to come back.
+    pub(super) after: Option<String>,
+    /// `Date`: what the server's clock says.
+    pub(super) date: Option<String>,
+}
+
+/// How long the server asks to wait. A time counts from the server's own clock, or from `now` when it does not tell; one
+/// that has passed asks for no wait.
+pub(super) fn retry_after(waits: &Waits, now: SystemTime) -> Option<Duration> {
+    let number = |text: &String| {
         text.trim()
             .parse::<f64>()
             .ok()
             .filter(|number| (0.0..1e6).contains(number))
     };
-    let milliseconds = milliseconds.and_then(number).map(|number| number / 1e3);
-    milliseconds
-        .or_else(|| seconds.and_then(number))
-        .map(Duration::from_secs_f64)
+    if let Some(milliseconds) = waits.milliseconds.as_ref().and_then(number) {
+        return Some(Duration::from_secs_f64(milliseconds / 1e3));
+    }
+    let after = waits.after.as_ref()?;
+    if let Some(seconds) = number(after) {
+        return Some(Duration::from_secs_f64(seconds));
+    }
+    let time = httpdate::parse_http_date(after.trim()).ok()?;
+    let date = waits.date.as_ref();
+    let now = date
+        .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
+        .unwrap_or(now);
+    Some(time.duration_since(now).unwrap_or_default())
 }
 
 fn shortened(message: &str) -> String {
@@ -217,15 +238,40 @@ mod tests {
 
     #[test]
     fn waits_are_read() {
-        let text = |text: &str| Some(text.to_owned());
-        assert_eq!(retry_after(None, text("2")), Some(Duration::from_secs(2)));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let wait = |milliseconds: &str, after: &str, date: &str| {
+            let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            let waits = Waits {
+                milliseconds: given(milliseconds),
+                after: given(after),
+                date: given(date),
+            };
+            retry_after(&waits, now).map(|wait| wait.as_millis())
+        };
+        assert_eq!(wait("", "2", ""), Some(2000));
+        assert_eq!(wait("250", "2", ""), Some(250));
+        assert_eq!(wait("soon", "2", ""), Some(2000));
+        // All three forms that RFC 9110 asks for; `now` is 08:49:37.
+        for date in [
+            "Sun, 06 Nov 1994 08:49:47 GMT",
+            "Sunday, 06-Nov-94 08:49:47 GMT",
+            "Sun Nov  6 08:49:47 1994",
+        ] {
+            assert_eq!(wait("", date, ""), Some(10_000), "{date}");
+        }
+        // The server's clock is four seconds ahead of this one.
         assert_eq!(
-            retry_after(text("250"), text("2")),
-            Some(Duration::from_millis(250))
+            wait(
+                "",
+                "Sun, 06 Nov 1994 08:49:47 GMT",
+                "Sun, 06 Nov 1994 08:49:41 GMT"
+            ),
+            Some(6000)
         );
-        assert_eq!(retry_after(None, text("Wed, 21 Oct 2026 07:28:00 GMT")), None);
-        assert_eq!(retry_after(None, text("-1")), None);
-        assert_eq!(retry_after(None, None), None);
+        assert_eq!(wait("", "Sun, 06 Nov 1994 08:00:00 GMT", ""), Some(0));
+        assert_eq!(wait("", "-1", ""), None);
+        assert_eq!(wait("", "tomorrow", ""), None);
+        assert_eq!(wait("", "", "Sun, 06 Nov 1994 08:49:41 GMT"), None);
     }
 
     proptest! {
