@@ -24,7 +24,8 @@ use crate::fiber::{Kill, StackPool};
 use crate::js::host::Host;
 use crate::outbox::Outbox;
 use crate::queues::{Keys, Queues};
-use crate::shared::{Call, Reply, Shared, Skill, ToWorker};
+use crate::shared::{Call, Reply, Shared, ToWorker};
+use crate::skill::Skill;
 use crate::stall::Watchdog;
 
 /// How often the stacks of ended activations are tidied while the worker is busy.

@@ -11,10 +11,13 @@
 //! All sizes and links are offsets inside the arena. No locks, no globals, nothing outside of the arena: a heap
 //! whose owner was suspended for ever in the middle of an allocation hurts nobody, and is unmapped as a whole.
 
+#[cfg(test)]
+mod check;
+mod lists;
+mod range;
+
 use std::ops::RangeInclusive;
 use std::ptr;
-
-use super::pages;
 
 const GRAIN: usize = 16;
 const HEADER: usize = 8;
@@ -89,15 +92,6 @@ pub(super) struct Heap {
 
 /// Where the first block starts.
 const FIRST: usize = size_of::<Heap>().next_multiple_of(GRAIN);
-
-fn class(grains: u32) -> (usize, usize) {
-    if grains < STEPS as u32 {
-        return (0, grains as usize);
-    }
-    let log = grains.ilog2();
-    let step = (grains >> (log - 3)) as usize & (STEPS - 1);
-    (((log - 2) as usize).min(POWERS - 1), step)
-}
 
 impl Heap {
     /// Lays out an empty heap over `end` reserved bytes at `base`.
@@ -377,69 +371,6 @@ impl Heap {
         }
     }
 
-    /// Gives whole pages of free blocks back to the system.
-    pub(super) fn trim(&mut self) {
-        self.dirty = 0;
-        let (first, _) = class(u32::try_from(self.page / GRAIN).unwrap_or(u32::MAX));
-        for power in first..POWERS {
-            for step in 0..STEPS {
-                let mut at = self.lists[power][step] as usize * GRAIN;
-                while at != 0 {
-                    // SAFETY: the lists hold free blocks; what follows their links is unused.
-                    unsafe {
-                        let block = self.block(at);
-                        let size = (*block).size;
-                        if size & DIRTY != 0 {
-                            (*block).size = size & !DIRTY;
-                            let from = (at + size_of::<Block>()).next_multiple_of(self.page);
-                            let to = (at + (size >> 2) as usize * GRAIN) / self.page * self.page;
-                            if from < to {
-                                pages::discard(self.base.add(from), to - from);
-                            }
-                        }
-                        at = (*block).next as usize * GRAIN;
-                    }
-                }
-            }
-        }
-        self.give_back_top(self.page);
-    }
-
-    fn shrink(&mut self) {
-        self.give_back_top(SLACK_AT_TOP);
-    }
-
-    fn give_back_top(&mut self, least: usize) {
-        let from = self.top.next_multiple_of(self.page);
-        let to = self.touched.next_multiple_of(self.page).min(self.committed);
-        if to >= from + least {
-            // SAFETY: nothing lives beyond `top`.
-            unsafe { pages::discard(self.base.add(from), to - from) };
-            self.touched = from;
-        }
-    }
-
-    /// Makes the range up to `end` usable.
-    fn extend(&mut self, end: usize) -> bool {
-        if end <= self.committed {
-            return true;
-        }
-        if end > self.end {
-            return false;
-        }
-        let step = STEP.max(self.committed / 4);
-        let goal = end
-            .max(self.committed + step)
-            .next_multiple_of(STEP)
-            .min(self.end);
-        // SAFETY: the range lies inside the reservation; both ends are multiples of the page size.
-        if !unsafe { pages::commit(self.base.add(self.committed), goal - self.committed) } {
-            return false;
-        }
-        self.committed = goal;
-        true
-    }
-
     /// Cuts a used block down to `want` grains if the rest is worth it.
     ///
     /// # Safety
@@ -474,125 +405,5 @@ impl Heap {
             (*self.block(split + size as usize * GRAIN)).before = size;
             self.link(split);
         }
-    }
-
-    /// A free block of at least `want` grains.
-    fn find(&self, want: u32) -> Option<usize> {
-        let (power, step) = class(want);
-        let mut at = self.lists[power][step] as usize * GRAIN;
-        for _ in 0..TRIES {
-            if at == 0 {
-                break;
-            }
-            // SAFETY: the lists hold free blocks of this heap.
-            unsafe {
-                if (*self.block(at)).size >> 2 >= want {
-                    return Some(at);
-                }
-                at = (*self.block(at)).next as usize * GRAIN;
-            }
-        }
-        let larger = u32::from(self.steps[power]) >> (step + 1) << (step + 1);
-        let (power, step) = if larger == 0 {
-            let powers = self.powers >> power >> 1 << power << 1;
-            if powers == 0 {
-                return None;
-            }
-            let power = powers.trailing_zeros() as usize;
-            (power, self.steps[power].trailing_zeros() as usize)
-        } else {
-            (power, larger.trailing_zeros() as usize)
-        };
-        Some(self.lists[power][step] as usize * GRAIN)
-    }
-
-    /// # Safety
-    /// `at` is a block of this heap that is in no list.
-    unsafe fn link(&mut self, at: usize) {
-        // SAFETY: as in `free`. A free block has room for the links: the smallest has 16 bytes.
-        unsafe {
-            let block = self.block(at);
-            let (power, step) = class((*block).size >> 2);
-            let head = self.lists[power][step];
-            (*block).size |= FREE;
-            (*block).next = head;
-            (*block).prev = 0;
-            let own = (at / GRAIN) as u32;
-            if head != 0 {
-                (*self.block(head as usize * GRAIN)).prev = own;
-            }
-            self.lists[power][step] = own;
-            self.steps[power] |= 1 << step;
-            self.powers |= 1 << power;
-        }
-    }
-
-    /// # Safety
-    /// `at` is a free block of this heap, in its list.
-    unsafe fn unlink(&mut self, at: usize) {
-        // SAFETY: as in `free`.
-        unsafe {
-            let block = self.block(at);
-            let (power, step) = class((*block).size >> 2);
-            let (next, prev) = ((*block).next, (*block).prev);
-            if next != 0 {
-                (*self.block(next as usize * GRAIN)).prev = prev;
-            }
-            if prev != 0 {
-                (*self.block(prev as usize * GRAIN)).next = next;
-            } else {
-                self.lists[power][step] = next;
-                if next == 0 {
-                    self.steps[power] &= !(1 << step);
-                    if self.steps[power] == 0 {
-                        self.powers &= !(1 << power);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Walks all blocks and lists; returns the bytes in use. Panics when they contradict each other.
-    #[cfg(test)]
-    pub(super) fn check(&self) -> usize {
-        let (mut at, mut before, mut used, mut free, mut was_free) = (FIRST, 0, 0, 0, false);
-        while at < self.top {
-            // SAFETY: the walk follows the blocks' own sizes up to `top`.
-            let (size, said) = unsafe { ((*self.block(at)).size, (*self.block(at)).before) };
-            assert_eq!(said, before, "the block at {at} knows its neighbour");
-            let is_free = size & FREE != 0;
-            assert!(!(is_free && was_free), "free neighbours are merged");
-            before = size >> 2;
-            assert!(before > 0);
-            if is_free {
-                free += 1;
-            } else {
-                used += before as usize * GRAIN;
-            }
-            was_free = is_free;
-            at += before as usize * GRAIN;
-        }
-        assert_eq!(at, self.top);
-        assert_eq!(self.last, before);
-        assert!(!was_free, "a free block at the end is not kept");
-        assert_eq!(used, self.used);
-        let mut listed = 0;
-        for (power, steps) in self.lists.iter().enumerate() {
-            for (step, head) in steps.iter().enumerate() {
-                assert_eq!(*head != 0, self.steps[power] >> step & 1 == 1);
-                let mut at = *head as usize * GRAIN;
-                while at != 0 {
-                    // SAFETY: as above.
-                    let (size, next) = unsafe { ((*self.block(at)).size, (*self.block(at)).next) };
-                    assert!(size & FREE != 0);
-                    assert_eq!(class(size >> 2), (power, step));
-                    listed += 1;
-                    at = next as usize * GRAIN;
-                }
-            }
-            assert_eq!(self.steps[power] != 0, self.powers >> power & 1 == 1);
-        }
-        assert_eq!(listed, free);
-        used
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::placeholders::{SecretTexts, auth_view, oauth_view};
 use super::{Credential, CredentialKind};
-use crate::shared::Skill;
+use crate::skill::Skill;
 use crate::{Destination, SecretValue, Secrets, SkillId};
 
 /// One credential with what the skill sees of it.

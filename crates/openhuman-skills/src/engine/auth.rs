@@ -8,7 +8,8 @@ use super::Engine;
 use super::hooks::HOOK_LIMIT;
 use crate::clock::iso_time;
 use crate::credentials::{Credential, CredentialKind, is_id};
-use crate::shared::{Instance, Skill};
+use crate::shared::Instance;
+use crate::skill::Skill;
 use crate::{CredentialError, RpcError, SkillEvent, SkillId};
 
 impl Engine {

@@ -9,7 +9,8 @@ use super::posting::{PostError, Posted};
 use super::{Engine, report};
 use crate::error::CallError;
 use crate::hooks::{HookEvent, HookFiring};
-use crate::shared::{CallKind, Instance, MAILBOX, Shared, Skill};
+use crate::shared::{CallKind, Instance, MAILBOX, Shared};
+use crate::skill::Skill;
 use crate::{HookError, SkillEvent, SkillId, SkillStatus, SnapshotTrigger};
 
 /// The limit of a hook that answers somebody.

@@ -1,6 +1,7 @@
 //! The public face: installs, starts, stops and calls skills.
 
 mod auth;
+mod boot;
 mod builder;
 mod files;
 mod grants;
@@ -34,7 +35,8 @@ use self::posting::{PostError, Posted};
 use self::restarts::Restarts;
 use crate::error::CallError;
 use crate::manifest::platform_name;
-use crate::shared::{CallKind, MAILBOX, Shared, Skill, ToWorker};
+use crate::shared::{CallKind, MAILBOX, Shared, ToWorker};
+use crate::skill::Skill;
 use crate::tools::Declared;
 use crate::worker::WorkerHandle;
 use crate::{

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::hooks::HOOK_LIMIT;
 use super::{Engine, Inner};
-use crate::shared::{CallKind, Skill};
+use crate::shared::CallKind;
+use crate::skill::Skill;
 use crate::{HookError, SkillEvent, SkillId, SkillStatus};
 
 /// Asks the skills whose turn it is, without waiting for their answers.

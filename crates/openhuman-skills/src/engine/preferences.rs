@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Engine;
-use crate::shared::Skill;
+use crate::skill::Skill;
 use crate::{SkillError, SkillId, SkillPreference};
 
 impl Engine {

@@ -8,7 +8,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Engine, Inner};
 use crate::quarantine::{Quarantine, QuarantinePolicy, Record, Verdict};
-use crate::shared::{Death, Skill};
+use crate::shared::Death;
+use crate::skill::Skill;
 use crate::{SkillError, SkillId, SkillStatus};
 
 /// What is held against the skills of an engine.

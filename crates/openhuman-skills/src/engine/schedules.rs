@@ -12,7 +12,8 @@ use super::{Engine, Inner, report};
 use crate::db::store;
 use crate::error::{CallError, ScheduleError};
 use crate::schedule::ScheduleInfo;
-use crate::shared::{CallKind, Shared, Skill};
+use crate::shared::{CallKind, Shared};
+use crate::skill::Skill;
 use crate::{SkillError, SkillEvent, SkillId, SkillStatus, SnapshotTrigger};
 
 /// How often schedules are looked at.

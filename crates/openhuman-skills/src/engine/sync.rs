@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Engine;
-use crate::shared::{CallKind, Instance, Skill};
+use crate::shared::{CallKind, Instance};
+use crate::skill::Skill;
 use crate::{HookError, SkillId, SnapshotTrigger};
 
 /// How long a sync may take.

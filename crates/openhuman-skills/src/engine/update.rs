@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Engine;
 use crate::manifest::platform_name;
-use crate::shared::Skill;
+use crate::skill::Skill;
 use crate::{Grant, SkillError, SkillId, SkillPackage, SkillStatus};
 
 impl Engine {

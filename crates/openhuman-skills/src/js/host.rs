@@ -25,7 +25,8 @@ use crate::fiber::{Control, Kill};
 use crate::ledger::EgressCause;
 use crate::net::{Egress, SkillNet};
 use crate::outbox::Outbox;
-use crate::shared::{CallKind, Reply, Shared, Skill, ToWorker};
+use crate::shared::{CallKind, Reply, Shared, ToWorker};
+use crate::skill::Skill;
 
 const MAX_TIMERS: usize = 128;
 
