@@ -1,28 +1,62 @@
 //! One immutable picture of every toolset.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
-use serde_json::{Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
 
+use crate::error::CallError;
 use crate::name;
-use crate::tool::{Annotations, CallError, Toolset};
+use crate::schema::{Lazy, Role};
+use crate::tool::{Annotations, ToolDefinition, ToolResult, Toolset};
 
-/// A snapshot of everything the hub offers. It never changes; the hub replaces it.
+/// A snapshot of everything the hub offers. It never changes; the hub replaces it. What did not change is shared
+/// between one snapshot and the next, with the texts and the compiled schemas.
 #[derive(Debug, Default)]
 pub struct Catalog {
     /// Grows by one with each change.
     pub revision: u64,
     /// Every registered toolset, running or not, ordered by id.
-    pub toolsets: Vec<Toolset>,
+    pub toolsets: Vec<Arc<CatalogToolset>>,
     /// The tools of the running toolsets, under the names clients use.
-    pub tools: Vec<CatalogTool>,
-    by_name: HashMap<String, (usize, usize)>,
+    pub tools: Vec<Arc<CatalogTool>>,
     by_id: HashMap<String, usize>,
-    owners: Vec<usize>,
+    /// The tools that have another name than `skillId__toolName`.
+    shortened: HashMap<String, (usize, usize)>,
+    /// When the hub began to collect this.
+    pub(crate) noticed: Option<Instant>,
 }
 
-/// A tool that can be called now.
-#[derive(Debug, Clone, PartialEq)]
+/// A toolset in a [`Catalog`].
+#[derive(Debug)]
+pub struct CatalogToolset {
+    /// The skill id.
+    pub id: String,
+    /// The name shown to people.
+    pub name: String,
+    /// The status that `tool:sync` reports.
+    pub status: String,
+    /// Whether calls are accepted now.
+    pub running: bool,
+    pub(crate) owner: usize,
+    /// Its line of `tool:sync`.
+    pub(crate) sync: String,
+    list: Arc<ToolList>,
+}
+
+/// The tools of a toolset, which outlive a change of its status.
+#[derive(Debug, Default)]
+struct ToolList {
+    tools: Vec<Arc<CatalogTool>>,
+    by_tool: HashMap<String, usize>,
+    /// The bare names as a JSON list.
+    names: String,
+}
+
+/// A tool as clients see it.
+#[derive(Debug)]
 pub struct CatalogTool {
     /// `skillId__toolName`, at most 48 characters of `[A-Za-z0-9_-]`.
     pub name: String,
@@ -36,69 +70,152 @@ pub struct CatalogTool {
     pub description: String,
     /// An object schema.
     pub input_schema: Value,
+    /// What the structured result keeps to, where the tool promises something.
+    pub output_schema: Option<Value>,
     /// What it may do to the world.
     pub annotations: Annotations,
+    input: Lazy,
+    output: Lazy,
+    wire: OnceLock<Box<RawValue>>,
+    full: OnceLock<Box<RawValue>>,
+    #[cfg(feature = "server")]
+    pub(crate) protocol: OnceLock<rmcp::model::Tool>,
 }
 
 /// Where a call has to go.
 pub(crate) struct Route<'a> {
     pub(crate) owner: usize,
     pub(crate) toolset: &'a str,
-    pub(crate) tool: &'a str,
+    pub(crate) tool: &'a CatalogTool,
+}
+
+/// A toolset as its provider listed it.
+pub(crate) struct Found {
+    /// The index of the provider.
+    pub(crate) owner: usize,
+    pub(crate) set: Toolset,
+    /// The output schemas by tool name, where there are any.
+    pub(crate) outputs: HashMap<String, Value>,
+}
+
+impl CatalogToolset {
+    /// Its tools, in the order of the provider.
+    pub fn tools(&self) -> &[Arc<CatalogTool>] {
+        &self.list.tools
+    }
+}
+
+impl CatalogTool {
+    /// Says what the arguments contradict in the schema.
+    pub(crate) fn check_arguments(&self, args: &Value) -> Result<(), CallError> {
+        self.input
+            .check(&self.input_schema, args, Role::Arguments)
+            .map_err(|reason| CallError::InvalidArguments {
+                tool: self.name.clone(),
+                reason,
+            })
+    }
+
+    /// Says what a result contradicts in what the tool promised.
+    pub(crate) fn check_result(&self, result: &ToolResult) -> Result<(), CallError> {
+        let Some(schema) = &self.output_schema else {
+            return Ok(());
+        };
+        let broken = |reason| CallError::InvalidOutput {
+            tool: self.name.clone(),
+            reason,
+        };
+        if result.is_error {
+            return Ok(());
+        }
+        match result.structured() {
+            Some(value) => self.output.check(schema, value, Role::Result).map_err(broken),
+            None => Err(broken("the result has no structured content".into())),
+        }
+    }
+
+    /// `{"name","description","inputSchema"}`, written once.
+    pub(crate) fn wire(&self) -> &RawValue {
+        self.wire.get_or_init(|| {
+            let mut map = Map::new();
+            map.insert("name".into(), self.name.as_str().into());
+            map.insert("description".into(), self.description.as_str().into());
+            map.insert("inputSchema".into(), self.input_schema.clone());
+            raw(&Value::Object(map))
+        })
+    }
+
+    /// What `tools/list` says about it, written once.
+    pub(crate) fn full(&self) -> &RawValue {
+        self.full.get_or_init(|| {
+            let mut map = Map::new();
+            map.insert("name".into(), self.name.as_str().into());
+            if let Some(title) = &self.title {
+                map.insert("title".into(), title.as_str().into());
+            }
+            map.insert("description".into(), self.description.as_str().into());
+            map.insert("inputSchema".into(), self.input_schema.clone());
+            if let Some(schema) = &self.output_schema {
+                map.insert("outputSchema".into(), schema.clone());
+            }
+            let hints = serde_json::to_value(self.annotations).unwrap_or_default();
+            map.insert("annotations".into(), hints);
+            raw(&Value::Object(map))
+        })
+    }
+
+    fn is(&self, definition: &ToolDefinition, output: Option<&Value>) -> bool {
+        self.tool == definition.name
+            && self.description == definition.description
+            && self.title == definition.title
+            && self.annotations == definition.annotations
+            && self.input_schema == definition.input_schema
+            && self.output_schema.as_ref() == output
+    }
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    // A JSON value always has a text.
+    serde_json::value::to_raw_value(value).unwrap_or_default()
 }
 
 impl Catalog {
-    /// Builds a snapshot. Each toolset comes with the index of its provider; of two toolsets with one id
-    /// and of two tools with one name the first one counts.
-    pub(crate) fn build(revision: u64, found: Vec<(usize, Toolset)>) -> Self {
-        let mut seen = HashSet::new();
-        let mut kept: Vec<(usize, Toolset)> = Vec::with_capacity(found.len());
-        for (owner, mut toolset) in found {
-            if !seen.insert(toolset.id.clone()) {
-                tracing::warn!(toolset = %toolset.id, "a toolset with this id exists already; the later one is ignored");
-                continue;
-            }
-            let mut tools = HashSet::new();
-            toolset.tools.retain(|tool| tools.insert(tool.name.clone()));
-            kept.push((owner, toolset));
-        }
-        kept.sort_by(|left, right| left.1.id.cmp(&right.1.id));
-
-        let pairs: Vec<(&str, &str)> = kept
-            .iter()
-            .flat_map(|(_, set)| set.tools.iter().map(|tool| (set.id.as_str(), tool.name.as_str())))
-            .collect();
-        let mut names = name::assign(&pairs).into_iter();
+    /// Builds a snapshot from what the providers listed and from the one before. Of two toolsets with one id and of
+    /// two tools with one name the first one counts.
+    pub(crate) fn build(revision: u64, found: Vec<Found>, old: &Self) -> Self {
+        let mut drafts = drafts(found);
+        drafts.sort_by(|left, right| left.set.id.cmp(&right.set.id));
+        let foreign = foreign_names(&drafts);
         let mut catalog = Self {
             revision,
             ..Self::default()
         };
-        for (index, (_, set)) in kept.iter().enumerate() {
-            catalog.by_id.insert(set.id.clone(), index);
-            for (position, (tool, name)) in set.tools.iter().zip(names.by_ref()).enumerate() {
-                catalog.by_name.insert(name.clone(), (index, position));
-                if set.running {
-                    catalog.tools.push(CatalogTool {
-                        name,
-                        toolset: set.id.clone(),
-                        tool: tool.name.clone(),
-                        title: tool.title.clone(),
-                        description: tool.description.clone(),
-                        input_schema: object_schema(&tool.input_schema),
-                        annotations: tool.annotations,
-                    });
+        for draft in drafts {
+            let index = catalog.toolsets.len();
+            let before = old
+                .by_id
+                .get(&draft.set.id)
+                .and_then(|index| old.toolsets.get(*index));
+            let set = toolset(draft, before, &foreign);
+            for (position, tool) in set.tools().iter().enumerate() {
+                if foreign.contains_key(&(set.id.clone(), tool.tool.clone())) {
+                    catalog.shortened.insert(tool.name.clone(), (index, position));
                 }
             }
+            if set.running {
+                catalog.tools.extend(set.tools().iter().cloned());
+            }
+            catalog.by_id.insert(set.id.clone(), index);
+            catalog.toolsets.push(set);
         }
-        (catalog.owners, catalog.toolsets) = kept.into_iter().unzip();
         catalog
     }
 
     /// Finds the tool a client means: by the listed name, or by `skillId__toolName` with the bare name even
     /// when the listed one was shortened.
     pub(crate) fn route(&self, requested: &str) -> Result<Route<'_>, CallError> {
-        if let Some(&(index, position)) = self.by_name.get(requested) {
-            return self.route_to(index, position);
+        if let Some(&(index, position)) = self.shortened.get(requested) {
+            return route_to(&self.toolsets[index], position);
         }
         let Some((id, tool)) = name::split(requested) else {
             return Err(CallError::InvalidName {
@@ -109,32 +226,218 @@ impl Catalog {
             return Err(CallError::ToolsetNotFound { id: excerpt(id) });
         };
         let set = &self.toolsets[index];
-        match set.tools.iter().position(|candidate| candidate.name == tool) {
-            Some(position) => self.route_to(index, position),
+        match set.list.by_tool.get(tool) {
+            Some(&position) => route_to(set, position),
             None if !set.running => Err(not_running(set)),
             None => Err(CallError::ToolNotFound { tool: excerpt(tool) }),
         }
     }
 
-    fn route_to(&self, index: usize, position: usize) -> Result<Route<'_>, CallError> {
-        let set = &self.toolsets[index];
-        if !set.running {
-            return Err(not_running(set));
-        }
-        Ok(Route {
-            owner: self.owners[index],
-            toolset: &set.id,
-            tool: &set.tools[position].name,
-        })
+    /// The tool with that listed name, if it can be called now.
+    pub fn tool(&self, name: &str) -> Option<&CatalogTool> {
+        self.route(name).ok().map(|route| route.tool)
     }
 
     /// Whether two snapshots say the same, whatever their revisions.
     pub(crate) fn same_content(&self, other: &Self) -> bool {
-        self.toolsets == other.toolsets && self.owners == other.owners
+        self.toolsets.len() == other.toolsets.len()
+            && self
+                .toolsets
+                .iter()
+                .zip(&other.toolsets)
+                .all(|(left, right)| Arc::ptr_eq(left, right))
+    }
+
+    /// The payload of `tool:sync`, put together from the kept lines.
+    pub(crate) fn sync_text(&self) -> String {
+        let mut text = String::from("{\"tools\":[");
+        join(&mut text, self.toolsets.iter().map(|set| set.sync.as_str()));
+        text.push_str("]}");
+        text
     }
 }
 
-fn not_running(set: &Toolset) -> CallError {
+/// Writes the parts with commas between them.
+pub(crate) fn join<'a>(text: &mut String, parts: impl Iterator<Item = &'a str>) {
+    for (index, part) in parts.enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(part);
+    }
+}
+
+/// The first of each id, with the first of each name, and schemas that are objects.
+fn drafts(found: Vec<Found>) -> Vec<Found> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<Found> = Vec::with_capacity(found.len());
+    for mut one in found {
+        if !seen.insert(one.set.id.clone()) {
+            tracing::warn!(toolset = %one.set.id, "a toolset with this id exists already; the later one is ignored");
+            continue;
+        }
+        if has_doubles(&one.set.tools) {
+            let mut names = HashSet::new();
+            one.set.tools.retain(|tool| names.insert(tool.name.clone()));
+        }
+        for tool in &mut one.set.tools {
+            make_object_schema(&mut tool.input_schema);
+        }
+        kept.push(one);
+    }
+    kept
+}
+
+fn has_doubles(tools: &[ToolDefinition]) -> bool {
+    let mut names = HashSet::with_capacity(tools.len());
+    !tools.iter().all(|tool| names.insert(tool.name.as_str()))
+}
+
+type ForeignNames = HashMap<(String, String), String>;
+
+fn foreign_names(drafts: &[Found]) -> ForeignNames {
+    let pairs = drafts.iter().flat_map(|draft| {
+        let id = draft.set.id.as_str();
+        draft.set.tools.iter().map(move |tool| (id, tool.name.as_str()))
+    });
+    let foreign: Vec<_> = pairs.filter(|(id, tool)| !name::is_direct(id, tool)).collect();
+    if foreign.is_empty() {
+        return HashMap::new();
+    }
+    let taken = |candidate: &str| {
+        name::split(candidate).is_some_and(|(id, tool)| {
+            name::is_direct(id, tool)
+                && drafts
+                    .binary_search_by(|draft| draft.set.id.as_str().cmp(id))
+                    .is_ok_and(|at| drafts[at].set.tools.iter().any(|known| known.name == tool))
+        })
+    };
+    name::shorten(foreign, taken)
+        .into_iter()
+        .map(|((id, tool), name)| ((id.to_owned(), tool.to_owned()), name))
+        .collect()
+}
+
+/// The toolset of the snapshot before where nothing changed, its tools where only the status did, and each tool that
+/// is still the same.
+fn toolset(
+    draft: Found,
+    before: Option<&Arc<CatalogToolset>>,
+    foreign: &ForeignNames,
+) -> Arc<CatalogToolset> {
+    let Found {
+        owner,
+        set,
+        mut outputs,
+    } = draft;
+    let name_of = |tool: &str| {
+        name::direct(&set.id, tool).unwrap_or_else(|| {
+            foreign
+                .get(&(set.id.clone(), tool.to_owned()))
+                .cloned()
+                .unwrap_or_default()
+        })
+    };
+    let is_same = |old: &CatalogTool, new: &ToolDefinition, outputs: &HashMap<String, Value>| {
+        old.is(new, outputs.get(&new.name)) && (foreign.is_empty() || old.name == name_of(&new.name))
+    };
+    let all_same = before.filter(|before| {
+        before.tools().len() == set.tools.len()
+            && before
+                .tools()
+                .iter()
+                .zip(&set.tools)
+                .all(|(old, new)| is_same(old, new, &outputs))
+    });
+    if let Some(before) = all_same
+        && before.owner == owner
+        && before.name == set.name
+        && before.status == set.status
+        && before.running == set.running
+    {
+        return Arc::clone(before);
+    }
+    let list = match all_same {
+        Some(before) => Arc::clone(&before.list),
+        None => {
+            let tools = set.tools.into_iter().map(|definition| {
+                let kept = before.and_then(|before| {
+                    let old = &before.list.tools[*before.list.by_tool.get(&definition.name)?];
+                    is_same(old, &definition, &outputs).then(|| Arc::clone(old))
+                });
+                kept.unwrap_or_else(|| {
+                    let name = name_of(&definition.name);
+                    let output = outputs.remove(&definition.name);
+                    Arc::new(catalog_tool(&set.id, name, definition, output))
+                })
+            });
+            Arc::new(tool_list(tools.collect()))
+        }
+    };
+    let text = |text: &str| Value::from(text).to_string();
+    let sync = format!(
+        "{{\"skillId\":{},\"name\":{},\"status\":{},\"tools\":{}}}",
+        text(&set.id),
+        text(&set.name),
+        text(&set.status),
+        list.names
+    );
+    Arc::new(CatalogToolset {
+        id: set.id,
+        name: set.name,
+        status: set.status,
+        running: set.running,
+        owner,
+        sync,
+        list,
+    })
+}
+
+fn tool_list(tools: Vec<Arc<CatalogTool>>) -> ToolList {
+    let by_tool = tools
+        .iter()
+        .enumerate()
+        .map(|(position, tool)| (tool.tool.clone(), position))
+        .collect();
+    let names: Vec<&str> = tools.iter().map(|tool| tool.tool.as_str()).collect();
+    ToolList {
+        names: serde_json::to_string(&names).unwrap_or_else(|_| "[]".into()),
+        by_tool,
+        tools,
+    }
+}
+
+fn catalog_tool(id: &str, name: String, definition: ToolDefinition, output: Option<Value>) -> CatalogTool {
+    CatalogTool {
+        name,
+        toolset: id.to_owned(),
+        tool: definition.name,
+        title: definition.title,
+        description: definition.description,
+        input_schema: definition.input_schema,
+        output_schema: output,
+        annotations: definition.annotations,
+        input: Lazy::default(),
+        output: Lazy::default(),
+        wire: OnceLock::new(),
+        full: OnceLock::new(),
+        #[cfg(feature = "server")]
+        protocol: OnceLock::new(),
+    }
+}
+
+fn route_to(set: &CatalogToolset, position: usize) -> Result<Route<'_>, CallError> {
+    if !set.running {
+        return Err(not_running(set));
+    }
+    Ok(Route {
+        owner: set.owner,
+        toolset: &set.id,
+        tool: &set.list.tools[position],
+    })
+}
+
+fn not_running(set: &CatalogToolset) -> CallError {
     CallError::NotRunning {
         id: set.id.clone(),
         status: set.status.clone(),
@@ -150,82 +453,18 @@ fn excerpt(text: &str) -> String {
     }
 }
 
-fn object_schema(schema: &Value) -> Value {
+/// Arguments are objects: a schema that says nothing about that says so afterwards, one that says another thing is
+/// replaced.
+fn make_object_schema(schema: &mut Value) {
+    let is_object = |value: &Value| value.as_str() == Some("object");
     match schema {
-        Value::Object(map) if map.get("type").and_then(Value::as_str) == Some("object") => schema.clone(),
+        Value::Object(map) if map.get("type").is_some_and(is_object) => {}
         Value::Object(map) if !map.contains_key("type") => {
-            let mut map = map.clone();
             map.insert("type".into(), "object".into());
-            Value::Object(map)
         }
-        _ => json!({"type": "object"}),
+        other => *other = serde_json::json!({"type": "object"}),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tool::ToolDefinition;
-
-    fn set(id: &str, running: bool, tools: &[&str]) -> Toolset {
-        Toolset {
-            id: id.into(),
-            name: id.to_uppercase(),
-            status: if running { "connected" } else { "offline" }.into(),
-            running,
-            tools: tools
-                .iter()
-                .map(|tool| ToolDefinition::new(*tool, "", Value::Null))
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn only_running_toolsets_are_listed_and_the_order_is_stable() {
-        let catalog = Catalog::build(
-            3,
-            vec![
-                (0, set("b", true, &["x"])),
-                (0, set("a", true, &["y", "y"])),
-                (1, set("c", false, &["z"])),
-            ],
-        );
-        let names: Vec<_> = catalog.tools.iter().map(|tool| tool.name.as_str()).collect();
-        assert_eq!(names, ["a__y", "b__x"]);
-        assert_eq!(catalog.toolsets.len(), 3);
-        assert_eq!(catalog.tools[0].input_schema, json!({"type": "object"}));
-    }
-
-    #[test]
-    fn routes_answer_with_the_documented_reasons() {
-        let long = "t".repeat(80);
-        let catalog = Catalog::build(
-            1,
-            vec![(7, set("a", true, &["y", &long])), (0, set("c", false, &["z"]))],
-        );
-        let route = catalog.route("a__y").ok().unwrap();
-        assert_eq!((route.owner, route.toolset, route.tool), (7, "a", "y"));
-        let listed = catalog.tools[1].name.clone();
-        assert_eq!(listed.len(), name::MAX_NAME);
-        for requested in [listed, format!("a__{long}")] {
-            assert_eq!(catalog.route(&requested).ok().unwrap().tool, long);
-        }
-        let reason = |name: &str| catalog.route(name).err().map(|error| error.to_string()).unwrap();
-        assert_eq!(
-            reason("nope"),
-            "Invalid tool name: nope. Expected format: skillId__toolName"
-        );
-        assert_eq!(reason("q__y"), "Skill 'q' not found");
-        assert_eq!(reason("c__z"), "Skill 'c' is not running (status: offline)");
-        assert_eq!(reason("c__q"), "Skill 'c' is not running (status: offline)");
-        assert_eq!(reason("a__q"), "Tool execution failed: Tool 'q' not found");
-        assert!(reason(&"é".repeat(5000)).len() < 400, "long names are cut");
-    }
-
-    #[test]
-    fn the_first_of_two_toolsets_with_one_id_counts() {
-        let catalog = Catalog::build(1, vec![(0, set("a", true, &["x"])), (1, set("a", true, &["y"]))]);
-        assert_eq!(catalog.toolsets.len(), 1);
-        assert_eq!(catalog.tools[0].tool, "x");
-    }
-}
+mod tests;

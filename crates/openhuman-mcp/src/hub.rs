@@ -1,5 +1,6 @@
 //! The hub: providers on one side, callers on the other, a snapshot in between.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -8,37 +9,51 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::catalog::Catalog;
-use crate::tool::{CallContext, CallError, ToolProvider, ToolResult, Toolset};
+use crate::catalog::{Catalog, Found, Route};
+use crate::context::{Approval, ApprovalRequest, CallContext, Pulse};
+use crate::error::CallError;
+use crate::offer::Offers;
+use crate::policy::{AllowAll, Asked, Policy, Verdict};
+use crate::tool::{ToolProvider, ToolResult};
 
 /// How a hub behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubOptions {
-    /// How long one call may take. Default: 30 s.
+    /// How long a call may take without a sign of life. Default: 30 s.
     pub deadline: Duration,
+    /// How long a call may take that reports progress. Default: 10 min.
+    pub longest: Duration,
+    /// How long a person may take to approve a call. Default: 5 min.
+    pub patience: Duration,
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(30),
+            longest: Duration::from_secs(600),
+            patience: Duration::from_secs(300),
         }
     }
 }
 
 /// Every tool of this process in one place. Clones share the same hub.
 ///
-/// Reading the catalog never waits for a provider that has nothing new. It is rebuilt when a provider's counter moves, and a reader that is
-/// faster than the watching task rebuilds it itself, so nobody sees a list that is older than the counter.
+/// Reading the catalog never waits for a provider that has nothing new. It is rebuilt when a provider's counter moves,
+/// and a reader that is faster than the watching task rebuilds it itself, so nobody sees a list that is older than the
+/// counter.
 #[derive(Clone)]
 pub struct Hub {
     inner: Arc<Inner>,
+    policy: Arc<dyn Policy>,
 }
 
 struct Inner {
     options: HubOptions,
+    offers: ArcSwap<Offers>,
     snapshot: ArcSwap<Snapshot>,
     rebuild: Mutex<()>,
     revision: watch::Sender<u64>,
@@ -62,10 +77,17 @@ struct Entry {
 impl Hub {
     /// An empty hub.
     pub fn new(options: HubOptions) -> Self {
+        Self::with_policy(options, Arc::new(AllowAll))
+    }
+
+    /// An empty hub that asks `policy` about each call.
+    pub fn with_policy(options: HubOptions, policy: Arc<dyn Policy>) -> Self {
         let stop = CancellationToken::new();
         Self {
+            policy,
             inner: Arc::new(Inner {
                 options,
+                offers: ArcSwap::default(),
                 snapshot: ArcSwap::default(),
                 rebuild: Mutex::new(()),
                 revision: watch::Sender::new(0),
@@ -100,6 +122,27 @@ impl Hub {
         });
     }
 
+    /// The same hub for callers that another policy decides about.
+    #[must_use]
+    pub fn guarded(&self, policy: Arc<dyn Policy>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            policy,
+        }
+    }
+
+    pub(crate) fn change_offers(&self, change: impl Fn(&mut Offers)) {
+        self.inner.offers.rcu(|offers| {
+            let mut next = Offers::clone(offers);
+            change(&mut next);
+            next
+        });
+    }
+
+    pub(crate) fn offers(&self) -> Arc<Offers> {
+        self.inner.offers.load_full()
+    }
+
     /// The present snapshot.
     pub fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(&self.inner.current().catalog)
@@ -124,53 +167,121 @@ impl Hub {
 
     /// As [`call`](Self::call), with a typed reason when there is no result. A tool that fails by itself is a result.
     ///
+    /// Before the provider hears of the call, its arguments are checked against the schema and the policy decides.
+    ///
     /// # Errors
     ///
-    /// When the name is wrong, the tool is not there, or it did not answer in time.
+    /// When the name is wrong, the tool is not there, the arguments contradict its schema, the policy or a person
+    /// refuses, or the tool did not answer in time or not as it promised.
     pub async fn try_call(&self, name: &str, args: Value, ctx: CallContext) -> Result<ToolResult, CallError> {
         let snapshot = self.inner.current();
         if snapshot.providers.is_empty() {
             return Err(CallError::RuntimeUnavailable);
         }
         let route = snapshot.catalog.route(name)?;
-        let tool = || route.tool.to_owned();
         let args = match args {
             Value::Null => Value::Object(Map::new()),
-            Value::Object(_) => args,
-            _ => {
-                return Err(CallError::InvalidArguments {
-                    tool: tool(),
-                    reason: "they must be a JSON object".into(),
-                });
-            }
+            args => args,
         };
+        route.tool.check_arguments(&args)?;
         let Some(entry) = snapshot.providers.get(route.owner) else {
             return Err(CallError::RuntimeUnavailable);
         };
+        self.inner
+            .permit(self.policy.as_ref(), &route, &args, &ctx)
+            .await?;
+        let result = self.inner.run(entry.provider.as_ref(), &route, args, ctx).await?;
+        route.tool.check_result(&result)?;
+        Ok(result)
+    }
+}
 
+impl Inner {
+    async fn permit(
+        &self,
+        policy: &dyn Policy,
+        route: &Route<'_>,
+        args: &Value,
+        ctx: &CallContext,
+    ) -> Result<(), CallError> {
+        let tool = route.tool;
+        let verdict = policy.decide(&Asked {
+            origin: ctx.origin,
+            toolset: route.toolset,
+            tool: &tool.tool,
+            annotations: tool.annotations,
+        });
+        let denied = |reason| CallError::Denied {
+            tool: tool.name.clone(),
+            reason,
+        };
+        let reason = match verdict {
+            Verdict::Allow => return Ok(()),
+            Verdict::Deny(reason) => return Err(denied(reason)),
+            Verdict::Ask(reason) => reason,
+        };
+        let Some(approver) = &ctx.approver else {
+            return Err(denied(format!("{reason}, and nobody can be asked")));
+        };
+        let question = approver.approve(ApprovalRequest {
+            name: &tool.name,
+            annotations: tool.annotations,
+            arguments: args,
+            reason: &reason,
+        });
+        tokio::select! {
+            decision = question => match decision {
+                Approval::Granted => Ok(()),
+                Approval::Refused(reason) => Err(denied(reason)),
+            },
+            () = ctx.cancel.cancelled() => Err(CallError::Cancelled { tool: tool.tool.clone() }),
+            () = tokio::time::sleep(self.options.patience) => Err(denied("nobody decided in time".into())),
+        }
+    }
+
+    async fn run(
+        &self,
+        provider: &dyn ToolProvider,
+        route: &Route<'_>,
+        args: Value,
+        ctx: CallContext,
+    ) -> Result<ToolResult, CallError> {
+        let tool = || route.tool.tool.clone();
+        let started = Instant::now();
+        let pulse = Arc::new(Pulse::new(started));
         let caller = ctx.cancel;
         let stop = caller.child_token();
         let _stop_on_drop = stop.clone().drop_guard();
         let ctx = CallContext {
             origin: ctx.origin,
             cancel: stop,
+            progress: ctx.progress.beating(Arc::clone(&pulse)),
+            approver: ctx.approver,
         };
         // The async block keeps a panic before the first await inside as well.
-        let handler = async { entry.provider.call(route.toolset, route.tool, args, ctx).await };
+        let handler = async { provider.call(route.toolset, &route.tool.tool, args, ctx).await };
         tokio::select! {
             biased;
-            outcome = AssertUnwindSafe(handler).catch_unwind() => match outcome {
-                Ok(result) => result,
-                Err(_panic) => {
-                    tracing::error!(toolset = route.toolset, tool = route.tool, "a tool provider panicked");
-                    Err(CallError::Panicked { tool: tool() })
-                }
-            },
-            () = caller.cancelled() => Err(CallError::Cancelled { tool: tool() }),
-            () = tokio::time::sleep(self.inner.options.deadline) => Err(CallError::DeadlineExceeded {
-                tool: tool(),
-                millis: u64::try_from(self.inner.options.deadline.as_millis()).unwrap_or(u64::MAX),
+            outcome = AssertUnwindSafe(handler).catch_unwind() => outcome.unwrap_or_else(|_panic| {
+                tracing::error!(toolset = route.toolset, tool = %route.tool.tool, "a tool provider panicked");
+                Err(CallError::Panicked { tool: tool() })
             }),
+            () = caller.cancelled() => Err(CallError::Cancelled { tool: tool() }),
+            ended = self.expired(&pulse) => Err(CallError::DeadlineExceeded {
+                tool: tool(),
+                millis: u64::try_from((ended - started).as_millis()).unwrap_or(u64::MAX),
+            }),
+        }
+    }
+
+    /// Ends at the deadline, which each sign of life moves.
+    async fn expired(&self, pulse: &Pulse) -> Instant {
+        loop {
+            let deadline = pulse.deadline(self.options.deadline, self.options.longest);
+            tokio::time::sleep_until(deadline).await;
+            if pulse.deadline(self.options.deadline, self.options.longest) <= deadline {
+                return deadline;
+            }
         }
     }
 }
@@ -216,14 +327,16 @@ impl Inner {
 
     /// Asks every provider and publishes the result. The caller holds the rebuild lock.
     fn replace(&self, mut providers: Vec<Entry>) {
+        let noticed = Instant::now();
         let mut found = Vec::new();
         for (index, entry) in providers.iter_mut().enumerate() {
             // The counter is read first: a change in between makes the snapshot stale, never wrong.
             entry.seen = *entry.changes.borrow_and_update();
-            found.extend(ask(entry.provider.as_ref()).into_iter().map(|set| (index, set)));
+            found.extend(ask(index, entry.provider.as_ref()));
         }
         let old = self.snapshot.load();
-        let next = Catalog::build(old.catalog.revision + 1, found);
+        let mut next = Catalog::build(old.catalog.revision + 1, found, &old.catalog);
+        next.noticed = Some(noticed);
         let changed = !next.same_content(&old.catalog);
         let catalog = if changed {
             Arc::new(next)
@@ -251,140 +364,21 @@ impl Snapshot {
     }
 }
 
-fn ask(provider: &dyn ToolProvider) -> Vec<Toolset> {
-    std::panic::catch_unwind(AssertUnwindSafe(|| provider.toolsets())).unwrap_or_else(|_panic| {
+fn ask(owner: usize, provider: &dyn ToolProvider) -> Vec<Found> {
+    let found = |set: crate::tool::Toolset| {
+        let promised = set.tools.iter().filter_map(|tool| {
+            let schema = provider.output_schema(&set.id, &tool.name)?;
+            Some((tool.name.clone(), schema))
+        });
+        let outputs: HashMap<String, Value> = promised.collect();
+        Found { owner, set, outputs }
+    };
+    let asked = AssertUnwindSafe(|| provider.toolsets().into_iter().map(found).collect());
+    std::panic::catch_unwind(asked).unwrap_or_else(|_panic| {
         tracing::error!("a tool provider panicked while it listed its tools; its tools are left out");
         Vec::new()
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Behaviour, Bench};
-    use crate::tool::Origin;
-    use serde_json::json;
-
-    fn ctx() -> CallContext {
-        CallContext::new(Origin::Agent)
-    }
-
-    #[tokio::test]
-    async fn an_empty_hub_says_that_the_runtime_is_missing() {
-        let result = Hub::default().call("a__b", Value::Null, ctx()).await;
-        assert_eq!(result, ToolResult::error("Skill runtime not available"));
-    }
-
-    #[tokio::test]
-    async fn calls_reach_the_provider_with_an_object() {
-        let (hub, _bench) = Bench::hub(HubOptions::default());
-        let result = hub.call("bench__echo", json!({"text": "hé"}), ctx()).await;
-        assert_eq!(result, ToolResult::text("{\"text\":\"hé\"}"));
-        assert_eq!(
-            hub.call("bench__echo", Value::Null, ctx()).await,
-            ToolResult::text("{}")
-        );
-        let bad = hub.call("bench__echo", json!([1]), ctx()).await;
-        assert_eq!(
-            bad,
-            ToolResult::error("Invalid arguments for tool 'echo': they must be a JSON object")
-        );
-    }
-
-    #[tokio::test]
-    async fn a_change_is_seen_at_once_and_an_equal_list_is_no_change() {
-        let (hub, bench) = Bench::hub(HubOptions::default());
-        let mut changes = hub.changes();
-        let before = hub.catalog().revision;
-        changes.mark_unchanged();
-        bench.add_tool("late");
-        assert_eq!(
-            hub.catalog().revision,
-            before + 1,
-            "the reader does not wait for the watching task"
-        );
-        assert_eq!(
-            hub.call("bench__late", json!({}), ctx()).await,
-            ToolResult::text("{}")
-        );
-        assert!(changes.has_changed().unwrap());
-        changes.mark_unchanged();
-        bench.touch();
-        assert_eq!(hub.catalog().revision, before + 1);
-        assert!(!changes.has_changed().unwrap());
-    }
-
-    #[tokio::test]
-    async fn the_watching_task_publishes_without_a_reader_and_ends_with_the_hub() {
-        let (hub, bench) = Bench::hub(HubOptions::default());
-        let mut changes = hub.changes();
-        changes.mark_unchanged();
-        bench.add_tool("late");
-        changes.changed().await.unwrap();
-        drop(hub);
-        assert!(
-            changes.changed().await.is_err(),
-            "the hub is gone, so is its sender"
-        );
-        bench.closed().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_deadline_answers_and_cancels_the_handler() {
-        let (hub, bench) = Bench::hub(HubOptions::default());
-        let started = tokio::time::Instant::now();
-        let result = hub.call("bench__hang", json!({}), ctx()).await;
-        assert_eq!(started.elapsed(), Duration::from_secs(30));
-        assert!(result.is_error);
-        assert!(
-            result.to_text().contains("did not answer within 30000 ms"),
-            "{}",
-            result.to_text()
-        );
-        assert!(bench.last_token().is_cancelled());
-    }
-
-    #[tokio::test]
-    async fn cancelling_and_dropping_both_reach_the_handler() {
-        let (hub, bench) = Bench::hub(HubOptions::default());
-        let ctx = ctx();
-        let token = ctx.cancel.clone();
-        let call = tokio::spawn({
-            let hub = hub.clone();
-            async move { hub.call("bench__hang", json!({}), ctx).await }
-        });
-        bench.started().await;
-        token.cancel();
-        assert_eq!(
-            call.await.unwrap(),
-            ToolResult::error("The call of tool 'hang' was cancelled")
-        );
-        assert!(bench.last_token().is_cancelled());
-
-        let dropped = tokio::spawn({
-            let hub = hub.clone();
-            async move { hub.call("bench__hang", json!({}), self::ctx()).await }
-        });
-        bench.started().await;
-        dropped.abort();
-        bench.last_token().cancelled().await;
-    }
-
-    #[tokio::test]
-    async fn a_provider_that_panics_is_contained() {
-        let (hub, bench) = Bench::hub(HubOptions::default());
-        for tool in ["bench__panic", "bench__panic-early"] {
-            let result = hub.call(tool, json!({}), ctx()).await;
-            assert!(
-                result.is_error && result.to_text().ends_with("crashed"),
-                "{}",
-                result.to_text()
-            );
-        }
-        assert!(!hub.call("bench__echo", json!({}), ctx()).await.is_error);
-        bench.set(Behaviour::PanicOnList);
-        assert!(hub.catalog().tools.is_empty());
-        bench.set(Behaviour::Normal);
-        assert!(!hub.catalog().tools.is_empty());
-    }
-}
+mod tests;

@@ -11,17 +11,22 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::{CallContext, Origin};
 use crate::hub::Hub;
+use crate::info::ServerInfo;
 use crate::request::{self, Call, Method, Request, decode};
-use crate::tool::{CallContext, Origin, ToolResult};
-use crate::wire::{self, ListToolsResponse, McpResponse, RequestId, ToolCallResponse, ToolSync};
+use crate::tool::ToolResult;
+use crate::wire::{self, McpResponse, RequestId, ToolCallResponse};
 
 pub mod conformance;
 pub mod memory;
+#[cfg(feature = "stdio")]
+mod message;
 
 /// A connection that carries named events both ways and comes back after it was lost.
 pub trait EventLink: Send + Sync {
@@ -31,6 +36,20 @@ pub trait EventLink: Send + Sync {
     ///
     /// When there is no connection or the transport refused the payload.
     fn emit<'a>(&'a self, event: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>>;
+
+    /// As [`emit`](Self::emit), for a payload that is JSON text already. A transport that writes text implements it to
+    /// spare the way over a tree of values, which the lists of a large catalog are worth.
+    ///
+    /// # Errors
+    ///
+    /// As [`emit`](Self::emit).
+    fn emit_text<'a>(&'a self, event: &'a str, data: Box<RawValue>) -> BoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(async move {
+            let data =
+                serde_json::from_str(data.get()).map_err(|error| LinkError::Failed(error.to_string()))?;
+            self.emit(event, data).await
+        })
+    }
 
     /// The next thing that happened, in order. `None` when the link is closed for good. Dropping the
     /// future must not lose an event.
@@ -109,6 +128,8 @@ pub struct LinkOptions {
     pub coalesce: Duration,
     /// How many calls may run at once on this connection; more are answered with an error. Default: 10,240.
     pub max_in_flight: usize,
+    /// How the server introduces itself in `mcp:message`.
+    pub info: ServerInfo,
 }
 
 impl Default for LinkOptions {
@@ -116,6 +137,7 @@ impl Default for LinkOptions {
         Self {
             coalesce: Duration::from_millis(10),
             max_in_flight: 10_240,
+            info: ServerInfo::default(),
         }
     }
 }
@@ -133,6 +155,8 @@ pub async fn serve(hub: Hub, link: Arc<dyn EventLink>, options: LinkOptions, can
         tasks: JoinSet::new(),
         running: HashMap::new(),
         serial: 0,
+        #[cfg(feature = "stdio")]
+        session: message::Session::default(),
     };
     let mut sync = Schedule::default();
     loop {
@@ -155,7 +179,11 @@ pub async fn serve(hub: Hub, link: Arc<dyn EventLink>, options: LinkOptions, can
                 None => break,
             },
             changed = changes.changed() => match changed {
-                Ok(()) => sync.changed(Instant::now(), server.options.coalesce),
+                // The clock starts when the hub noticed the change, not when it had listed the tools again.
+                Ok(()) => sync.changed(
+                    server.hub.catalog().noticed.unwrap_or_else(Instant::now),
+                    server.options.coalesce,
+                ),
                 Err(_) => break,
             },
             () = sleep_until(wake) => {}
@@ -177,7 +205,7 @@ struct Schedule {
     connected: bool,
     sending: bool,
     due: Option<Due>,
-    last: Option<ToolSync>,
+    last: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy)]
@@ -220,7 +248,7 @@ impl Schedule {
         }
     }
 
-    fn due(&mut self, now: Instant, hub: &Hub) -> Option<ToolSync> {
+    fn due(&mut self, now: Instant, hub: &Hub) -> Option<Arc<str>> {
         let ripe = match self.due {
             Some(Due::Now) => true,
             Some(Due::At(at)) => now >= at,
@@ -230,12 +258,12 @@ impl Schedule {
             return None;
         }
         self.due = None;
-        let payload = ToolSync::from(hub.catalog().as_ref());
+        let payload: Arc<str> = hub.catalog().sync_text().into();
         if self.last.as_ref() == Some(&payload) {
             return None;
         }
         self.sending = true;
-        self.last = Some(payload.clone());
+        self.last = Some(Arc::clone(&payload));
         Some(payload)
     }
 }
@@ -255,6 +283,8 @@ struct Server {
     /// Calls that came as `mcp:request`, which can be cancelled by id.
     running: HashMap<RequestId, (u64, CancellationToken)>,
     serial: u64,
+    #[cfg(feature = "stdio")]
+    session: message::Session,
 }
 
 impl Server {
@@ -265,23 +295,29 @@ impl Server {
     }
 
     fn handle(&mut self, event: &str, data: &Value, ack: Option<AckSender>) {
+        #[cfg(feature = "stdio")]
+        if event == wire::MCP_MESSAGE {
+            let refused = self.session.take(&self.hub, &self.link, &self.options.info, data);
+            if let Some(response) = refused {
+                self.answer(wire::MCP_MESSAGE, &response, true, None);
+            }
+            // An acknowledgement says only that the message arrived.
+            if let Some(ack) = ack {
+                self.tasks.spawn(async move {
+                    let _gone = ack.send(Value::Null).await;
+                    Done::Answer
+                });
+            }
+            return;
+        }
         match decode(event, data) {
             Request::Ignore => {}
             Request::List { id } if id.is_none() && ack.is_none() => {
                 tracing::debug!(event, "a request without an id was ignored");
             }
             Request::List { id } => {
-                let tools = self.hub.catalog().as_ref().into();
-                let emit = id.is_some();
-                self.answer(
-                    wire::LIST_TOOLS_RESPONSE,
-                    &ListToolsResponse {
-                        request_id: id,
-                        tools,
-                    },
-                    emit,
-                    ack,
-                );
+                let text = request::list_tools_response(id.as_ref(), &self.hub.catalog());
+                self.answer_text(wire::LIST_TOOLS_RESPONSE, text, id.is_some(), ack);
             }
             Request::Call { id, .. } if id.is_none() && ack.is_none() => {
                 tracing::debug!(event, "a request without an id was ignored");
@@ -304,8 +340,8 @@ impl Server {
                 self.answer(wire::MCP_RESPONSE, &response, true, ack);
             }
             Method::ListTools => {
-                let response = McpResponse::result(id, request::tools_list(&self.hub.catalog()));
-                self.answer(wire::MCP_RESPONSE, &response, true, ack);
+                let text = request::tools_list(id.as_ref(), &self.hub.catalog());
+                self.answer_text(wire::MCP_RESPONSE, text, true, ack);
             }
             Method::CallTool(call) => self.rpc_call(id, call, ack),
         }
@@ -375,14 +411,27 @@ impl Server {
         }
     }
 
-    fn send_sync(&mut self, payload: ToolSync) {
+    /// As [`answer`](Self::answer), for a text that the catalog put together.
+    fn answer_text(&mut self, event: &'static str, text: String, emit: bool, ack: Option<AckSender>) {
         let link = Arc::clone(&self.link);
         self.tasks.spawn(async move {
-            let sent = match serde_json::to_value(payload) {
-                Ok(payload) => link.emit(wire::TOOL_SYNC, payload).await,
-                Err(error) => Err(LinkError::Failed(error.to_string())),
-            };
-            Done::Sync(sent)
+            if let Some(ack) = ack
+                && let Ok(payload) = serde_json::from_str(&text)
+                && let Err(error) = ack.send(payload).await
+            {
+                tracing::debug!(event, %error, "an acknowledgement was not sent");
+            }
+            if emit && let Err(error) = emit_text(link.as_ref(), event, text).await {
+                tracing::debug!(event, %error, "an answer was not sent");
+            }
+            Done::Answer
+        });
+    }
+
+    fn send_sync(&mut self, payload: Arc<str>) {
+        let link = Arc::clone(&self.link);
+        self.tasks.spawn(async move {
+            Done::Sync(emit_text(link.as_ref(), wire::TOOL_SYNC, payload.as_ref().to_owned()).await)
         });
     }
 
@@ -405,9 +454,16 @@ impl Server {
     }
 
     async fn drop_everything(&mut self) {
+        #[cfg(feature = "stdio")]
+        self.session.end().await;
         self.running.clear();
         self.tasks.shutdown().await;
     }
+}
+
+async fn emit_text(link: &dyn EventLink, event: &str, text: String) -> Result<(), LinkError> {
+    let text = RawValue::from_string(text).map_err(|error| LinkError::Failed(error.to_string()))?;
+    link.emit_text(event, text).await
 }
 
 async fn respond<T: Serialize>(

@@ -29,54 +29,44 @@ pub fn split(name: &str) -> Option<(&str, &str)> {
     (!id.is_empty() && !tool.is_empty()).then_some((id, tool))
 }
 
-/// Gives every pair of toolset id and tool name a name of its own.
-///
-/// The answer has the order of the input. Equal pairs get equal names; different pairs never do. It
-/// depends only on the set of pairs, not on their order.
-pub(crate) fn assign<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<String> {
-    let mut names: HashMap<(&str, &str), String> = HashMap::with_capacity(pairs.len());
-    let mut taken: HashSet<String> = HashSet::with_capacity(pairs.len());
-    let mut foreign: Vec<(&str, &str)> = Vec::new();
-    for &(id, tool) in pairs {
-        if names.contains_key(&(id, tool)) {
-            continue;
-        }
-        match direct(id, tool) {
-            // Without `_` in the id the first `__` decides, so two direct names never meet.
-            Some(name) => {
-                taken.insert(name.clone());
-                names.insert((id, tool), name);
-            }
-            None => foreign.push((id, tool)),
-        }
-    }
+/// Names for the pairs of toolset id and tool name that have no [`direct`] one. They depend only on the set of
+/// pairs and on what is taken, not on the order.
+pub(crate) fn shorten<'a>(
+    mut foreign: Vec<(&'a str, &'a str)>,
+    is_taken: impl Fn(&str) -> bool,
+) -> HashMap<(&'a str, &'a str), String> {
     foreign.sort_unstable();
     foreign.dedup();
+    let mut given: HashSet<String> = HashSet::with_capacity(foreign.len());
+    let mut names = HashMap::with_capacity(foreign.len());
     for (id, tool) in foreign {
         // Another round is needed only when 32 bits of hash and the prefix collide.
         let mut round = 0_u32;
         let name = loop {
             let candidate = hashed(id, tool, round);
-            if taken.insert(candidate.clone()) {
+            if !is_taken(&candidate) && given.insert(candidate.clone()) {
                 break candidate;
             }
             round += 1;
         };
         names.insert((id, tool), name);
     }
-    pairs
-        .iter()
-        .map(|pair| names.get(pair).cloned().unwrap_or_default())
-        .collect()
+    names
 }
 
-fn direct(id: &str, tool: &str) -> Option<String> {
-    let fits = !id.is_empty()
+/// `skillId__toolName`, where that is a name every client takes. Without `_` in the id the first `__` decides, so two
+/// direct names never meet.
+pub(crate) fn direct(id: &str, tool: &str) -> Option<String> {
+    is_direct(id, tool).then(|| format!("{id}{SEPARATOR}{tool}"))
+}
+
+/// Whether the pair has a [`direct`] name.
+pub(crate) fn is_direct(id: &str, tool: &str) -> bool {
+    !id.is_empty()
         && !tool.is_empty()
         && !id.contains('_')
         && id.len() + SEPARATOR.len() + tool.len() <= MAX_NAME
-        && id.bytes().chain(tool.bytes()).all(is_name_byte);
-    fits.then(|| format!("{id}{SEPARATOR}{tool}"))
+        && id.bytes().chain(tool.bytes()).all(is_name_byte)
 }
 
 fn hashed(id: &str, tool: &str, round: u32) -> String {
@@ -121,6 +111,20 @@ const fn is_name_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Every pair's name, as the catalog gives it.
+    fn assign(pairs: &[(&str, &str)]) -> Vec<String> {
+        let direct: HashSet<String> = pairs.iter().filter_map(|(id, tool)| direct(id, tool)).collect();
+        let foreign = pairs
+            .iter()
+            .copied()
+            .filter(|(id, tool)| self::direct(id, tool).is_none());
+        let short = shorten(foreign.collect(), |name| direct.contains(name));
+        pairs
+            .iter()
+            .map(|pair| self::direct(pair.0, pair.1).unwrap_or_else(|| short[pair].clone()))
+            .collect()
+    }
 
     fn one(id: &str, tool: &str) -> String {
         assign(&[(id, tool)]).remove(0)

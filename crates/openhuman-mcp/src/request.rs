@@ -1,9 +1,10 @@
 //! Decoding what arrives: raw JSON to a typed request, once, at the edge.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::catalog::Catalog;
-use crate::tool::{CallError, ToolResult};
+use crate::catalog::{Catalog, join};
+use crate::error::CallError;
+use crate::tool::ToolResult;
 use crate::wire::{self, JSON_RPC, McpResponse, RequestId, code};
 
 /// One event, understood.
@@ -118,25 +119,33 @@ fn notification(method: &str, params: &Value) -> Request {
     }
 }
 
-/// The result of `tools/list`: the wire form plus titles and annotations.
-pub(crate) fn tools_list(catalog: &Catalog) -> Value {
-    let tools: Vec<Value> = catalog
-        .tools
-        .iter()
-        .map(|tool| {
-            let mut entry = json!({
-                "name": tool.name,
-                "description": tool.description,
-                "inputSchema": tool.input_schema,
-                "annotations": tool.annotations,
-            });
-            if let Some(title) = &tool.title {
-                entry["title"] = Value::from(title.as_str());
-            }
-            entry
-        })
-        .collect();
-    json!({ "tools": tools })
+/// The answer to `tools/list`: the wire form plus titles, output schemas and annotations, put together from the texts
+/// that the catalog keeps.
+pub(crate) fn tools_list(id: Option<&RequestId>, catalog: &Catalog) -> String {
+    let mut text = String::from("{\"id\":");
+    text.push_str(&id_text(id));
+    text.push_str(",\"jsonrpc\":\"2.0\",\"result\":{\"tools\":[");
+    join(&mut text, catalog.tools.iter().map(|tool| tool.full().get()));
+    text.push_str("]}}");
+    text
+}
+
+/// The payload of `mcp:listToolsResponse`. The id is left out when there is none.
+pub(crate) fn list_tools_response(id: Option<&RequestId>, catalog: &Catalog) -> String {
+    let mut text = String::from("{");
+    if id.is_some() {
+        text.push_str("\"requestId\":");
+        text.push_str(&id_text(id));
+        text.push(',');
+    }
+    text.push_str("\"tools\":[");
+    join(&mut text, catalog.tools.iter().map(|tool| tool.wire().get()));
+    text.push_str("]}");
+    text
+}
+
+fn id_text(id: Option<&RequestId>) -> String {
+    serde_json::to_string(&id).unwrap_or_else(|_| "null".into())
 }
 
 /// A tool result as the answer of `tools/call`.
@@ -151,6 +160,7 @@ pub(crate) fn call_response(id: Option<RequestId>, result: &ToolResult) -> McpRe
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn rpc_code(data: &Value) -> Option<i64> {
         match decode(wire::MCP_REQUEST, data) {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::tool::{Annotations, CallContext, CallError, ToolDefinition, ToolProvider, ToolResult, Toolset};
+use crate::tool::{Annotations, ToolDefinition, ToolProvider, ToolResult, Toolset};
+use crate::{CallContext, CallError};
 use crate::{Hub, HubOptions};
 
 #[derive(Clone, Copy, PartialEq)]

@@ -4,7 +4,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+
+use crate::context::CallContext;
+use crate::error::CallError;
 
 /// A source of tools: the skill engine, the memory, another MCP server.
 ///
@@ -19,10 +21,18 @@ pub trait ToolProvider: Send + Sync {
     /// state first and the counter second.
     fn changes(&self) -> watch::Receiver<u64>;
 
+    /// The JSON Schema that the structured result of a tool keeps to, for tools that promise one. Asked once per
+    /// change. The hub refuses a result that breaks it.
+    fn output_schema(&self, toolset: &str, tool: &str) -> Option<Value> {
+        let _ = (toolset, tool);
+        None
+    }
+
     /// Runs one tool. `toolset` and `tool` are names this provider listed; `args` is always an object.
     ///
     /// The future is dropped when the deadline passes or the caller gives up. `ctx.cancel` fires in both
-    /// cases as well, so work that was moved to another task can stop too.
+    /// cases as well, so work that was moved to another task can stop too. Reports to `ctx.progress` move the
+    /// deadline.
     fn call<'a>(
         &'a self,
         toolset: &'a str,
@@ -169,6 +179,14 @@ impl ToolResult {
         }
     }
 
+    /// The value that output schemas and structured content are about: the first JSON block.
+    pub fn structured(&self) -> Option<&Value> {
+        self.content.iter().find_map(|block| match block {
+            Content::Json { data } => Some(data),
+            _ => None,
+        })
+    }
+
     /// All blocks as one text: text as it is, JSON serialised, joined by line feeds.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
@@ -209,116 +227,6 @@ impl Content {
     /// A text block.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
-    }
-}
-
-/// Who asked, and how to tell the tool to stop.
-#[derive(Debug, Clone)]
-pub struct CallContext {
-    /// Where the call came from.
-    pub origin: Origin,
-    /// Cancelled when the answer is no longer wanted: deadline, disconnect, cancellation by the caller.
-    pub cancel: CancellationToken,
-}
-
-impl CallContext {
-    /// A context with a token of its own.
-    pub fn new(origin: Origin) -> Self {
-        Self {
-            origin,
-            cancel: CancellationToken::new(),
-        }
-    }
-}
-
-/// Where a call came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Origin {
-    /// The backend, over Socket.IO events.
-    SocketIo,
-    /// An MCP client on standard input and output.
-    Stdio,
-    /// The local agent.
-    Agent,
-    /// A command line.
-    Cli,
-    /// The local user interface.
-    Ui,
-}
-
-/// Why a call failed. The text is what the caller sees.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// No provider is registered.
-    #[error("Skill runtime not available")]
-    RuntimeUnavailable,
-    /// The name has no toolset part.
-    #[error("Invalid tool name: {name}. Expected format: skillId__toolName")]
-    InvalidName {
-        /// The name as it was received.
-        name: String,
-    },
-    /// Nothing is registered under that id.
-    #[error("Skill '{id}' not found")]
-    ToolsetNotFound {
-        /// The toolset id.
-        id: String,
-    },
-    /// The toolset is registered but takes no calls.
-    #[error("Skill '{id}' is not running (status: {status})")]
-    NotRunning {
-        /// The toolset id.
-        id: String,
-        /// Its status.
-        status: String,
-    },
-    /// The toolset has no such tool.
-    #[error("Tool execution failed: Tool '{tool}' not found")]
-    ToolNotFound {
-        /// The bare tool name.
-        tool: String,
-    },
-    /// The arguments are not an object or do not fit the schema.
-    #[error("Invalid arguments for tool '{tool}': {reason}")]
-    InvalidArguments {
-        /// The bare tool name.
-        tool: String,
-        /// What is wrong with them.
-        reason: String,
-    },
-    /// The tool itself failed.
-    #[error("Tool execution failed: {0}")]
-    Failed(String),
-    /// The tool did not answer in time; it was told to stop.
-    #[error("Tool '{tool}' did not answer within {millis} ms and was cancelled; try again or ask for less")]
-    DeadlineExceeded {
-        /// The bare tool name.
-        tool: String,
-        /// The deadline in milliseconds.
-        millis: u64,
-    },
-    /// The caller cancelled the call.
-    #[error("The call of tool '{tool}' was cancelled")]
-    Cancelled {
-        /// The bare tool name.
-        tool: String,
-    },
-    /// The provider panicked. The hub and the other tools are not affected.
-    #[error("Tool execution failed: the provider of tool '{tool}' crashed")]
-    Panicked {
-        /// The bare tool name.
-        tool: String,
-    },
-    /// A text that is passed on as it is.
-    #[error("{0}")]
-    Message(String),
-}
-
-impl From<CallError> for ToolResult {
-    fn from(error: CallError) -> Self {
-        Self::error(error.to_string())
     }
 }
 
@@ -367,34 +275,5 @@ mod tests {
         assert_eq!(unknown, Content::Other(image.clone()));
         assert_eq!(serde_json::to_value(&unknown).unwrap(), image);
         assert_eq!(result.to_text(), "a\n{\"b\":1}");
-    }
-
-    #[test]
-    fn error_texts_are_the_documented_ones() {
-        let texts = [
-            (CallError::RuntimeUnavailable, "Skill runtime not available"),
-            (
-                CallError::InvalidName { name: "x".into() },
-                "Invalid tool name: x. Expected format: skillId__toolName",
-            ),
-            (
-                CallError::ToolsetNotFound { id: "x".into() },
-                "Skill 'x' not found",
-            ),
-            (
-                CallError::NotRunning {
-                    id: "x".into(),
-                    status: "offline".into(),
-                },
-                "Skill 'x' is not running (status: offline)",
-            ),
-            (
-                CallError::ToolNotFound { tool: "y".into() },
-                "Tool execution failed: Tool 'y' not found",
-            ),
-        ];
-        for (error, text) in texts {
-            assert_eq!(error.to_string(), text);
-        }
     }
 }

@@ -8,6 +8,7 @@
 //! | `mcp:toolCallResponse` | desktop | [`ToolCallResponse`] |
 //! | `tool:sync` | desktop | [`ToolSync`] |
 //! | `mcp:request`, `mcp:response` | backend, desktop | [`McpRequest`], [`McpResponse`] |
+//! | `mcp:message` | both | any JSON-RPC message of MCP, see `docs/mcp-over-socketio.md` |
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -27,6 +28,8 @@ pub const TOOL_CALL_RESPONSE: &str = "mcp:toolCallResponse";
 pub const TOOL_SYNC: &str = "tool:sync";
 /// `mcp:request`
 pub const MCP_REQUEST: &str = "mcp:request";
+/// `mcp:message`
+pub const MCP_MESSAGE: &str = "mcp:message";
 /// `mcp:response`
 pub const MCP_RESPONSE: &str = "mcp:response";
 
@@ -161,7 +164,7 @@ impl From<&Catalog> for ToolSync {
             skill_id: set.id.clone(),
             name: set.name.clone(),
             status: set.status.clone(),
-            tools: set.tools.iter().map(|tool| tool.name.clone()).collect(),
+            tools: set.tools().iter().map(|tool| tool.tool.clone()).collect(),
         });
         Self {
             tools: tools.collect(),

@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::memory::MemoryPeer;
 use super::{EventLink, LinkOptions, serve};
+use crate::context::CallContext;
+use crate::error::CallError;
 use crate::hub::{Hub, HubOptions};
-use crate::tool::{CallContext, CallError, ToolDefinition, ToolProvider, ToolResult, Toolset};
+use crate::tool::{ToolDefinition, ToolProvider, ToolResult, Toolset};
 use crate::wire;
 
 /// The backend's side of the connection under test.

@@ -1,4 +1,6 @@
-use serde_json::json;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 
 use super::*;

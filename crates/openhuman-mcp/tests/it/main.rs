@@ -1,12 +1,18 @@
-//! The stdio server against the official MCP clients.
+//! The servers against the official MCP clients, and our client against servers.
 //!
-//! They need node and `npm ci --ignore-scripts` in `tests/node`. Where that is missing the tests say so and
-//! pass, unless `OPENHUMAN_REQUIRE_NODE=1` is set, as it is in continuous integration.
+//! They need node and `npm ci --ignore-scripts` in `tests/node`, and a Python with the package `mcp` that
+//! `OPENHUMAN_PYTHON` names. Where that is missing the tests say so and pass, unless `OPENHUMAN_REQUIRE_NODE=1` or
+//! `OPENHUMAN_REQUIRE_PYTHON_MCP=1` is set.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "http")]
+mod http;
 
 fn fixture() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node");
@@ -26,8 +32,34 @@ fn fixture() -> Option<PathBuf> {
     ready.then_some(folder)
 }
 
-/// Cargo builds the examples before it runs the tests, next to the folder of the test binary.
+/// A Python that has the official SDK.
+fn python() -> Option<PathBuf> {
+    let program = PathBuf::from(std::env::var_os("OPENHUMAN_PYTHON").unwrap_or_else(|| "python3".into()));
+    let ready = Command::new(&program)
+        .args(["-c", "import mcp.client.streamable_http"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let required = std::env::var_os("OPENHUMAN_REQUIRE_PYTHON_MCP").is_some_and(|value| value == "1");
+    assert!(
+        ready || !required,
+        "the Python package mcp is missing: pip install mcp"
+    );
+    if !ready {
+        eprintln!("not run: the Python package mcp is missing: pip install mcp");
+    }
+    ready.then_some(program)
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
 fn server() -> PathBuf {
+    example("stdio_echo")
+}
+
+/// Cargo builds the examples before it runs the tests, next to the folder of the test binary.
+fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test binary has a path");
     let profile = test
         .ancestors()
@@ -35,10 +67,10 @@ fn server() -> PathBuf {
         .expect("deps and the profile are above it");
     let server = profile
         .join("examples")
-        .join(format!("stdio_echo{}", std::env::consts::EXE_SUFFIX));
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         server.is_file(),
-        "run `cargo build -p openhuman-mcp --example stdio_echo` first"
+        "run `cargo build -p openhuman-mcp --all-features --example {name}` first"
     );
     server
 }
@@ -102,4 +134,16 @@ fn the_official_sdk_lists_calls_and_hears_of_changes() {
         json(&node(&folder, "sdk.mjs", &[])),
         json!({"ok": true, "calls": 500})
     );
+}
+
+#[test]
+fn the_official_python_sdk_uses_everything_over_stdio() {
+    let Some(python) = python() else { return };
+    let output = Command::new(python)
+        .arg(script("python/client.py"))
+        .arg("stdio")
+        .arg(server())
+        .output()
+        .expect("python starts");
+    assert_eq!(json(&output), json!({"ok": true, "calls": 100}));
 }
