@@ -5,8 +5,6 @@
 //! DEMO_TOKEN=$(openssl rand -hex 32) cargo run -p openhuman-mcp --features http --example http_echo
 //! ```
 
-use std::sync::Arc;
-
 use openhuman_mcp::http::{self, HttpError, HttpOptions, PATH};
 use openhuman_mcp::{CancellationToken, Hub, HubOptions, ServerInfo};
 
@@ -15,10 +13,7 @@ mod demo;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), HttpError> {
     let hub = Hub::new(HubOptions::default());
-    let demo = Arc::new(demo::Demo::new());
-    hub.add_provider(demo.clone());
-    hub.add_resources(demo.clone());
-    hub.add_prompts(demo);
+    demo::add(&hub);
     let options = HttpOptions::new(std::env::var("DEMO_TOKEN").unwrap_or_default());
     let listener = http::bind(([127, 0, 0, 1], 0).into(), &options).await?;
     println!("http://{}{PATH}", listener.local_addr()?);

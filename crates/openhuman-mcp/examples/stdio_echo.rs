@@ -4,8 +4,6 @@
 //! cargo run -p openhuman-mcp --example stdio_echo
 //! ```
 
-use std::sync::Arc;
-
 use openhuman_mcp::{CancellationToken, Hub, HubOptions, ServerInfo, stdio};
 
 mod demo;
@@ -13,12 +11,7 @@ mod demo;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), openhuman_mcp::StdioError> {
     let hub = Hub::new(HubOptions::default());
-    let demo = Arc::new(demo::Demo::new());
-    hub.add_provider(demo.clone());
-    if demo.has_more() {
-        hub.add_resources(demo.clone());
-        hub.add_prompts(demo);
-    }
+    demo::add(&hub);
     let info = ServerInfo {
         name: "openhuman-stdio-echo".into(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::error::CallError;
 use crate::name;
 use crate::schema::{Lazy, Role};
+use crate::search::Index;
 use crate::tool::{Annotations, ToolDefinition, ToolResult, Toolset};
 
 /// A snapshot of everything the hub offers. It never changes; the hub replaces it. What did not change is shared
@@ -27,6 +28,7 @@ pub struct Catalog {
     shortened: HashMap<String, (usize, usize)>,
     /// When the hub began to collect this.
     pub(crate) noticed: Option<Instant>,
+    pub(crate) index: OnceLock<Index>,
 }
 
 /// A toolset in a [`Catalog`].

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::CallError;
 use crate::tool::Annotations;
 
 /// Who asked, and how to tell the tool to stop.
@@ -30,6 +31,17 @@ impl CallContext {
             cancel: CancellationToken::new(),
             progress: Progress::default(),
             approver: None,
+        }
+    }
+
+    /// Asks the person who is at the other end; see [`Approver::ask`].
+    ///
+    /// # Errors
+    /// When nobody can be asked, or is asked between this call and the next.
+    pub async fn ask(&self, question: Question<'_>) -> Result<Answer, CallError> {
+        match &self.approver {
+            Some(approver) => approver.ask(question).await,
+            None => Err(nobody()),
         }
     }
 }
@@ -146,6 +158,43 @@ pub trait Approver: Send + Sync {
     /// Answers with the decision. The future is dropped when the call is cancelled; an approver that cannot ask
     /// answers [`Approval::Refused`].
     fn approve<'a>(&'a self, call: ApprovalRequest<'a>) -> BoxFuture<'a, Approval>;
+
+    /// Asks a question of the tool's own. By default nobody can be asked.
+    ///
+    /// Clients of MCP 2026-07-28 are asked between two calls: the first one ends with an error here, which the tool has
+    /// to pass on, and the tool is called again with the answer. So ask before anything has an effect, and ask the same
+    /// questions each time.
+    fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Answer, CallError>> {
+        let _ = question;
+        Box::pin(std::future::ready(Err(nobody())))
+    }
+}
+
+fn nobody() -> CallError {
+    CallError::Failed("the tool has a question, and nobody can be asked here".into())
+}
+
+/// A question of a tool.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// A name for it that no other question of the call has.
+    pub key: &'a str,
+    /// What the person reads.
+    pub message: &'a str,
+    /// The form to fill in: an object schema whose properties are texts, numbers, booleans and choices.
+    pub schema: &'a Value,
+}
+
+/// What a person answered.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// The filled-in form. Whether it fits the schema is up to whoever asked.
+    Given(Value),
+    /// The person said no.
+    Declined,
+    /// The person did not answer.
+    Dismissed,
 }
 
 impl std::fmt::Debug for dyn Approver {

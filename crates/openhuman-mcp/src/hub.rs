@@ -49,6 +49,8 @@ impl Default for HubOptions {
 pub struct Hub {
     inner: Arc<Inner>,
     policy: Arc<dyn Policy>,
+    /// The one toolset that MCP servers show.
+    only: Option<Arc<str>>,
 }
 
 struct Inner {
@@ -85,6 +87,7 @@ impl Hub {
         let stop = CancellationToken::new();
         Self {
             policy,
+            only: None,
             inner: Arc::new(Inner {
                 options,
                 offers: ArcSwap::default(),
@@ -126,17 +129,30 @@ impl Hub {
     #[must_use]
     pub fn guarded(&self, policy: Arc<dyn Policy>) -> Self {
         Self {
-            inner: Arc::clone(&self.inner),
             policy,
+            ..self.clone()
         }
     }
 
-    pub(crate) fn change_offers(&self, change: impl Fn(&mut Offers)) {
-        self.inner.offers.rcu(|offers| {
-            let mut next = Offers::clone(offers);
-            change(&mut next);
-            next
-        });
+    /// The same hub for MCP servers that show one toolset only, under the bare names of its tools.
+    #[must_use]
+    pub fn only(&self, toolset: &str) -> Self {
+        Self {
+            only: Some(toolset.into()),
+            ..self.clone()
+        }
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn shown(&self) -> Option<&str> {
+        self.only.as_deref()
+    }
+
+    pub(crate) fn change_offers(&self, change: impl FnOnce(&mut Offers)) {
+        let _one_at_a_time = self.inner.rebuilding();
+        let mut next = Offers::clone(&self.inner.offers.load());
+        change(&mut next);
+        self.inner.offers.store(Arc::new(next));
     }
 
     pub(crate) fn offers(&self) -> Arc<Offers> {

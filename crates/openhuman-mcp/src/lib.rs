@@ -16,6 +16,7 @@ mod offer;
 pub mod policy;
 mod request;
 mod schema;
+mod search;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "stdio")]
@@ -29,7 +30,8 @@ pub mod wire;
 
 pub use catalog::{Catalog, CatalogTool, CatalogToolset};
 pub use context::{
-    Approval, ApprovalRequest, Approver, CallContext, Origin, Progress, ProgressReport, ProgressSink,
+    Answer, Approval, ApprovalRequest, Approver, CallContext, Origin, Progress, ProgressReport, ProgressSink,
+    Question,
 };
 pub use error::CallError;
 pub use hub::{Hub, HubOptions};

@@ -185,11 +185,11 @@ pub(crate) struct Offers {
 impl Hub {
     /// Adds things to read. Add them before serving: a client is told what kinds of things there are when it connects.
     pub fn add_resources(&self, provider: Arc<dyn ResourceProvider>) {
-        self.change_offers(|offers| offers.resources.push(Arc::clone(&provider)));
+        self.change_offers(|offers| offers.resources.push(provider));
     }
 
     /// Adds prompts. Add them before serving, as with [`add_resources`](Self::add_resources).
     pub fn add_prompts(&self, provider: Arc<dyn PromptProvider>) {
-        self.change_offers(|offers| offers.prompts.push(Arc::clone(&provider)));
+        self.change_offers(|offers| offers.prompts.push(provider));
     }
 }

@@ -1,5 +1,6 @@
 //! The hub as an MCP server, whatever carries the messages.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rmcp::model::{
@@ -14,10 +15,12 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::CatalogTool;
 use crate::context::{CallContext, Origin};
 use crate::error::CallError;
 use crate::hub::Hub;
 pub use crate::info::ServerInfo;
+use crate::name;
 
 mod approve;
 mod convert;
@@ -45,6 +48,22 @@ impl Server {
             origin,
             closing,
         }
+    }
+
+    /// The hub's name for a tool that a client names.
+    fn full_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match self.hub.shown() {
+            None => Cow::Borrowed(name),
+            Some(only) => Cow::Owned(format!("{only}{}{name}", name::SEPARATOR)),
+        }
+    }
+
+    fn tool(&self, entry: &CatalogTool) -> Tool {
+        let mut tool = convert::tool(entry);
+        if self.hub.shown().is_some() {
+            tool.name = Cow::Owned(entry.tool.clone());
+        }
+        tool
     }
 
     /// What ends the announcements and the subscriptions of this connection.
@@ -92,9 +111,11 @@ impl ServerHandler for Server {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let catalog = self.hub.catalog();
+        let shown = |tool: &&Arc<CatalogTool>| self.hub.shown().is_none_or(|only| tool.toolset == only);
         let start = place(request, catalog.tools.len())?;
         let page = catalog.tools.iter().skip(start).take(PAGE);
-        let mut result = ListToolsResult::with_all_items(page.map(|tool| convert::tool(tool)).collect());
+        let tools = page.filter(shown).map(|tool| self.tool(tool));
+        let mut result = ListToolsResult::with_all_items(tools.collect());
         if start + PAGE < catalog.tools.len() {
             result.next_cursor = Some((start + PAGE).to_string());
         }
@@ -103,12 +124,12 @@ impl ServerHandler for Server {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let approver = Arc::new(approve::ClientApprover::new(&context, &mut request)?);
         let is_modern = approve::is_modern(&context);
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        let approver = Arc::new(approve::ClientApprover::new(&context, request.input_responses));
         let progress = progress::Reports::new(&context);
         let ctx = CallContext {
             origin: self.origin,
@@ -117,17 +138,19 @@ impl ServerHandler for Server {
             approver: Some(Arc::clone(&approver) as Arc<dyn crate::context::Approver>),
         };
         let outcome = progress
-            .forward(self.hub.try_call(&request.name, arguments, ctx))
+            .forward(self.hub.try_call(&self.full_name(&request.name), arguments, ctx))
             .await;
-        if let (Err(CallError::Denied { .. }), Some(question)) = (&outcome, approver.question()) {
-            return Ok(question.into());
+        // The client asks its user and calls again.
+        if let (Err(_), Some(questions)) = (&outcome, approver.questions()) {
+            return Ok(questions.into());
         }
         let result = outcome.unwrap_or_else(crate::tool::ToolResult::from);
         Ok(convert::call_result(result, is_modern).into())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.hub.catalog().tool(name).map(convert::tool)
+        let catalog = self.hub.catalog();
+        catalog.tool(&self.full_name(name)).map(|tool| self.tool(tool))
     }
 
     async fn list_resources(
@@ -153,7 +176,7 @@ impl ServerHandler for Server {
                 Some(_) => Err(foreign_cursor()),
             };
         };
-        let page = provider.list(after, PAGE).await.map_err(failed)?;
+        let page = provider.list(after, PAGE).await.map_err(|error| failed(&error))?;
         let next = match page.next {
             Some(after) => Some(format!("{index}:{after}")),
             None => (index + 1 < offers.resources.len()).then(|| format!("{}:", index + 1)),
@@ -186,7 +209,11 @@ impl ServerHandler for Server {
             return Err(ErrorData::method_not_found::<ReadResourceRequestMethod>());
         }
         for provider in &offers.resources {
-            if let Some(bodies) = provider.read(&request.uri).await.map_err(failed)? {
+            if let Some(bodies) = provider
+                .read(&request.uri)
+                .await
+                .map_err(|error| failed(&error))?
+            {
                 let contents = bodies.into_iter().map(convert::body).collect();
                 return Ok(ReadResourceResult::new(contents).into());
             }
@@ -238,7 +265,10 @@ impl ServerHandler for Server {
                     None,
                 ));
             }
-            let messages = provider.get(&prompt.name, &arguments).await.map_err(failed)?;
+            let messages = provider
+                .get(&prompt.name, &arguments)
+                .await
+                .map_err(|error| failed(&error))?;
             return Ok(convert::filled(prompt.description.clone(), messages).into());
         }
         Err(ErrorData::invalid_params(
@@ -315,6 +345,6 @@ fn foreign_cursor() -> ErrorData {
     ErrorData::invalid_params("The cursor is not one this server gave out", None)
 }
 
-fn failed(error: CallError) -> ErrorData {
+fn failed(error: &CallError) -> ErrorData {
     ErrorData::internal_error(error.to_string(), None)
 }

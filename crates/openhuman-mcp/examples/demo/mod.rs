@@ -1,10 +1,11 @@
 //! The tools of the example servers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use openhuman_mcp::{
-    Annotations, CallContext, CallError, ProgressReport, Prompt, PromptArgument, PromptMessage,
+    Annotations, CallContext, CallError, Hub, ProgressReport, Prompt, PromptArgument, PromptMessage,
     PromptProvider, Resource, ResourceBody, ResourcePage, ResourceProvider, ResourceTemplate, Speaker,
     ToolDefinition, ToolProvider, ToolResult, Toolset,
 };
@@ -13,21 +14,21 @@ use tokio::sync::watch;
 
 /// `demo__echo` repeats its text; `demo__grow` adds another tool, so that the list changes. With `DEMO_MORE` there are
 /// tools that crash, hang, work for long and answer with a structure, a document and a prompt.
-pub struct Demo {
+struct Demo {
     grown: watch::Sender<u64>,
     more: bool,
 }
 
-impl Demo {
-    pub fn new() -> Self {
-        Self {
-            grown: watch::Sender::new(0),
-            more: std::env::var_os("DEMO_MORE").is_some(),
-        }
-    }
-
-    pub fn has_more(&self) -> bool {
-        self.more
+/// Adds the tools to a hub.
+pub(crate) fn add(hub: &Hub) {
+    let demo = Arc::new(Demo {
+        grown: watch::Sender::new(0),
+        more: std::env::var_os("DEMO_MORE").is_some(),
+    });
+    hub.add_provider(demo.clone());
+    if demo.more {
+        hub.add_resources(demo.clone());
+        hub.add_prompts(demo);
     }
 }
 

@@ -236,6 +236,8 @@ async fn subscribe(shared: Arc<Shared>, peer: Peer<RoleClient>) {
     let Ok(mut subscription) = peer.listen(filter).await else {
         return;
     };
+    // What changed before it began was not told.
+    shared.list_changed.notify_one();
     while let Ok(Some(_changed)) = subscription.next().await {
         shared.list_changed.notify_one();
     }
@@ -261,7 +263,10 @@ fn refused(error: &ClientInitializeError) -> String {
     match error {
         ClientInitializeError::ConnectionClosed(_) => "it ended before it was ready".into(),
         ClientInitializeError::TransportError { error, .. } => {
-            format!("it ended or was not reached before it was ready ({})", error.error)
+            format!(
+                "it ended or was not reached before it was ready ({})",
+                error.error
+            )
         }
         other => other.to_string(),
     }

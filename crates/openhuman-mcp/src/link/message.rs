@@ -52,9 +52,8 @@ impl Session {
                 "Batches are not part of this binding; send one message per event",
             );
         }
-        let message = match serde_json::from_value(data.clone()) {
-            Ok(message) => message,
-            Err(_) => return refuse(code::INVALID_REQUEST, "A JSON-RPC 2.0 message of MCP is expected"),
+        let Ok(message) = serde_json::from_value(data.clone()) else {
+            return refuse(code::INVALID_REQUEST, "A JSON-RPC 2.0 message of MCP is expected");
         };
         let running = match &self.0 {
             Some(running) if !running.messages.is_closed() => running,

@@ -21,7 +21,7 @@ pub(super) fn compile(schema: &Value) -> Result<Schema, String> {
         by_pointer: HashMap::new(),
         anchors: HashMap::new(),
     };
-    compiler.find_anchors(schema, String::new(), 0);
+    compiler.find_anchors(schema, "", 0);
     let root = compiler.at("", schema, 0)?;
     Ok(Schema {
         nodes: compiler.nodes,
@@ -237,7 +237,7 @@ impl<'a> Compiler<'a> {
         self.at(&pointer, target, depth + 1)
     }
 
-    fn find_anchors(&mut self, value: &Value, pointer: String, depth: usize) {
+    fn find_anchors(&mut self, value: &Value, pointer: &str, depth: usize) {
         if depth > DEPTH {
             return;
         }
@@ -245,16 +245,16 @@ impl<'a> Compiler<'a> {
             Value::Object(map) => {
                 for key in ["$anchor", "$dynamicAnchor"] {
                     if let Some(anchor) = map.get(key).and_then(Value::as_str) {
-                        self.anchors.insert(anchor.to_owned(), pointer.clone());
+                        self.anchors.insert(anchor.to_owned(), pointer.to_owned());
                     }
                 }
                 for (key, value) in map {
-                    self.find_anchors(value, format!("{pointer}/{}", escaped(key)), depth + 1);
+                    self.find_anchors(value, &format!("{pointer}/{}", escaped(key)), depth + 1);
                 }
             }
             Value::Array(items) => {
                 for (index, value) in items.iter().enumerate() {
-                    self.find_anchors(value, format!("{pointer}/{index}"), depth + 1);
+                    self.find_anchors(value, &format!("{pointer}/{index}"), depth + 1);
                 }
             }
             _ => {}

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "client")]
 mod client;
+mod contract;
 #[cfg(feature = "http")]
 mod http;
 
