@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use openhuman_vault::Vault;
 
 use crate::home::create_private_dir;
+use crate::knowledge::note_backup;
 use crate::{CoreError, DatabaseName, Home, HomeDatabases};
 
 /// Files that belong to the running home and not to its content: the lock, the notes about databases (a copy gets its
@@ -62,6 +63,8 @@ impl HomeDatabases {
         }
         let partial = beside(&target, ".partial");
         let written = self.write_backup(vault, &Home::at(&partial)).and_then(|report| {
+            // So that forgetting can name it. A note about a copy that never comes is dropped there.
+            note_backup(self, &target)?;
             fs::rename(&partial, &target).map_err(|error| CoreError::io("create", &target, error))?;
             Ok(report)
         });

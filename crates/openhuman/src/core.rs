@@ -1,6 +1,7 @@
 //! The core: every part opened, connected and closed together.
 
 mod builder;
+mod linking;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,12 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openhuman_agent::Agent;
+use openhuman_agent::Model;
 use openhuman_mcp::{CallContext, Hub, Origin, ToolResult};
-use openhuman_memory::Memory;
+use openhuman_memory::{Budget, Memory};
 use openhuman_skills::{EgressRecord, Engine, SkillId, SkillSnapshot, SystemClock};
 use openhuman_vault::Vault;
-use openhuman_vault::tokens::LoginRequests;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -26,9 +26,12 @@ use crate::bridge::{
     BackendSession, Destinations, EgressLog, SealedDataFiles, SealedDatabases, SnapshotKeeper,
 };
 use crate::home::Home;
-use crate::link::{Credential, Link, SocketState, SocketStatus};
+use crate::link::{Link, SocketStatus};
 use crate::loading::SkillProblem;
+use crate::login::Logins;
+use crate::network::Network;
 use crate::owners::Places;
+use crate::sessions::Sessions;
 
 /// The vault's label for the memory: of its key, and of the note that it exists.
 pub(crate) const MEMORY: &str = "memory";
@@ -47,10 +50,12 @@ pub(crate) struct Inner {
     vault: Arc<Vault>,
     pub(crate) memory: Memory,
     engine: Engine,
-    hub: Hub,
-    pub(crate) agent: Agent,
+    pub(crate) hub: Hub,
+    pub(crate) model: Arc<dyn Model>,
     model_name: String,
     pub(crate) model_is_configured: bool,
+    /// How much of the model's window a conversation may fill.
+    pub(crate) budget: Budget,
     /// Held for moments only: a chat asks for it while a connection is being made.
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
     /// Held while a link is made or ended.
@@ -62,8 +67,10 @@ pub(crate) struct Inner {
     socket: watch::Sender<SocketStatus>,
     /// What managed connections of skills use, while the link is open.
     session: BackendSession,
+    /// The sessions at backends that the vault keeps.
+    sessions: Sessions,
     /// The login this device has asked for, if any.
-    pub(crate) logins: Mutex<LoginRequests>,
+    pub(crate) logins: Mutex<Logins>,
     /// Managed connections of skills that were begun.
     pub(crate) accounts: Accounts,
     egress: EgressLog,
@@ -81,26 +88,6 @@ pub(crate) struct Inner {
     _lock: File,
 }
 
-impl Inner {
-    pub(crate) async fn connected_link(&self) -> Option<Arc<Link>> {
-        let link = self.link.lock().await.clone();
-        link.filter(|_| self.socket.borrow().status == SocketState::Connected)
-    }
-
-    /// Why there is no link, and what to do about it.
-    pub(crate) fn not_connected(&self) -> CoreError {
-        let status = self.socket.borrow();
-        let reason = status.error.as_deref().unwrap_or("none was opened");
-        CoreError::NotConnected(match status.status {
-            SocketState::Reconnecting | SocketState::Connecting => {
-                format!("it was lost ({reason}) and is being restored; ask again in a moment")
-            }
-            SocketState::Error => format!("{reason}; log in again with a new login token"),
-            _ => format!("{reason}; connect to one first"),
-        })
-    }
-}
-
 impl Core {
     /// Starts building a core in `home` with its opened vault.
     #[must_use]
@@ -116,6 +103,8 @@ impl Core {
             start_skills: true,
             key_store: None,
             working_memory: true,
+            context_window: crate::model::CONTEXT_WINDOW,
+            network: Network::default(),
         }
     }
 
@@ -219,60 +208,6 @@ impl Core {
         }
     }
 
-    /// Logs in at a backend and keeps the link until [`Core::disconnect`]. An earlier link is closed first.
-    ///
-    /// # Errors
-    /// When the backend cannot be reached or refuses the credential. Once connected, losses are repaired by themselves.
-    pub async fn connect(&self, url: &str, credential: &Credential) -> Result<Arc<Link>, CoreError> {
-        let _one_at_a_time = self.inner.connecting.lock().await;
-        self.close_link().await;
-        let inner = &self.inner;
-        let attempt = CancellationToken::new();
-        *inner.attempt.lock().unwrap_or_else(PoisonError::into_inner) = attempt.clone();
-        let connected = attempt
-            .run_until_cancelled(Link::connect(
-                url,
-                credential,
-                inner.hub.clone(),
-                inner.engine.clone(),
-                inner.socket.clone(),
-            ))
-            .await;
-        let link = Arc::new(connected.ok_or_else(|| CoreError::Backend {
-            url: url.to_owned(),
-            reason: "the attempt was given up".into(),
-        })??);
-        inner.session.set(Some((url.to_owned(), link.session())));
-        *inner.link.lock().await = Some(link.clone());
-        Ok(link)
-    }
-
-    async fn close_link(&self) {
-        let link = self.inner.link.lock().await.take();
-        self.inner.session.set(None);
-        if let Some(link) = link {
-            link.close().await;
-        }
-    }
-
-    /// Ends the link, if there is one, and an attempt to make one.
-    pub async fn disconnect(&self) {
-        self.inner
-            .attempt
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .cancel();
-        let _one_at_a_time = self.inner.connecting.lock().await;
-        self.close_link().await;
-        self.inner.socket.send_replace(SocketStatus::default());
-    }
-
-    /// The state of the link, now and as it changes.
-    #[must_use]
-    pub fn socket(&self) -> watch::Receiver<SocketStatus> {
-        self.inner.socket.subscribe()
-    }
-
     /// Ends the link, stops every skill (each within 5 s) and the engine. The files are closed when the last clone of
     /// the core is dropped.
     pub async fn close(&self) {
@@ -285,6 +220,8 @@ impl Core {
         self.inner.databases.closed().await;
         self.inner.egress.close().await;
         self.inner.snapshots.close().await;
+        // Whoever still holds a clone finds nothing of it in memory.
+        self.inner.memory.unload();
     }
 
     /// What skills sent over the network or were refused to, the newest first: of one skill or of all, at most `limit`

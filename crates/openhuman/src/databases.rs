@@ -41,6 +41,11 @@ impl Databases {
         &self.home
     }
 
+    /// What the keys of sessions are derived from. It does not change.
+    pub(crate) fn memory_key(&self) -> &Key {
+        self.keys.memory()
+    }
+
     pub(crate) fn path(&self, name: &DatabaseName) -> PathBuf {
         name.path(&self.home)
     }

@@ -109,6 +109,12 @@ pub enum CoreError {
         /// What the backend said.
         reason: String,
     },
+    /// No session is kept for a backend.
+    #[error("nobody is logged in at {url} here; log in with `openhuman login {url}`")]
+    LoggedOut {
+        /// The backend's address.
+        url: String,
+    },
     /// A turn was asked for at a backend, and there is no link to one.
     #[error("there is no link to a backend: {0}")]
     NotConnected(String),
@@ -260,11 +266,17 @@ impl CoreError {
                 | RpcError::Hook(HookError::UnknownSkill { .. })
                 | RpcError::Tool(ToolError::UnknownSkill { .. } | ToolError::UnknownTool { .. }),
             ) => ErrorKind::NotFound,
+            Self::Memory(openhuman_memory::MemoryError::Embedding(error)) if error.is_transient() => {
+                ErrorKind::Unavailable
+            }
+            Self::Memory(openhuman_memory::MemoryError::Graph(error)) if error.is_transient() => {
+                ErrorKind::Unavailable
+            }
             Self::Database(openhuman_sqlite::Error::Missing { .. }) => ErrorKind::NotFound,
             Self::Database(openhuman_sqlite::Error::InUse { .. }) => ErrorKind::Unavailable,
             Self::Io { source, .. } if is_about_access(source) => ErrorKind::Unavailable,
             Self::Busy { .. } | Self::Backend { .. } | Self::NotConnected(_) => ErrorKind::Unavailable,
-            Self::Login { .. } => ErrorKind::Locked,
+            Self::Login { .. } | Self::LoggedOut { .. } => ErrorKind::Locked,
             Self::LoginLink(_) => ErrorKind::Denied,
             Self::Store(StoreError::NotInstalled { .. } | StoreError::NoPrevious { .. }) => {
                 ErrorKind::NotFound
@@ -300,6 +312,7 @@ impl CoreError {
             Self::Ledger { .. } => "notes_damaged",
             Self::Busy { .. } => "busy",
             Self::LoginLink(_) => "login_link",
+            Self::LoggedOut { .. } => "logged_out",
             Self::Account(_) => "account",
             Self::Io { source, .. } => return word_of(source),
             Self::Vault(VaultError::Io { source, .. }) => return word_of(source),

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use openhuman_memory::{Document, MemoryError};
+use openhuman_memory::graph::Speaker;
+use openhuman_memory::{Document, IngestReport, MAX_DOCUMENT_BYTES, Memory, MemoryError};
 
+use crate::knowledge::learn;
 use crate::{Core, CoreError};
 
-/// The largest file that is read, in bytes. Notes are smaller; what is larger is rarely prose.
-const LARGEST_FILE: u64 = 8 * 1024 * 1024;
+/// Files that are stored in one transaction: so many, or so many bytes of text.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// How deep folders are followed.
 const DEEPEST: usize = 32;
@@ -21,6 +24,8 @@ pub struct ImportReport {
     pub chunks: usize,
     /// Chunks that were embedded, because they are new or have changed.
     pub embedded: usize,
+    /// What the graph learned from them: mentions and facts.
+    pub learned: usize,
     /// Files that were left out, and why.
     pub skipped: Vec<(PathBuf, String)>,
 }
@@ -42,37 +47,50 @@ impl Core {
         } else {
             vec![root]
         };
+        let mut batch = Batch::default();
         for file in files {
-            let document = match read(&file) {
-                Ok(document) => document,
-                Err(reason) => {
-                    report.skipped.push((file, reason));
-                    continue;
-                }
-            };
-            match self.with_memory(move |memory| memory.ingest(&document)).await {
-                Ok(ingested) => {
+            match read(&file) {
+                Ok(document) => batch.add(file, document),
+                Err(reason) => report.skipped.push((file, reason)),
+            }
+            if batch.is_full() {
+                self.store(std::mem::take(&mut batch), &mut report).await?;
+            }
+        }
+        self.store(batch, &mut report).await?;
+        Ok(report)
+    }
+
+    /// Stores a batch in one transaction; when a file of it cannot be used, each by itself.
+    async fn store(&self, batch: Batch, report: &mut ImportReport) -> Result<(), CoreError> {
+        let Some(first) = batch.files.first().cloned() else {
+            return Ok(());
+        };
+        let files = batch.files.clone();
+        let stored = self.with_memory(move |memory| Ok(stored(memory, &batch)));
+        for (file, outcome) in files.into_iter().zip(stored.await?) {
+            match outcome {
+                Ok((ingested, learned)) => {
                     report.files += 1;
                     report.chunks += ingested.chunks;
                     report.embedded += ingested.embedded;
+                    report.learned += learned;
                 }
-                Err(CoreError::Memory(error @ (MemoryError::TooLong { .. } | MemoryError::Empty { .. }))) => {
-                    report.skipped.push((file, error.to_string()));
-                }
+                Err(error) if is_about_the_file(&error) => report.skipped.push((file, error.to_string())),
                 Err(error) => {
                     return Err(CoreError::ImportStopped {
-                        file,
+                        file: first,
                         done: report.files,
-                        source: Box::new(error),
+                        source: Box::new(error.into()),
                     });
                 }
             }
         }
-        Ok(report)
+        Ok(())
     }
 
     /// Writes everything that is sealed in the home as plain SQLite files into `dir`, readable by anyone who can read
-    /// the directory: `memory.db` and one file per skill. It is for moving away and for inspection, on explicit wish.
+    /// the directory: `memory.db`, one file per skill, and the conversations as `sessions.jsonl`, one line each. It is for moving away and for inspection, on explicit wish.
     ///
     /// # Errors
     /// When `dir` cannot be created, holds such a file already, or a database cannot be read.
@@ -88,8 +106,84 @@ impl Core {
                 written.push(path);
             }
         }
+        let sessions = dir.join("sessions.jsonl");
+        if self.export_threads(&sessions).await? {
+            written.push(sessions);
+        }
+        // So that forgetting can name them.
+        for path in written.clone() {
+            let path = std::path::absolute(&path).unwrap_or(path);
+            self.with_memory(move |memory| memory.note_backup(&path)).await?;
+        }
         Ok(written)
     }
+
+    /// Writes all threads into one new file; whether there are any.
+    async fn export_threads(&self, target: &Path) -> Result<bool, CoreError> {
+        let target = target.to_owned();
+        self.blocking(move |core| {
+            let threads = core.memory().session_ids()?;
+            if threads.is_empty() {
+                return Ok(false);
+            }
+            let failed = |error| CoreError::io("write", &target, error);
+            let file = std::fs::File::create_new(&target).map_err(failed)?;
+            let mut out = std::io::BufWriter::new(file);
+            for thread in threads {
+                core.export_thread(&thread, &mut out)?;
+            }
+            std::io::Write::flush(&mut out).map_err(failed)?;
+            Ok(true)
+        })
+        .await
+    }
+}
+
+/// Files on their way into the memory.
+#[derive(Default)]
+struct Batch {
+    files: Vec<PathBuf>,
+    documents: Vec<Document>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, file: PathBuf, document: Document) {
+        self.bytes += document.text.len();
+        self.files.push(file);
+        self.documents.push(document);
+    }
+
+    fn is_full(&self) -> bool {
+        self.files.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+}
+
+/// What became of each document of a batch. Blocks.
+fn stored(memory: &Memory, batch: &Batch) -> Vec<Result<(IngestReport, usize), MemoryError>> {
+    let learned = |report: IngestReport| match report.unchanged {
+        true => (report, 0),
+        // Who says `I` in a file is not known.
+        false => {
+            let learned = learn(memory, &report.document_id, Speaker::Nobody);
+            (report, learned)
+        }
+    };
+    match memory.ingest_all(&batch.documents) {
+        Ok(reports) => reports.into_iter().map(|report| Ok(learned(report))).collect(),
+        Err(error) if is_about_the_file(&error) => {
+            let one = |document| memory.ingest(document).map(learned);
+            batch.documents.iter().map(one).collect()
+        }
+        Err(error) => vec![Err(error)],
+    }
+}
+
+fn is_about_the_file(error: &MemoryError) -> bool {
+    matches!(
+        error,
+        MemoryError::TooLong { .. } | MemoryError::Empty { .. } | MemoryError::NotText { .. }
+    )
 }
 
 fn text_files(root: &Path, skipped: &mut Vec<(PathBuf, String)>) -> Result<Vec<PathBuf>, CoreError> {
@@ -135,21 +229,21 @@ fn read(path: &Path) -> Result<Document, String> {
         return Err("it is neither a file nor a folder".to_owned());
     }
     let size = metadata.len();
-    if size > LARGEST_FILE {
+    if size > MAX_DOCUMENT_BYTES as u64 {
         return Err(format!(
-            "it has {size} bytes; the limit is {LARGEST_FILE}: split it"
+            "it has {size} bytes, and at most {MAX_DOCUMENT_BYTES} are taken; split it"
         ));
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text: convert it first".to_owned())?;
+    let shown = path.display().to_string();
+    let document = Document::from_bytes(&*shown, "", &bytes).map_err(|error| match error {
+        MemoryError::NotText { reason, .. } => format!("it is not a text: {reason}"),
+        other => other.to_string(),
+    })?;
+    let text = &document.text;
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
-    // A mark that some editors put at the start of a file is no part of the text.
-    let text = text
-        .strip_prefix('\u{feff}')
-        .map_or_else(|| text.clone(), str::to_owned);
-    let shown = path.display().to_string();
     let title = text
         .lines()
         .find_map(|line| line.strip_prefix("# "))
@@ -166,8 +260,9 @@ fn read(path: &Path) -> Result<Document, String> {
         );
     Ok(Document {
         namespace: "files".into(),
-        source: shown.clone(),
-        ..Document::new(shown, title, text)
+        source: shown,
+        title,
+        ..document
     })
 }
 
@@ -213,7 +308,9 @@ mod tests {
             (marked.title.as_str(), marked.text.as_str()),
             ("Marked", "# Marked\n")
         );
-        std::fs::write(&path, [0xff, 0xfe]).unwrap();
-        assert!(read(&path).unwrap_err().contains("UTF-8"));
+        std::fs::write(&path, b"caf\xe9").unwrap();
+        assert!(read(&path).unwrap_err().contains("byte 3 is not valid UTF-8"));
+        std::fs::write(&path, b"GIF89a\0\0").unwrap();
+        assert!(read(&path).unwrap_err().contains("binary"));
     }
 }

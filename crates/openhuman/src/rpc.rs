@@ -9,6 +9,7 @@ mod egress;
 mod error;
 mod link;
 mod memory;
+mod methods;
 mod overview;
 mod packages;
 mod params;
@@ -36,6 +37,7 @@ use tokio_util::task::TaskTracker;
 pub use self::consent::{PermissionsView, Wanted, Wish};
 pub use self::egress::{EgressEntry, EgressResult, EgressView};
 pub use self::error::RpcError;
+pub use self::methods::{METHODS, STREAMS};
 pub use self::overview::{
     ChoiceOverview, FieldOverview, ModeKind, ModeOverview, Origin as SkillOrigin, PackageProblem,
     SetupOverview, SkillCondition, SkillOverview, SkillsOverview, ToolOverview,
@@ -43,77 +45,15 @@ pub use self::overview::{
 use self::params::{parse, to_json};
 pub use self::plan::{Installed, PlanView, PublisherChange};
 pub use self::schema::typescript;
-use crate::{Core, Home, ModelConfig, model_from_env, working_memory_from_env};
+use crate::{
+    Core, Home, ModelConfig, Network, context_window_from_env, model_from_env, working_memory_from_env,
+};
 
 /// Events that a slow subscriber may be behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 256;
 
 /// What is kept of what one skill was refused.
 const MOST_WANTED: usize = 16;
-
-/// Every method that answers with one value.
-pub const METHODS: &[&str] = &[
-    "core.ping",
-    "core.version",
-    "openhuman.app_state_snapshot",
-    "openhuman.vault_create",
-    "openhuman.vault_unlock",
-    "openhuman.vault_recover",
-    "openhuman.vault_change_password",
-    "openhuman.vault_create_recovery_key",
-    "openhuman.vault_status",
-    "openhuman.vault_accept",
-    "openhuman.vault_discard_log",
-    "openhuman.socket_connect",
-    "openhuman.socket_disconnect",
-    "openhuman.auth_login_start",
-    "openhuman.auth_login_cancel",
-    "openhuman.auth_login_finish",
-    "openhuman.auth_oauth_connect",
-    "openhuman.auth_oauth_finish",
-    "openhuman.skills_call_tool",
-    "openhuman.skills_list",
-    "openhuman.skills_get_all_snapshots",
-    "openhuman.skills_overview",
-    "openhuman.skills_switch",
-    "openhuman.skills_lift_quarantine",
-    "openhuman.skills_start",
-    "openhuman.skills_stop",
-    "openhuman.skills_status",
-    "openhuman.skills_setup_start",
-    "openhuman.skills_list_tools",
-    "openhuman.skills_sync",
-    "openhuman.skills_rpc",
-    "openhuman.skills_enable",
-    "openhuman.skills_disable",
-    "openhuman.skills_is_enabled",
-    "openhuman.skills_set_setup_complete",
-    "openhuman.skills_disconnect",
-    "openhuman.skills_permissions",
-    "openhuman.skills_allow",
-    "openhuman.skills_revoke",
-    "openhuman.skills_allow_host",
-    "openhuman.skills_forget_host",
-    "openhuman.skills_egress",
-    "openhuman.skills_registry_fetch",
-    "openhuman.skills_search",
-    "openhuman.skills_list_available",
-    "openhuman.skills_list_installed",
-    "openhuman.skills_plan",
-    "openhuman.skills_install",
-    "openhuman.skills_uninstall",
-    "openhuman.skills_discover",
-    "openhuman.skills_data_read",
-    "openhuman.skills_data_write",
-    "openhuman.skills_data_dir",
-    "openhuman.skills_data_stats",
-    "openhuman.memory_search",
-    "openhuman.memory_add",
-    "openhuman.chat_cancel",
-];
-
-/// Every method that answers with a stream of events.
-pub const STREAMS: &[&str] = &["openhuman.chat_start"];
 
 /// What a dispatcher needs to make a core once the vault is open.
 #[derive(Debug, Clone)]
@@ -128,12 +68,16 @@ pub struct DispatcherOptions {
     pub model: Option<ModelConfig>,
     /// Whether what skills publish feeds the user's working memory.
     pub working_memory: bool,
+    /// How many tokens the provider's model reads at once.
+    pub context_window: usize,
+    /// How backends are reached.
+    pub network: Network,
     /// How a new vault is made.
     pub vault: VaultOptions,
 }
 
 impl DispatcherOptions {
-    /// For the given home, the provider from the environment and the default vault.
+    /// For the given home, the provider and the network settings from the environment, and the default vault.
     #[must_use]
     pub fn new(home: Home) -> Self {
         Self {
@@ -142,6 +86,11 @@ impl DispatcherOptions {
             registry: None,
             model: model_from_env(),
             working_memory: working_memory_from_env(),
+            context_window: context_window_from_env().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the usual window is taken");
+                crate::model::CONTEXT_WINDOW
+            }),
+            network: Network::from_env(),
             vault: VaultOptions::default(),
         }
     }
@@ -265,7 +214,8 @@ impl Dispatcher {
         }
     }
 
-    /// Events from now on: `socket.status`, `skill.status`, `skill.permission_wanted`, `vault.status`. A subscriber that
+    /// Events from now on: `socket.status`, `skill.status`, `skill.permission_wanted`, `vault.status`,
+    /// `link.opened`. A subscriber that
     /// falls too far behind misses the oldest; a snapshot tells it everything again.
     #[must_use]
     pub fn subscribe(&self) -> BoxStream<'static, Value> {

@@ -1,51 +1,30 @@
-//! What the memory knows about a prompt, and the memory as two tools for any model.
+//! The memory as tools for any model, and as the place where skills put documents.
 
 use futures_util::future::BoxFuture;
-use openhuman_agent::Recalled;
 use openhuman_mcp::{Annotations, CallContext, CallError, ToolDefinition, ToolProvider, ToolResult, Toolset};
 use openhuman_memory::forget::Forget;
+use openhuman_memory::graph::Speaker;
 use openhuman_memory::{Document, Hit, Memory, MemoryError, Query};
 use openhuman_skills::{MemoryDocument, MemorySink, SkillId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// How much of the working memory a model sees, in tokens.
-const AT_HAND: usize = 2_048;
+use crate::knowledge::learn;
 
-/// How many passages a prompt recalls.
-const RECALL_LIMIT: usize = 6;
+/// The toolset's id, so the tools are `memory__search`, `memory__remember` and `memory__expand`.
+pub(super) const TOOLSET: &str = "memory";
 
-/// A passage without any word of the prompt counts only when its meaning is at least this near (cosine). The search
-/// ranks what there is, and in a small memory something unrelated is always nearest.
-const NEAR: f32 = 0.3;
+/// How much of a kept original one call gives, in bytes.
+const PAGE: usize = 12 * 1024;
 
-/// The toolset's id, so the tools are `memory__search` and `memory__remember`.
-const TOOLSET: &str = "memory";
-
-/// What the memory knows about a prompt, best first.
-pub(crate) fn recall(memory: &Memory, prompt: &str) -> Result<Vec<Recalled>, MemoryError> {
-    let hits = memory.search(&Query {
-        limit: RECALL_LIMIT,
-        ..Query::new(prompt)
-    })?;
-    let relevant = hits
-        .into_iter()
-        .filter(|hit| hit.signals.matched_terms > 0 || hit.signals.vector >= NEAR);
-    Ok(relevant.map(recalled).collect())
-}
-
-fn recalled(hit: Hit) -> Recalled {
+/// A hit as a tool gives it.
+fn as_json(hit: Hit) -> Value {
     let source = if hit.source.is_empty() {
         hit.key
     } else {
         hit.source
     };
-    Recalled {
-        title: hit.title,
-        source,
-        text: hit.text,
-        score: hit.score,
-    }
+    json!({ "title": hit.title, "source": source, "text": hit.text, "score": hit.score })
 }
 
 /// The namespace in which the documents of a skill lie.
@@ -60,15 +39,13 @@ pub(crate) fn forget_documents(memory: &Memory, skill: &SkillId) -> Result<usize
     Ok(forgotten.documents_removed)
 }
 
-/// What is at hand in every turn: the user's working memory, when there is any.
-pub(crate) fn at_hand(memory: &Memory) -> Result<Option<Recalled>, MemoryError> {
-    let text = memory.working().render(AT_HAND)?;
-    Ok((!text.is_empty()).then(|| Recalled {
-        title: "User working memory".into(),
-        source: "working memory".into(),
-        text,
-        score: 0.0,
-    }))
+/// Stores a document and reads it into the graph. Blocks.
+fn ingest(memory: &Memory, document: &Document) -> Result<usize, MemoryError> {
+    let report = memory.ingest(document)?;
+    if !report.unchanged {
+        learn(memory, &report.document_id, Speaker::Nobody);
+    }
+    Ok(report.chunks)
 }
 
 /// The documents that skills add, in the namespace `skill-<id>` of the memory.
@@ -96,7 +73,7 @@ impl MemorySink for SkillMemory {
         };
         Box::pin(async move {
             // Sealed on disk and searchable when this returns: nothing is queued that a crash could lose.
-            tokio::task::spawn_blocking(move || memory.ingest(&document).map(drop))
+            tokio::task::spawn_blocking(move || ingest(&memory, &document).map(drop))
                 .await
                 .map_err(|error| error.to_string())?
                 .map_err(|error| error.to_string())
@@ -134,11 +111,7 @@ impl MemoryTools {
         .await
         .map_err(|error| CallError::Failed(error.to_string()))?
         .map_err(|error| CallError::Failed(error.to_string()))?;
-        let hits: Vec<Value> = hits
-            .into_iter()
-            .map(recalled)
-            .map(|hit| json!({ "title": hit.title, "source": hit.source, "text": hit.text, "score": hit.score }))
-            .collect();
+        let hits: Vec<Value> = hits.into_iter().map(as_json).collect();
         Ok(ToolResult::text(json!({ "hits": hits }).to_string()))
     }
 
@@ -151,14 +124,51 @@ impl MemoryTools {
             source: "remembered on request".into(),
             ..Document::new(title.clone(), title, text)
         };
-        let report = tokio::task::spawn_blocking(move || memory.ingest(&document))
+        let chunks = tokio::task::spawn_blocking(move || ingest(&memory, &document))
             .await
             .map_err(|error| CallError::Failed(error.to_string()))?
             .map_err(|error| CallError::Failed(error.to_string()))?;
         Ok(ToolResult::text(
-            json!({ "remembered": true, "chunks": report.chunks }).to_string(),
+            json!({ "remembered": true, "chunks": chunks }).to_string(),
         ))
     }
+
+    /// The full text behind a shortened one, a page at a time.
+    async fn expand(&self, args: Value) -> Result<ToolResult, CallError> {
+        let id = required("expand", &args, "id")?;
+        // As it stands in a summary.
+        let id = id
+            .strip_prefix("expand(")
+            .and_then(|rest| rest.strip_suffix(')'))
+            .map_or(id.clone(), str::to_owned);
+        let offset = args.get("offset").and_then(Value::as_u64).unwrap_or(0);
+        let (memory, wanted) = (self.memory.clone(), id.clone());
+        let text = tokio::task::spawn_blocking(move || memory.expand(&wanted))
+            .await
+            .map_err(|error| CallError::Failed(error.to_string()))?
+            .map_err(|error| CallError::Failed(error.to_string()))?;
+        Ok(match text {
+            Some(text) => ToolResult::text(page(&text, &id, usize::try_from(offset).unwrap_or(usize::MAX))),
+            None => ToolResult::error(format!(
+                "nothing is kept under the id '{id}': it was forgotten, or there never was such a text"
+            )),
+        })
+    }
+}
+
+/// A part of a text from a byte on, and how to get the next one.
+fn page(text: &str, id: &str, offset: usize) -> String {
+    let start = text.floor_char_boundary(offset.min(text.len()));
+    let end = text.floor_char_boundary((start + PAGE).min(text.len()));
+    let part = &text[start..end];
+    if end == text.len() {
+        return part.to_owned();
+    }
+    let next = json!({ "id": id, "offset": end });
+    format!(
+        "{part}\n[bytes {start} to {end} of {}; the next part: {TOOLSET}__expand {next}]",
+        text.len()
+    )
 }
 
 impl ToolProvider for MemoryTools {
@@ -196,12 +206,27 @@ impl ToolProvider for MemoryTools {
                 open_world: false,
             },
         };
+        let expand = ToolDefinition {
+            name: "expand".into(),
+            title: Some("Expand a shortened text".into()),
+            description: "Gives the full text behind a shortened tool result or a summed-up conversation."
+                .into(),
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "id": { "type": "string", "description": "The id that the shortened text names." },
+                    "offset": { "type": "integer", "minimum": 0, "default": 0, "description": "Where to go on, in bytes." }
+                },
+                "required": ["id"]
+            }),
+            annotations: Annotations::read_only(),
+        };
         vec![Toolset {
             id: TOOLSET.into(),
             name: "Memory".into(),
             status: "connected".into(),
             running: true,
-            tools: vec![search, remember],
+            tools: vec![search, remember, expand],
         }]
     }
 
@@ -220,6 +245,7 @@ impl ToolProvider for MemoryTools {
             match tool {
                 "search" => self.search(args).await,
                 "remember" => self.remember(args).await,
+                "expand" => self.expand(args).await,
                 other => Err(CallError::ToolNotFound {
                     tool: other.to_owned(),
                 }),

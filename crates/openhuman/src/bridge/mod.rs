@@ -20,7 +20,7 @@ pub(crate) use data::SealedDataFiles;
 pub(crate) use databases::SealedDatabases;
 pub(crate) use destinations::Destinations;
 pub(crate) use egress::{EgressLog, egress_channel};
-pub(crate) use memory::{MemoryTools, SkillMemory, at_hand, forget_documents, namespace_of, recall};
+pub(crate) use memory::{MemoryTools, SkillMemory, forget_documents, namespace_of};
 pub(crate) use models::SkillModels;
 pub(crate) use rest::BackendRest;
 pub(crate) use skills::SkillTools;

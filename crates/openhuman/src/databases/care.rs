@@ -9,6 +9,7 @@ use openhuman_vault::{KeyStore, Vault};
 
 use super::name::Keys;
 use super::{DatabaseName, Databases, explained};
+use crate::knowledge::note_backup;
 use crate::ledger::{Ledger, State};
 use crate::{CoreError, Home};
 
@@ -132,6 +133,10 @@ impl HomeDatabases {
         &self.databases.home
     }
 
+    pub(crate) fn databases(&self) -> &Databases {
+        &self.databases
+    }
+
     /// Writes a compacted copy of a database, sealed under the key that it has.
     pub(crate) fn copy_database(&self, name: &DatabaseName, target: &Path) -> Result<(), CoreError> {
         let connection = self.existing(name)?;
@@ -201,13 +206,16 @@ impl HomeDatabases {
         self.existing(name).map(drop)
     }
 
-    /// Writes a plain, readable copy of a database.
+    /// Writes a plain, readable copy of a database, and notes in the memory that there is one.
     ///
     /// # Errors
     /// When there is none of that name, it does not open, or there is a file at `target`.
     pub fn export_plain(&self, name: &DatabaseName, target: &Path) -> Result<(), CoreError> {
         let connection = self.existing(name)?;
-        Ok(openhuman_sqlite::export_plain(&connection, target)?)
+        openhuman_sqlite::export_plain(&connection, target)?;
+        drop(connection);
+        let target = std::path::absolute(target).map_err(|error| CoreError::io("use", target, error))?;
+        note_backup(self, &target)
     }
 
     /// Seals every database anew under new keys; one that fails does not keep the others. After a crash, a kill or a

@@ -96,6 +96,10 @@ pub(super) struct Keys {
 }
 
 impl Keys {
+    pub(super) fn memory(&self) -> &Key {
+        &self.memory
+    }
+
     pub(super) fn of(vault: &Vault) -> Self {
         Self {
             memory: vault.subkey(MEMORY),

@@ -5,11 +5,17 @@ mod copies;
 mod databases;
 mod desktop;
 mod dispatcher;
+mod embedding;
+mod forgetting;
 mod lent;
+mod links;
 mod logins;
 mod packages;
+mod recall;
 mod schema;
+mod skill_memory;
 mod storage;
+mod threads;
 mod turns;
 
 use std::path::Path;
