@@ -137,6 +137,22 @@ impl Home {
         Ok(Vault::open(&self.vault_dir(), password)?)
     }
 
+    /// How many milliseconds the next password has to wait after too many wrong ones, for a front end that says so before
+    /// anybody types; 0 when it need not. Reads one small file and makes no attempt.
+    #[must_use]
+    pub fn waiting_ms(&self) -> u64 {
+        Vault::waiting_ms(&self.vault_dir(), jiff::Timestamp::now().as_millisecond())
+    }
+
+    /// Opens a vault that `Vault::cache_in` left unlocked, without the password.
+    ///
+    /// # Errors
+    /// When nothing was left or the time is over (`VaultError::NotCached`), or the cache cannot be asked: then the password
+    /// is the way in.
+    pub fn open_vault_from_cache(&self, cache: &dyn KeyStore) -> Result<Vault, CoreError> {
+        Ok(Vault::open_from_cache(&self.vault_dir(), cache)?)
+    }
+
     /// Opens the vault with the key that an OS keychain remembers for it.
     ///
     /// # Errors

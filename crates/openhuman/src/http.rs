@@ -3,17 +3,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
+use url::Url;
 
 use crate::CoreError;
+use crate::network::Network;
 
-/// A client with the platform's trusted roots and the given limit for a whole request.
-pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, CoreError> {
+/// A client for requests to a backend, over the same way as the link, with the given limit for a whole request.
+pub(crate) fn client(
+    timeout: Duration,
+    network: &Network,
+    backend: &Url,
+) -> Result<reqwest::Client, CoreError> {
+    let tls = match network.tls()? {
+        Some(config) => ClientConfig::clone(&config),
+        None => platform()?,
+    };
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none());
+    network
+        .http_proxy(backend, builder)?
+        .build()
+        .map_err(|error| unusable(&error))
+}
+
+/// What the platform trusts.
+fn platform() -> Result<ClientConfig, CoreError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?;
-    let tls = match builder.clone().with_platform_verifier() {
+    Ok(match builder.clone().with_platform_verifier() {
         Ok(verified) => verified.with_no_client_auth(),
         Err(error) => {
             // A machine without trusted roots can still speak plain HTTP to its own loopback.
@@ -22,13 +45,7 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, CoreError> {
                 .with_root_certificates(rustls::RootCertStore::empty())
                 .with_no_client_auth()
         }
-    };
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .timeout(timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| unusable(&error))
+    })
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> CoreError {

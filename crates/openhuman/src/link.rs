@@ -1,30 +1,34 @@
 //! The live link to a backend that hosts the model.
 
+mod exchange;
+mod report;
+mod status;
+
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use openhuman_mcp::{Hub, link as mcp_link};
-use openhuman_skills::{Engine, SecretValue};
-use openhuman_socketio::{Backoff, Client, SendPolicy, State, Subscription};
-use serde::{Deserialize, Serialize};
+use openhuman_skills::Engine;
+use openhuman_socketio::{AuthError, Backoff, Client, ClientBuilder, ConnectError, SendPolicy, Subscription};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub(crate) use self::report::Figures;
+pub use self::report::LinkReport;
+pub use self::status::{SocketState, SocketStatus};
 use crate::CoreError;
 use crate::bridge::{SocketLink, StatusReporter};
-use crate::http::BodyError;
+use crate::network::Network;
+use crate::sessions::{SessionAt, Sessions};
 
 /// Chat events that a slow reader may be behind before it loses the oldest.
 const CHAT_BACKLOG: usize = 1024;
 
-/// The longest answer to a login that is read, in bytes.
-const LONGEST_ANSWER: usize = 64 * 1024;
-
-/// How a user proves to a backend who they are.
+/// How a user proves to a backend who they are. The session that comes of it is kept in the vault.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Credential {
     /// A login token: works once, within five minutes, and is exchanged for a session token over HTTP.
     LoginToken(String),
@@ -35,8 +39,10 @@ pub enum Credential {
         /// What only this device knows.
         verifier: String,
     },
-    /// A session token from an earlier exchange.
+    /// A session token from an earlier exchange. It is kept when the backend accepts it.
     SessionToken(String),
+    /// The session that is kept in the vault.
+    Kept,
 }
 
 impl std::fmt::Debug for Credential {
@@ -45,72 +51,8 @@ impl std::fmt::Debug for Credential {
             Self::LoginToken(_) => "LoginToken(..)",
             Self::LoginProof { .. } => "LoginProof(..)",
             Self::SessionToken(_) => "SessionToken(..)",
+            Self::Kept => "Kept",
         })
-    }
-}
-
-/// The five states of the link that a user sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum SocketState {
-    /// No link is wanted, or it was ended.
-    #[default]
-    Disconnected,
-    /// The first attempt is under way.
-    Connecting,
-    /// The backend acknowledged the connection.
-    Connected,
-    /// The link was lost or never came up; the next attempt is due in `next_try_ms`.
-    Reconnecting,
-    /// The backend refused, or reported an error.
-    Error,
-}
-
-/// The state of the link with what explains it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SocketStatus {
-    /// The state.
-    pub status: SocketState,
-    /// The id that the backend gave this connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub socket_id: Option<String>,
-    /// Why it is not connected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Milliseconds from the state change to the next attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_try_ms: Option<u64>,
-}
-
-impl From<&State> for SocketStatus {
-    fn from(state: &State) -> Self {
-        match state {
-            State::Disconnected { reason } => Self {
-                error: reason.as_ref().map(ToString::to_string),
-                ..Self::default()
-            },
-            State::Connecting => Self {
-                status: SocketState::Connecting,
-                ..Self::default()
-            },
-            State::Connected { sid, .. } => Self {
-                status: SocketState::Connected,
-                socket_id: Some(sid.clone()),
-                ..Self::default()
-            },
-            State::Reconnecting { delay, error, .. } => Self {
-                status: SocketState::Reconnecting,
-                error: Some(error.clone()),
-                next_try_ms: Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
-                ..Self::default()
-            },
-            State::Failed { error } => Self {
-                status: SocketState::Error,
-                error: Some(error.clone()),
-                ..Self::default()
-            },
-        }
     }
 }
 
@@ -121,122 +63,160 @@ pub(crate) enum BackendEvent {
     Lost,
 }
 
+/// What a link connects.
+#[derive(Clone)]
+pub(crate) struct Ends {
+    pub(crate) hub: Hub,
+    pub(crate) engine: Engine,
+    pub(crate) status: watch::Sender<SocketStatus>,
+    pub(crate) sessions: Sessions,
+    pub(crate) network: Network,
+}
+
 /// A running link. It reconnects by itself until [`Link::close`] or until it is dropped.
 #[derive(Debug)]
 pub struct Link {
     client: Client,
     url: String,
-    session: SecretValue,
+    figures: Arc<Figures>,
     chat: broadcast::Sender<BackendEvent>,
     cancel: CancellationToken,
     serving: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Reads the address of a backend.
+pub(crate) fn base(url: &str) -> Result<Url, CoreError> {
+    let refused = |reason: String| CoreError::Setting {
+        setting: "the backend address",
+        reason,
+    };
+    let base = Url::parse(url.trim()).map_err(|error| {
+        refused(format!(
+            "'{url}' is not a URL ({error}); write it as https://host or http://127.0.0.1:port"
+        ))
+    })?;
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err(refused(
+            "it holds a user name or password; write it without, and log in with a token".into(),
+        ));
+    }
+    Ok(base)
+}
+
 impl Link {
     /// Logs in and connects. Returns once the backend has acknowledged the connection; later losses are repaired
     /// in the background, with a back-off from one to thirty seconds.
-    pub(crate) async fn connect(
-        url: &str,
-        credential: &Credential,
-        hub: Hub,
-        engine: Engine,
-        status: watch::Sender<SocketStatus>,
-    ) -> Result<Self, CoreError> {
-        let base = Url::parse(url).map_err(|error| CoreError::Setting {
-            setting: "the backend address",
-            reason: format!(
-                "'{url}' is not a URL ({error}); write it as https://host or http://127.0.0.1:port"
-            ),
-        })?;
-        if !base.username().is_empty() || base.password().is_some() {
-            return Err(CoreError::Setting {
-                setting: "the backend address",
-                reason: "it holds a user name or password; write it without, and log in with a token".into(),
-            });
-        }
-        status.send_replace(SocketStatus {
-            status: SocketState::Connecting,
-            ..SocketStatus::default()
-        });
-        let _attempt = Attempt(status.clone());
-        let (client, events, session) = match Self::open(&base, credential).await {
-            Ok(opened) => opened,
+    pub(crate) async fn connect(url: &str, credential: &Credential, ends: Ends) -> Result<Self, CoreError> {
+        let base = base(url)?;
+        let session = ends.sessions.at(&base);
+        let _attempt = Attempt::begin(&ends.status, session.address());
+        match Self::open(&base, credential, &session, &ends).await {
+            Ok((client, events)) => Ok(Self::serve(client, events, session.address(), ends)),
             Err(error) => {
-                status.send_replace(SocketStatus {
-                    status: SocketState::Error,
-                    error: Some(error.to_string()),
-                    ..SocketStatus::default()
+                ends.status.send_modify(|status| {
+                    status.status = SocketState::Error;
+                    status.error = Some(error.to_string());
                 });
-                return Err(error);
+                Err(error)
             }
-        };
-        // The caller sees the connection at once; the pump reports what follows.
-        status.send_replace(SocketStatus::from(&*client.state().borrow()));
+        }
+    }
+
+    /// Connects in the background with the session that is kept, and goes on trying while the backend is not there.
+    pub(crate) async fn resume(backend: &Url, ends: Ends) -> Result<Self, CoreError> {
+        let session = ends.sessions.at(backend);
+        let attempt = Attempt::begin(&ends.status, session.address());
+        // Requests beside the link need it before the first connection.
+        session.current().await?;
+        let mut builder = builder(backend, &session, &ends.network)?;
+        let events = builder.subscribe_all();
+        let client = builder.start().map_err(|error| refusal(backend, &error))?;
+        attempt.goes_on();
+        Ok(Self::serve(client, events, session.address(), ends))
+    }
+
+    async fn open(
+        base: &Url,
+        credential: &Credential,
+        session: &SessionAt,
+        ends: &Ends,
+    ) -> Result<(Client, Subscription), CoreError> {
+        let network = &ends.network;
+        let mut earlier = None;
+        match credential {
+            Credential::LoginToken(token) => {
+                let token = exchange::exchange(base, network, token, None).await?;
+                session.keep(&token).await?;
+            }
+            Credential::LoginProof { token, verifier } => {
+                let token = exchange::exchange(base, network, token, Some(verifier)).await?;
+                session.keep(&token).await?;
+            }
+            Credential::SessionToken(token) => {
+                earlier = Some(session.kept().await?);
+                session.keep(token).await?;
+            }
+            Credential::Kept => {
+                session.current().await?;
+            }
+        }
+        let mut builder = builder(base, session, network)?;
+        // Subscribed before the connection is made: `ready` may follow the acknowledgement at once.
+        let events = builder.subscribe_all();
+        match builder.connect().await {
+            Ok(client) => Ok((client, events)),
+            Err(error) => {
+                // A token that got nobody in does not take the place of one that did.
+                match earlier {
+                    Some(Some(earlier)) => session.keep(earlier.expose()).await?,
+                    Some(None) => drop(session.forget().await?),
+                    None => {}
+                }
+                Err(refusal(base, &error))
+            }
+        }
+    }
+
+    fn serve(client: Client, events: Subscription, backend: &str, ends: Ends) -> Self {
         let cancel = CancellationToken::new();
         let (chat, _) = broadcast::channel(CHAT_BACKLOG);
-        let report = StatusReporter {
-            status,
-            chat: chat.clone(),
-        };
+        let figures = Arc::<Figures>::default();
+        let report = StatusReporter::new(ends.status, chat.clone(), backend.to_owned(), figures.clone());
+        // The caller sees the connection at once; the pump reports what follows.
+        report.publish(&client.state().borrow());
         let link = Arc::new(SocketLink::new(
             client.clone(),
             events,
-            engine,
+            ends.engine,
             report,
             cancel.clone(),
         ));
         let serving = tokio::spawn(mcp_link::serve(
-            hub,
+            ends.hub,
             link,
             mcp_link::LinkOptions::default(),
             cancel.clone(),
         ));
-        Ok(Self {
+        Self {
             client,
-            url: url.to_owned(),
-            session: SecretValue::from(session.as_str()),
+            url: backend.to_owned(),
+            figures,
             chat,
             cancel,
             serving: Mutex::new(Some(serving)),
-        })
-    }
-
-    async fn open(base: &Url, credential: &Credential) -> Result<(Client, Subscription, String), CoreError> {
-        let session = match credential {
-            Credential::LoginToken(token) => exchange(base, token, None).await?,
-            Credential::LoginProof { token, verifier } => exchange(base, token, Some(verifier)).await?,
-            Credential::SessionToken(token) => token.clone(),
-        };
-        let token = session.clone();
-        let mut builder = Client::builder(base.as_str())
-            .auth_fn(move || {
-                let token = token.clone();
-                async move { Ok(json!({ "token": token })) }
-            })
-            .reconnect(Backoff::default().jitter(1.0))
-            .reconnect_after_server_disconnect(true)
-            // A backend that is full or restarting refuses too; the reason is shown while it is tried again.
-            .reconnect_after_rejection(true)
-            // Nothing is replayed: an answer to a lost connection must not reach the next one.
-            .send_policy(SendPolicy::FailWhenOffline);
-        // Subscribed before the connection is made: `ready` may follow the acknowledgement at once.
-        let events = builder.subscribe_all();
-        let client = builder.connect().await.map_err(|error| CoreError::Backend {
-            url: base.to_string(),
-            reason: error.to_string(),
-        })?;
-        Ok((client, events, session))
-    }
-
-    /// The token of the session, for requests to the same backend.
-    pub(crate) fn session(&self) -> SecretValue {
-        SecretValue::from(self.session.expose())
+        }
     }
 
     /// The address the link was opened with.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What the link has done so far.
+    #[must_use]
+    pub fn report(&self) -> LinkReport {
+        self.figures.report(&self.client, &self.url)
     }
 
     pub(crate) fn chat_events(&self) -> broadcast::Receiver<BackendEvent> {
@@ -270,12 +250,73 @@ impl Link {
     }
 }
 
+/// Every attempt asks the vault for the session: one that was renewed is used, and one that is gone ends the attempts
+/// with a reason instead of a refusal.
+fn builder(base: &Url, session: &SessionAt, network: &Network) -> Result<ClientBuilder, CoreError> {
+    let session = session.clone();
+    let mut builder = Client::builder(base.as_str())
+        .auth_fn(move || {
+            let session = session.clone();
+            async move {
+                let token = session.current().await;
+                let token = token.map_err(|error| AuthError::from(error.to_string()))?;
+                Ok(json!({ "token": token.expose() }))
+            }
+        })
+        .transports(network.transports())
+        .reconnect(Backoff::default().jitter(1.0))
+        .reconnect_after_server_disconnect(true)
+        // A backend that is full or restarting refuses too; the reason is shown while it is tried again.
+        .reconnect_after_rejection(true)
+        // Nothing is replayed: an answer to a lost connection must not reach the next one.
+        .send_policy(SendPolicy::FailWhenOffline);
+    if let Some(tls) = network.tls()? {
+        builder = builder.tls(tls);
+    }
+    if let Some(proxy) = network.proxy(base)? {
+        builder = builder.proxy(proxy);
+    }
+    Ok(builder)
+}
+
+/// What a failed first attempt means: a refusal that names the session is about the login, everything else about the way.
+fn refusal(base: &Url, error: &ConnectError) -> CoreError {
+    let url = base.to_string();
+    match error {
+        ConnectError::Rejected { message, .. } if message.contains("session token") => CoreError::Login {
+            url,
+            reason: message.clone(),
+        },
+        error => CoreError::Backend {
+            url,
+            reason: error.to_string(),
+        },
+    }
+}
+
 /// Takes `connecting` back when an attempt is given up.
-struct Attempt(watch::Sender<SocketStatus>);
+struct Attempt(Option<watch::Sender<SocketStatus>>);
+
+impl Attempt {
+    fn begin(status: &watch::Sender<SocketStatus>, backend: &str) -> Self {
+        status.send_replace(SocketStatus {
+            status: SocketState::Connecting,
+            backend: Some(backend.to_owned()),
+            ..SocketStatus::default()
+        });
+        Self(Some(status.clone()))
+    }
+
+    /// The attempt is the client's from here on.
+    fn goes_on(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.0.send_if_modified(|status| {
+        let Some(status) = &self.0 else { return };
+        status.send_if_modified(|status| {
             let undecided = status.status == SocketState::Connecting;
             if undecided {
                 *status = SocketStatus::default();
@@ -288,65 +329,5 @@ impl Drop for Attempt {
 impl Drop for Link {
     fn drop(&mut self) {
         self.cancel.cancel();
-    }
-}
-
-/// Exchanges a single-use login token for a session token (`POST /telegram/login-tokens/{token}/consume`). A token that
-/// was issued for a challenge needs the verifier that answers it.
-async fn exchange(base: &Url, token: &str, verifier: Option<&str>) -> Result<String, CoreError> {
-    let unreachable = |reason: String| CoreError::Backend {
-        url: base.to_string(),
-        reason,
-    };
-    let mut url = base.clone();
-    url.path_segments_mut()
-        .map_err(|()| unreachable("the address cannot have a path".into()))?
-        .pop_if_empty()
-        .extend(["telegram", "login-tokens", token, "consume"]);
-    let mut request = crate::http::client(Duration::from_secs(15))?.post(url);
-    if let Some(verifier) = verifier {
-        request = request.json(&json!({ "codeVerifier": verifier }));
-    }
-    // The URL carries the token: errors must not print it.
-    let failed = |error: reqwest::Error| unreachable(error.without_url().to_string());
-    let response = request.send().await.map_err(failed)?;
-    let status = response.status();
-    let body = crate::http::body(response, LONGEST_ANSWER)
-        .await
-        .map_err(|error| match error {
-            BodyError::Failed(error) => failed(error),
-            BodyError::TooLong => unreachable(format!(
-                "its answer to the login is longer than {LONGEST_ANSWER} bytes: is this an OpenHuman backend?"
-            )),
-        })?;
-    session_of(base, status, &body)
-}
-
-/// Reads the answer to an exchange.
-fn session_of(base: &Url, status: reqwest::StatusCode, body: &[u8]) -> Result<String, CoreError> {
-    let unreachable = |reason: String| CoreError::Backend {
-        url: base.to_string(),
-        reason,
-    };
-    let body: Value = serde_json::from_slice(body).map_err(|_| {
-        unreachable(format!(
-            "it answered {status} without JSON: is this an OpenHuman backend?"
-        ))
-    })?;
-    match body.pointer("/data/jwtToken").and_then(Value::as_str) {
-        Some(session) if status.is_success() => Ok(session.to_owned()),
-        _ if body.get("success").is_none() => Err(unreachable(format!(
-            "it answered {status}, but not as an OpenHuman backend does"
-        ))),
-        _ => {
-            let message = body.get("message").or_else(|| body.get("error"));
-            let reason = message
-                .and_then(Value::as_str)
-                .unwrap_or("the login token is unknown, used or expired; ask for a new one");
-            Err(CoreError::Login {
-                url: base.to_string(),
-                reason: reason.to_owned(),
-            })
-        }
     }
 }

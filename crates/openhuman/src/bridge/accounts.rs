@@ -9,6 +9,7 @@ use openhuman_skills::{
 use openhuman_vault::{Secret, Vault, VaultError};
 
 use super::Destinations;
+use crate::network::Network;
 use crate::owners::Places;
 
 /// Credentials as named secrets of the vault.
@@ -122,19 +123,33 @@ impl Credentials for VaultCredentials {
     }
 }
 
-/// The backend the core is logged in at, while it is.
+/// The backend the core is logged in at, while it is, and the way there.
 #[derive(Clone, Default)]
-pub(crate) struct BackendSession(Arc<Mutex<Option<(String, SecretValue)>>>);
+pub(crate) struct BackendSession {
+    login: Arc<Mutex<Option<(String, SecretValue)>>>,
+    network: Arc<Network>,
+}
 
 impl BackendSession {
+    pub(crate) fn new(network: Network) -> Self {
+        Self {
+            network: Arc::new(network),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// Logged in at `backend` with this token; `None` logs out.
     pub(crate) fn set(&self, login: Option<(String, SecretValue)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = login;
+        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = login;
     }
 
     /// The backend and the token of the session there.
     pub(crate) fn current(&self) -> Option<(String, SecretValue)> {
-        let login = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let login = self.login.lock().unwrap_or_else(PoisonError::into_inner);
         let (backend, token) = login.as_ref()?;
         Some((backend.clone(), SecretValue::from(token.expose())))
     }

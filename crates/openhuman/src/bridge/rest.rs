@@ -1,10 +1,10 @@
 //! Requests to the backend that the user is logged in at.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tokio::sync::OnceCell;
 use url::Url;
 
 use super::BackendSession;
@@ -18,20 +18,32 @@ const LONGEST: usize = 4 * 1024 * 1024;
 /// The backend's routes beside the socket, with the session of the link. Its errors are texts for whoever asked.
 pub(crate) struct BackendRest {
     session: BackendSession,
-    http: OnceCell<reqwest::Client>,
+    /// The client of the backend that was asked last: another one may be reached another way.
+    http: Mutex<Option<(String, reqwest::Client)>>,
 }
 
 impl BackendRest {
     pub(crate) fn new(session: BackendSession) -> Self {
         Self {
             session,
-            http: OnceCell::new(),
+            http: Mutex::new(None),
         }
     }
 
     /// Whether there is a backend to ask.
     pub(crate) fn is_there(&self) -> bool {
         self.session.current().is_some()
+    }
+
+    fn client(&self, backend: &str, url: &Url) -> Result<reqwest::Client, String> {
+        let mut made = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = made.as_ref().filter(|(known, _)| known == backend) {
+            return Ok(client.clone());
+        }
+        let client = crate::http::client(PATIENCE, self.session.network(), url);
+        let client = client.map_err(|error| error.to_string())?;
+        *made = Some((backend.to_owned(), client.clone()));
+        Ok(client)
     }
 
     /// Sends a request to the path of these segments, each one written as one segment whatever it holds, and returns
@@ -60,8 +72,7 @@ impl BackendRest {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let make = || async { crate::http::client(PATIENCE).map_err(|error| error.to_string()) };
-        let http = self.http.get_or_try_init(make).await?;
+        let http = self.client(&backend, &url)?;
         let mut request = http.request(method, url).bearer_auth(token.expose());
         if let Some(body) = body {
             request = request.json(&body);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::link::{BackendEvent, SocketState, SocketStatus};
+use crate::link::{BackendEvent, Figures, SocketStatus};
 
 /// How long after the CONNECT ack a backend may take to say `ready`; then the ack counts as ready.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -24,18 +24,61 @@ const WEBHOOKS: usize = 64;
 /// Events waiting for the hub. The client's own queue holds what comes beyond it.
 const QUEUE: usize = 256;
 
-/// [`EventLink`] over a [`Client`]. Dropping it ends its task; the client belongs to the caller.
+/// Events waiting to be handed to skills. What comes beyond it is dropped and counted: no skill holds up a tool call.
+const SKILL_EVENTS: usize = 1024;
+
+/// How long after the user was told of lost events they are told again.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// [`EventLink`] over a [`Client`]. Dropping it ends its tasks; the client belongs to the caller.
 pub(crate) struct SocketLink {
     client: Client,
     events: Mutex<mpsc::Receiver<LinkEvent>>,
     _pump: AbortOnDropHandle<()>,
+    _skills: AbortOnDropHandle<()>,
 }
 
 /// Where the pump reports what the user can see.
 #[derive(Clone)]
 pub(crate) struct StatusReporter {
-    pub(crate) status: watch::Sender<SocketStatus>,
-    pub(crate) chat: broadcast::Sender<BackendEvent>,
+    status: watch::Sender<SocketStatus>,
+    chat: broadcast::Sender<BackendEvent>,
+    backend: String,
+    figures: Arc<Figures>,
+}
+
+impl StatusReporter {
+    pub(crate) fn new(
+        status: watch::Sender<SocketStatus>,
+        chat: broadcast::Sender<BackendEvent>,
+        backend: String,
+        figures: Arc<Figures>,
+    ) -> Self {
+        Self {
+            status,
+            chat,
+            backend,
+            figures,
+        }
+    }
+
+    /// Shows a state of the client.
+    pub(crate) fn publish(&self, state: &State) {
+        self.status.send_replace(SocketStatus {
+            backend: Some(self.backend.clone()),
+            lost_events: self.figures.lost(),
+            ..SocketStatus::of(state, jiff::Timestamp::now().as_millisecond())
+        });
+    }
+
+    fn told_lost(&self) {
+        let lost = self.figures.lost();
+        self.status.send_if_modified(|status| {
+            let grew = status.lost_events != lost;
+            status.lost_events = lost;
+            grew
+        });
+    }
 }
 
 impl SocketLink {
@@ -50,15 +93,19 @@ impl SocketLink {
         cancel: CancellationToken,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let (skills, mut for_skills) = mpsc::channel::<(String, Value)>(SKILL_EVENTS);
         let pump = Pump {
             client: client.clone(),
             webhooks: Arc::new(Semaphore::new(WEBHOOKS)),
             events,
-            engine,
+            engine: engine.clone(),
             report,
             hub: sender,
+            skills,
             ready_by: None,
             connected: None,
+            lost: 0,
+            told: None,
         };
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -66,10 +113,17 @@ impl SocketLink {
                 () = cancel.cancelled() => {}
             }
         });
+        // Apart from the pump, and in the order of the events. Ends when the pump does.
+        let hand_over = tokio::spawn(async move {
+            while let Some((name, data)) = for_skills.recv().await {
+                engine.server_event(&name, data).await;
+            }
+        });
         Self {
             client,
             events: Mutex::new(receiver),
             _pump: AbortOnDropHandle::new(task),
+            _skills: AbortOnDropHandle::new(hand_over),
         }
     }
 }
@@ -97,9 +151,13 @@ struct Pump {
     engine: Engine,
     report: StatusReporter,
     hub: mpsc::Sender<LinkEvent>,
+    skills: mpsc::Sender<(String, Value)>,
     ready_by: Option<Instant>,
     /// The id of the connection, while there is one.
     connected: Option<String>,
+    /// Events that are known to be lost, and when that was said last.
+    lost: u64,
+    told: Option<Instant>,
 }
 
 impl Pump {
@@ -107,7 +165,7 @@ impl Pump {
         let mut states = self.client.state();
         states.mark_changed();
         loop {
-            let ready_by = self.ready_by;
+            let (ready_by, tell_by) = (self.ready_by, self.tell_by());
             let going_on = tokio::select! {
                 // The state is published before the first event of a connection, and has to be seen before it.
                 biased;
@@ -118,6 +176,11 @@ impl Pump {
                     }
                     Err(_) => false,
                 },
+                // Before the events, or a flood would keep it from being said.
+                () = wait_until(tell_by) => {
+                    self.tell_lost();
+                    true
+                }
                 event = self.events.recv() => match event {
                     Some(event) => self.event(event).await,
                     None => false,
@@ -127,7 +190,26 @@ impl Pump {
             if !going_on {
                 return;
             }
+            self.report.figures.set_lost(self.events.lost());
         }
+    }
+
+    /// When lost events that were not told yet are due to be.
+    fn tell_by(&self) -> Option<Instant> {
+        if self.report.figures.lost() == self.lost {
+            return None;
+        }
+        Some(self.told.map_or_else(Instant::now, |told| told + TELL_EVERY))
+    }
+
+    fn tell_lost(&mut self) {
+        self.lost = self.report.figures.lost();
+        self.told = Some(Instant::now());
+        tracing::warn!(
+            lost = self.lost,
+            "events of the backend were dropped: this side does not keep up with them"
+        );
+        self.report.told_lost();
     }
 
     async fn state(&mut self, state: &State) -> bool {
@@ -140,7 +222,7 @@ impl Pump {
         // A connection that is new has to be told everything again.
         self.ready_by = connected.is_some().then(|| Instant::now() + READY_WITHIN);
         self.connected = connected;
-        self.report.status.send_replace(SocketStatus::from(state));
+        self.report.publish(state);
         if lost {
             let _ = self.report.chat.send(BackendEvent::Lost);
             return self.hub.send(LinkEvent::Lost).await.is_ok();
@@ -158,8 +240,8 @@ impl Pump {
                     .get("message")
                     .and_then(Value::as_str)
                     .unwrap_or("the backend reported an error");
+                // The connection is up: only what was said changes.
                 self.report.status.send_modify(|status| {
-                    status.status = SocketState::Error;
                     status.error = Some(reason.to_owned());
                 });
                 true
@@ -188,7 +270,9 @@ impl Pump {
                 true
             }
             _ => {
-                self.engine.server_event(&name, event.data()).await;
+                if self.skills.try_send((name, event.data())).is_err() {
+                    self.report.figures.add_skill();
+                }
                 true
             }
         }
@@ -233,73 +317,4 @@ async fn wait_until(deadline: Option<Instant>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::future::BoxFuture;
-    use openhuman_mcp::link::conformance::{ConformancePeer, check};
-    use serde_json::json;
-    use socketioxide::SocketIo;
-    use socketioxide::extract::{Data, Event as EventName, SocketRef};
-
-    use super::*;
-
-    /// The server's side of one connection.
-    struct Peer {
-        socket: SocketRef,
-        events: mpsc::UnboundedReceiver<(String, Value)>,
-    }
-
-    impl ConformancePeer for Peer {
-        fn receive(&mut self) -> BoxFuture<'_, Option<(String, Value)>> {
-            Box::pin(self.events.recv())
-        }
-
-        fn send<'a>(&'a mut self, event: &'a str, data: Value) -> BoxFuture<'a, ()> {
-            self.socket.emit(event, &data).unwrap();
-            Box::pin(std::future::ready(()))
-        }
-
-        fn send_with_ack<'a>(&'a mut self, event: &'a str, data: Value) -> BoxFuture<'a, Option<Value>> {
-            let answer = self.socket.emit_with_ack::<_, Value>(event, &data).unwrap();
-            Box::pin(async move { answer.await.ok() })
-        }
-    }
-
-    /// A real Socket.IO server that says `ready` to the first client and hands out its side.
-    async fn server() -> (String, tokio::sync::oneshot::Receiver<Peer>) {
-        // The default of 100 kB is less than the conformance test sends; our own backend allows more too.
-        let (layer, io) = SocketIo::builder().max_payload(1_000_000).build_layer();
-        let (connected, peer) = tokio::sync::oneshot::channel();
-        let connected = Arc::new(std::sync::Mutex::new(Some(connected)));
-        io.ns("/", move |socket: SocketRef| {
-            let (sender, events) = mpsc::unbounded_channel();
-            socket.on_fallback(move |EventName(name): EventName, Data(data): Data<Value>| {
-                let _ = sender.send((name, data));
-                std::future::ready(())
-            });
-            socket.emit("ready", &json!({})).unwrap();
-            if let Some(connected) = connected.lock().unwrap().take() {
-                let _ = connected.send(Peer { socket, events });
-            }
-            std::future::ready(())
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, axum::Router::new().layer(layer)).await });
-        (url, peer)
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_socket_is_a_conforming_event_link() {
-        let (url, peer) = server().await;
-        let mut builder = Client::builder(&url);
-        let events = builder.subscribe_all();
-        let client = builder.connect().await.unwrap();
-        let engine = Engine::builder().build().unwrap();
-        let report = StatusReporter {
-            status: watch::Sender::default(),
-            chat: broadcast::channel(8).0,
-        };
-        let link = SocketLink::new(client, events, engine, report, CancellationToken::new());
-        check(Arc::new(link), peer.await.unwrap()).await.unwrap();
-    }
-}
+mod tests;

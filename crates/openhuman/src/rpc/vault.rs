@@ -91,6 +91,8 @@ pub(super) struct VaultStatus {
     memory_locked: bool,
     /// Whether its keys are kept out of core dumps.
     excluded_from_dumps: bool,
+    /// How long the next passphrase has to wait after too many wrong ones, in milliseconds; 0 when it need not.
+    waiting_ms: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -144,6 +146,7 @@ impl Dispatcher {
             open: self.core().await.is_ok(),
             memory_locked: memory.locked,
             excluded_from_dumps: memory.excluded_from_dumps,
+            waiting_ms: self.shared.options.home.waiting_ms(),
         }
     }
 
@@ -245,7 +248,9 @@ impl Dispatcher {
         let options = self.shared.options.clone();
         let builder = Core::builder(options.home, vault)
             .model(options.model)
-            .working_memory(options.working_memory);
+            .working_memory(options.working_memory)
+            .context_window(options.context_window)
+            .network(options.network);
         let core = options
             .skills_dirs
             .into_iter()
@@ -253,6 +258,10 @@ impl Dispatcher {
             .build()
             .await?;
         self.watch(&core);
+        if let Err(error) = core.resume_link().await {
+            // The vault is open either way; the state of the link says why there is none.
+            tracing::warn!(%error, "the link to the backend was not resumed");
+        }
         *self.shared.core.lock().await = Some(core);
         self.publish(json!({ "type": "vault.status", "status": "unlocked" }));
         self.snapshot().await

@@ -74,10 +74,7 @@ async fn row_7_a_login_is_bound_to_a_request_of_this_device() {
 
     // A link that nobody here asked for, as an attacker would send it: not used, and so still good.
     let lured = tokens.issue("mallory", AUDIENCE, now_ms()).unwrap();
-    let refused = core
-        .connect_with_link(&url, &link(lured.expose()))
-        .await
-        .unwrap_err();
+    let refused = core.finish_login(&link(lured.expose())).await.unwrap_err();
     assert!(matches!(refused, CoreError::LoginLink(_)), "{refused}");
     assert_eq!(refused.kind(), ErrorKind::Denied);
     assert_eq!(
@@ -86,20 +83,17 @@ async fn row_7_a_login_is_bound_to_a_request_of_this_device() {
     );
 
     // A session in a link is never taken, asked for or not.
-    let challenge = Challenge::parse(&core.start_login().unwrap()).unwrap();
+    let challenge = Challenge::parse(&core.start_login(&url).unwrap()).unwrap();
     let session = "openhuman://auth?token=eyJhbGciOiJIUzI1NiJ9.e30.x&key=auth";
-    assert!(core.connect_with_link(&url, session).await.is_err());
+    assert!(core.finish_login(session).await.is_err());
 
     // While a login is pending, a token for another device, or for none, does not log anybody in here.
     let unbound = tokens.issue("mallory", AUDIENCE, now_ms()).unwrap();
-    let refused = core
-        .connect_with_link(&url, &link(unbound.expose()))
-        .await
-        .unwrap_err();
+    let refused = core.finish_login(&link(unbound.expose())).await.unwrap_err();
     assert!(matches!(refused, CoreError::Login { .. }), "{refused}");
 
     // The answer to the request is taken, once.
-    let challenge = match Challenge::parse(&core.start_login().unwrap()) {
+    let challenge = match Challenge::parse(&core.start_login(&url).unwrap()) {
         Some(newer) => {
             assert_ne!(newer.to_string(), challenge.to_string());
             newer
@@ -107,11 +101,8 @@ async fn row_7_a_login_is_bound_to_a_request_of_this_device() {
         None => panic!("a challenge"),
     };
     let asked = tokens.issue_for("ana", AUDIENCE, &challenge, now_ms()).unwrap();
-    core.connect_with_link(&url, &link(asked.expose())).await.unwrap();
-    let again = core
-        .connect_with_link(&url, &link(asked.expose()))
-        .await
-        .unwrap_err();
+    core.finish_login(&link(asked.expose())).await.unwrap();
+    let again = core.finish_login(&link(asked.expose())).await.unwrap_err();
     assert!(matches!(again, CoreError::LoginLink(_)), "{again}");
     core.close().await;
 }
@@ -129,20 +120,20 @@ async fn a_front_end_logs_in_with_a_link_and_errors_name_no_token() {
     call("vault_create", json!({ "password": "long enough" }))
         .await
         .unwrap();
-    let started = call("auth_login_start", json!({})).await.unwrap();
+    let started = call("auth_login_start", json!({ "url": url })).await.unwrap();
     assert_eq!(started["valid_ms"], 300_000);
     let challenge = Challenge::parse(started["challenge"].as_str().unwrap()).unwrap();
     let token = tokens.issue_for("ana", AUDIENCE, &challenge, now_ms()).unwrap();
     call("auth_login_cancel", json!({})).await.unwrap();
-    let params = json!({ "url": url, "link": link(token.expose()) });
+    let params = json!({ "link": link(token.expose()) });
     let refused = call("auth_login_finish", params).await.unwrap_err();
     assert_eq!(refused.data, Some(json!({ "kind": "login_link" })));
     assert!(!refused.message.contains(token.expose()), "{refused}");
 
-    let started = call("auth_login_start", json!({})).await.unwrap();
+    let started = call("auth_login_start", json!({ "url": url })).await.unwrap();
     let challenge = Challenge::parse(started["challenge"].as_str().unwrap()).unwrap();
     let token = tokens.issue_for("ana", AUDIENCE, &challenge, now_ms()).unwrap();
-    let params = json!({ "url": url, "link": link(token.expose()) });
+    let params = json!({ "link": link(token.expose()) });
     let snapshot = call("auth_login_finish", params).await.unwrap();
     assert_eq!(snapshot["socket"]["status"], "connected", "{snapshot}");
     rpc.close().await;
