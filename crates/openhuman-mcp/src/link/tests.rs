@@ -1,6 +1,8 @@
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::memory::{MemoryPeer, pair};
+use super::schedule::RETRY;
 use super::*;
 use crate::HubOptions;
 use crate::testing::{Behaviour, Bench};
