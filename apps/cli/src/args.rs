@@ -1,13 +1,16 @@
 //! The command line.
 
+mod memory;
 mod skills;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::memory::{Embedder, Forgotten, Graph, Kind, Memory, Profile, Sessions};
 pub(crate) use self::skills::{FromRegistry, LeftBehind, Skills};
 use crate::descriptors::Secret;
+pub(crate) use crate::mcp::Mcp;
 
 #[derive(Parser)]
 #[command(
@@ -70,6 +73,18 @@ pub(crate) enum Command {
     /// The backend that hosts a model for desktops.
     #[command(subcommand)]
     Backend(Backend),
+    /// Log in at a backend, once: the session is kept in the vault.
+    Login(crate::login::Login),
+    /// Forget the session at a backend.
+    Logout(crate::login::Logout),
+    /// Leave the vault open for a while, so that no command asks for the password.
+    Unlock(crate::unlock::Unlock),
+    /// End what `unlock` began.
+    Lock,
+    /// Say what there is, at a glance. Asks for nothing and reaches nobody.
+    Status,
+    /// Look at every part, and say what is wrong and what to do.
+    Doctor(crate::doctor::Doctor),
     /// The vault that holds the keys.
     #[command(subcommand)]
     Vault(crate::vault::Command),
@@ -110,59 +125,16 @@ pub(crate) struct Chat {
 
 #[derive(Args)]
 pub(crate) struct BackendLogin {
-    /// Let this backend's model answer.
-    #[arg(long, value_name = "URL", requires = "login_token_fd", value_parser = backend_url)]
+    /// Let this backend's model answer, with the session of an earlier `openhuman login`.
+    #[arg(long, value_name = "URL", value_parser = backend_url)]
     pub(crate) backend: Option<String>,
-    /// Read the backend's login token from this file descriptor, up to the first line end. The password comes first
+    /// Log in first, with the login token from this file descriptor, up to the first line end. The password comes first
     /// where both are read from one descriptor.
     #[arg(long, value_name = "N", requires = "backend")]
     pub(crate) login_token_fd: Option<u32>,
     /// What was read from `login_token_fd`.
     #[arg(skip)]
     pub(crate) login_token: Option<Secret>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Memory {
-    /// Remember Markdown and text files: one, or every one of a folder.
-    Add {
-        /// Files or folders.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-    },
-    /// Find passages by meaning and by words.
-    Search {
-        /// What to look for.
-        #[arg(required = true)]
-        query: Vec<String>,
-        /// How many passages.
-        #[arg(short, long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
-        limit: u8,
-        /// Show why each passage was found.
-        #[arg(long)]
-        explain: bool,
-    },
-    /// List what is remembered.
-    List,
-    /// Forget a document for good.
-    Forget {
-        /// The document's id, from `memory list`.
-        id: String,
-    },
-    /// Write everything as plain, readable SQLite files.
-    Export {
-        /// A new directory for them.
-        dir: PathBuf,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Mcp {
-    /// Serve the tools over standard input and output.
-    #[command(
-        after_help = "A client's configuration:\n  {\"mcpServers\": {\"openhuman\": {\"command\": \"openhuman\", \"args\": [\"mcp\", \"serve\"]}}}\n\nUnlock without a prompt: `openhuman vault remember` once, or --password-fd."
-    )]
-    Serve,
 }
 
 #[derive(Subcommand)]
@@ -175,6 +147,10 @@ pub(crate) enum Backend {
         /// Whom the printed login token is for.
         #[arg(long, default_value = "desktop", value_name = "NAME")]
         user: String,
+        /// Read the codes of devices from standard input, one a line, and print a login link for each. At a terminal this
+        /// is always so.
+        #[arg(long)]
+        answer_codes: bool,
     },
 }
 
@@ -191,7 +167,7 @@ pub(crate) enum Dev {
 }
 
 /// Refuses what can be no address of a backend before a password is asked for.
-fn backend_url(text: &str) -> Result<String, String> {
+pub(crate) fn backend_url(text: &str) -> Result<String, String> {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));

@@ -67,6 +67,8 @@ pub(crate) fn read(cli: &mut Cli) -> Result<(), Failure> {
                 into: &mut backend.login_token,
             });
         }
+        Command::Memory(memory) => wanted.extend(memory.secrets()),
+        Command::Login(login) => wanted.push(login.wanted()),
         Command::Vault(vault) => wanted.extend(vault.secrets()),
         _ => {}
     }

@@ -10,7 +10,9 @@ mod chat;
 mod demo;
 mod descriptors;
 mod dev;
+mod doctor;
 mod exit;
+mod login;
 mod mcp;
 mod memory;
 mod output;
@@ -19,7 +21,9 @@ mod prompt;
 mod registry;
 mod session;
 mod skills;
+mod status;
 mod style;
+mod unlock;
 mod upkeep;
 mod vault;
 mod wizard;
@@ -75,9 +79,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Ask(ask) => ask::run(global, ask).await,
             Command::Chat(chat) => chat::run(global, chat).await,
             Command::Skills(command) => exit::interruptible(skills::run(global, command)).await,
+            // It ends at Ctrl-C by itself, after the batch under way.
+            Command::Memory(args::Memory::Reembed) => memory::reembed(global).await,
             Command::Memory(command) => exit::interruptible(memory::run(global, command)).await,
-            Command::Mcp(args::Mcp::Serve) => mcp::serve(global).await,
+            Command::Mcp(command) => mcp::run(global, command).await,
             Command::Backend(command) => backend::run(global, command).await,
+            Command::Login(command) => login::login(global, &command).await,
+            Command::Logout(command) => login::logout(global, &command).await,
+            Command::Unlock(command) => exit::interruptible(unlock::unlock(global, &command)).await,
+            Command::Lock => unlock::lock(global).await,
+            Command::Status => exit::interruptible(status::run(global)).await,
+            Command::Doctor(command) => doctor::run(global, &command).await,
             Command::Vault(command) => exit::interruptible(vault::run(global, command)).await,
             Command::Dev(command) => dev::run(global, command).await,
         }

@@ -1,40 +1,116 @@
 //! `openhuman memory`.
 
+mod embedder;
+mod forget;
+mod graph;
+mod profile;
+mod search;
+mod sessions;
+
 use std::path::PathBuf;
 
 use openhuman::Core;
-use openhuman::memory::{Hit, Query};
+use openhuman::memory::Reembedded;
 use serde_json::{Value, json};
 
+pub(crate) use self::search::show_hit;
 use crate::args::{Global, Memory};
-use crate::ask::preview;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, tell};
 use crate::output::{self, clean_line, line};
 use crate::session;
-use crate::style::{BOLD, DIM, ERROR};
+use crate::style::{BOLD, DIM, ERROR, GOOD, WARNING};
 
-pub(crate) async fn run(global: &Global, command: Memory) -> Result<(), Failure> {
+/// A core for work that needs no skill: a slow one should not be waited for.
+async fn core(global: &Global) -> Result<Core, Failure> {
     let home = session::home(global)?;
     let vault = session::vault(global, &home).await?;
-    // No skill is needed here, and a slow one should not be waited for.
-    let core = Core::builder(home, vault).start_skills(false).build().await?;
-    let outcome = match command {
-        Memory::Add { paths } => add(&core, paths, global.json).await,
-        Memory::Search {
-            query,
-            limit,
-            explain,
-        } => search(&core, &query.join(" "), limit.into(), explain, global.json).await,
-        Memory::List => list(&core, global.json).await,
-        Memory::Forget { id } => forget(&core, id, global.json).await,
-        Memory::Export { dir } => export(&core, dir, global.json).await,
-    };
+    Ok(Core::builder(home, vault).start_skills(false).build().await?)
+}
+
+pub(crate) async fn run(global: &Global, command: Memory) -> Result<(), Failure> {
+    let core = core(global).await?;
+    let outcome = carry_out(global, &core, command).await;
     core.close().await;
     outcome
 }
 
+async fn carry_out(global: &Global, core: &Core, command: Memory) -> Result<(), Failure> {
+    let as_json = global.json;
+    match command {
+        Memory::Add { paths } => add(core, paths, as_json).await,
+        Memory::Search {
+            query,
+            limit,
+            namespace,
+            explain,
+        } => search::search(core, &query.join(" "), limit.into(), namespace, explain, as_json).await,
+        Memory::Context {
+            question,
+            tokens,
+            explain,
+        } => search::context(core, &question.join(" "), tokens.into(), explain, as_json).await,
+        Memory::List { namespace } => list(core, namespace, as_json).await,
+        Memory::Forget {
+            what,
+            delete_backups,
+            yes,
+        } => forget::forget(core, what, delete_backups, yes, as_json).await,
+        Memory::Backups { delete } => forget::backups(core, delete, as_json).await,
+        Memory::Profile(command) => profile::run(core, command, as_json).await,
+        Memory::Graph(command) => graph::run(core, command, as_json).await,
+        Memory::Sessions(command) => sessions::run(core, command, as_json).await,
+        Memory::Embedder(command) => embedder::run(core, command, as_json).await,
+        Memory::Reembed => reembed_with(core, as_json).await,
+        Memory::Check => check(core, as_json).await,
+        Memory::Export { dir } => export(core, dir, as_json).await,
+    }
+}
+
+/// Computes all vectors anew. Ctrl-C stops it after the batch under way.
+pub(crate) async fn reembed(global: &Global) -> Result<(), Failure> {
+    let core = core(global).await?;
+    let outcome = reembed_with(&core, global.json).await;
+    core.close().await;
+    outcome
+}
+
+async fn reembed_with(core: &Core, as_json: bool) -> Result<(), Failure> {
+    let stopped = crate::exit::stop_signal()?;
+    let stop = openhuman::CancellationToken::new();
+    let told = stop.clone();
+    let waiting = tokio::spawn(async move {
+        stopped.await;
+        told.cancel();
+    });
+    let asked = stop.clone();
+    let outcome = core
+        .reembed(move |progress| {
+            if as_json {
+                // A reader that went away is told of by the last line.
+                let _ = output::json(&json!({ "done": progress.done, "total": progress.total }));
+            } else {
+                tell(format_args!(
+                    "{DIM}{} of {} passages{DIM:#}",
+                    progress.done, progress.total
+                ));
+            }
+            !asked.is_cancelled()
+        })
+        .await;
+    waiting.abort();
+    let space = core.with_memory(|memory| Ok(memory.space())).await?;
+    match outcome? {
+        Reembedded::Complete if as_json => output::json(&json!({ "complete": true, "space": space })),
+        Reembedded::Complete => line(format_args!("All vectors are of {space}.")),
+        _ => Err(Failure::new(
+            Code::Interrupted,
+            "stopped; what was computed is kept, and `openhuman memory reembed` goes on with it",
+        )),
+    }
+}
+
 async fn add(core: &Core, paths: Vec<PathBuf>, as_json: bool) -> Result<(), Failure> {
-    let (mut files, mut chunks, mut embedded, mut skipped) = (0, 0, 0, Vec::new());
+    let (mut files, mut chunks, mut embedded, mut learned, mut skipped) = (0, 0, 0, 0, Vec::new());
     for path in paths {
         if !path.exists() {
             let message = format!(
@@ -47,6 +123,7 @@ async fn add(core: &Core, paths: Vec<PathBuf>, as_json: bool) -> Result<(), Fail
         files += report.files;
         chunks += report.chunks;
         embedded += report.embedded;
+        learned += report.learned;
         skipped.extend(report.skipped);
     }
     if as_json {
@@ -54,17 +131,23 @@ async fn add(core: &Core, paths: Vec<PathBuf>, as_json: bool) -> Result<(), Fail
             .iter()
             .map(|(path, reason)| json!({ "path": path, "reason": reason }))
             .collect();
-        output::json(&json!({ "files": files, "chunks": chunks, "embedded": embedded, "skipped": skipped }))?;
+        output::json(&json!({
+            "files": files, "chunks": chunks, "embedded": embedded, "learned": learned, "skipped": skipped,
+        }))?;
     } else {
         for (path, reason) in &skipped {
             let path = clean_line(&path.display().to_string());
             anstream::eprintln!("{ERROR}skipped{ERROR:#} {path}: {reason}");
         }
         if files > 0 {
-            let (files, chunks) = (counted(files, "file"), counted(chunks, "passage"));
+            let (remembered, passages) = (counted(files, "file"), counted(chunks, "passage"));
             line(format_args!(
-                "Remembered {files} in {chunks}, {embedded} of them new or changed."
+                "Remembered {remembered} in {passages}, {embedded} of them new or changed."
             ))?;
+            if !skipped.is_empty() {
+                let left = counted(skipped.len(), "file");
+                line(format_args!("{left} could not be used; see above."))?;
+            }
         }
     }
     match (files, skipped.len()) {
@@ -83,81 +166,15 @@ async fn add(core: &Core, paths: Vec<PathBuf>, as_json: bool) -> Result<(), Fail
     }
 }
 
+/// A number of things, in words.
 fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-async fn search(core: &Core, words: &str, limit: usize, explain: bool, as_json: bool) -> Result<(), Failure> {
-    if !words.chars().any(char::is_alphanumeric) {
-        return Err(Failure::new(
-            Code::Usage,
-            "there is nothing to look for; give at least one word",
-        ));
-    }
-    let query = Query {
-        limit,
-        ..Query::new(words)
-    };
-    let hits = core.with_memory(move |memory| memory.search(&query)).await?;
-    if as_json {
-        let hits: Vec<Value> = hits.iter().map(as_value).collect();
-        return output::json(&json!({ "hits": hits }));
-    }
-    if hits.is_empty() {
-        return line("Nothing in the memory fits.");
-    }
-    for hit in &hits {
-        show_hit(hit)?;
-        if explain {
-            let signals = &hit.signals;
-            line(format_args!(
-                "  {DIM}score {:.3}: meaning counts 0.7 (cosine {:.3}, z {:.2}), words 0.3 (bm25 {:.2}, z {:.2}, {} terms){DIM:#}",
-                hit.score,
-                signals.vector,
-                signals.vector_z,
-                signals.text,
-                signals.text_z,
-                signals.matched_terms
-            ))?;
-        }
-    }
-    Ok(())
-}
-
-fn as_value(hit: &Hit) -> Value {
-    json!({
-        "document_id": hit.document_id,
-        "title": hit.title,
-        "source": hit.source,
-        "heading": hit.heading,
-        "text": hit.text,
-        "start": hit.range.start,
-        "end": hit.range.end,
-        "score": hit.score,
-        "signals": {
-            "vector": hit.signals.vector,
-            "text": hit.signals.text,
-            "vector_z": hit.signals.vector_z,
-            "text_z": hit.signals.text_z,
-            "matched_terms": hit.signals.matched_terms,
-        },
-    })
-}
-
-/// One passage: its title, where it is from, and how it begins.
-pub(crate) fn show_hit(hit: &Hit) -> Result<(), Failure> {
-    let source = if hit.source.is_empty() {
-        &hit.key
-    } else {
-        &hit.source
-    };
-    let (title, source) = (clean_line(&hit.title), clean_line(source));
-    line(format_args!("{BOLD}{title}{BOLD:#}  {DIM}{source}{DIM:#}"))?;
-    line(format_args!("  {}", preview(&hit.text)))
-}
-
-async fn list(core: &Core, as_json: bool) -> Result<(), Failure> {
-    let documents = core.with_memory(|memory| memory.documents(None)).await?;
+async fn list(core: &Core, namespace: Option<String>, as_json: bool) -> Result<(), Failure> {
+    let documents = core
+        .with_memory(move |memory| memory.documents(namespace.as_deref()))
+        .await?;
     if as_json {
         return output::json(&json!({ "documents": documents }));
     }
@@ -165,7 +182,11 @@ async fn list(core: &Core, as_json: bool) -> Result<(), Failure> {
         return line("Nothing is remembered yet. Add a folder with `openhuman memory add DIR`.");
     }
     for document in &documents {
-        let (title, source) = (clean_line(&document.title), clean_line(&document.source));
+        let title = match document.title.as_str() {
+            "" => clean_line(&document.key),
+            title => clean_line(title),
+        };
+        let source = clean_line(&document.source);
         line(format_args!(
             "{DIM}{}{DIM:#}  {BOLD}{title}{BOLD:#}  {DIM}{source}{DIM:#}",
             document.id
@@ -174,16 +195,41 @@ async fn list(core: &Core, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn forget(core: &Core, id: String, as_json: bool) -> Result<(), Failure> {
-    let wanted = id.clone();
-    if !core.with_memory(move |memory| memory.forget(&wanted)).await? {
-        let message = format!("there is no document '{id}'; `openhuman memory list` shows the ids");
-        return Err(Failure::new(Code::NotFound, message));
-    }
+async fn check(core: &Core, as_json: bool) -> Result<(), Failure> {
+    let health = core.check_memory().await?;
     if as_json {
-        output::json(&json!({ "forgotten": id }))
+        output::json(&json!({ "sound": health.is_sound(), "memory": health }))?;
     } else {
-        line("Forgotten.")
+        let stats = &health.stats;
+        line(format_args!(
+            "{} in {}, {}, {} KB.",
+            counted(usize::try_from(stats.documents).unwrap_or(usize::MAX), "document"),
+            counted(usize::try_from(stats.chunks).unwrap_or(usize::MAX), "passage"),
+            counted(
+                usize::try_from(stats.sessions).unwrap_or(usize::MAX),
+                "conversation"
+            ),
+            stats.database_bytes.div_ceil(1000)
+        ))?;
+        match &health.damage {
+            None => line(format_args!(
+                "{GOOD}Documents, words and vectors belong together.{GOOD:#}"
+            ))?,
+            Some(damage) => line(format_args!(
+                "{ERROR}It is damaged: {damage}. Put it back from a backup.{ERROR:#}"
+            ))?,
+        }
+        embedder::show(&health.embedding)?;
+        if !health.outdated_backups.is_empty() {
+            let copies = counted(health.outdated_backups.len(), "copy").replace("copys", "copies");
+            line(format_args!(
+                "{WARNING}{copies} from before still hold what was forgotten: `openhuman memory backups` lists them.{WARNING:#}"
+            ))?;
+        }
+    }
+    match health.damage {
+        None => Ok(()),
+        Some(_) => Err(Failure::shown(Code::Failed)),
     }
 }
 
@@ -196,4 +242,15 @@ async fn export(core: &Core, dir: PathBuf, as_json: bool) -> Result<(), Failure>
     files
         .iter()
         .try_for_each(|file| line(format_args!("  {}", file.display())))
+}
+
+/// Writes a file that must not be there yet, readable by its owner only where the platform has such a notion.
+fn write_new(file: &std::path::Path, bytes: &[u8]) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(file).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| Failure::new(Code::Failed, format!("cannot write {}: {error}", file.display())))
 }

@@ -6,14 +6,15 @@ use openhuman::vault::{
     Key, KeyStore, KeyStoreError, KeychainStore, Password, Vault, VaultError, VaultOptions,
 };
 use openhuman::{
-    Core, CoreBuilder, CoreError, Credential, Home, earlier_skill_dirs, model_from_env,
-    working_memory_from_env,
+    Core, CoreBuilder, CoreError, Credential, Home, Network, context_window_from_env, earlier_skill_dirs,
+    model_from_env, working_memory_from_env,
 };
 
 use crate::args::{BackendLogin, Global};
 use crate::exit::{Code, Failure, interruptible, tell};
 use crate::password::{Asking, new_password, open_from_terminal};
 use crate::style::{DIM, ERROR};
+use crate::unlock;
 
 pub(crate) fn home(global: &Global) -> Result<Home, Failure> {
     match &global.home {
@@ -40,14 +41,20 @@ pub(crate) async fn core_quietly(global: &Global) -> Result<Core, Failure> {
     interruptible(async {
         let home = home(global)?;
         let vault = vault(global, &home).await?;
-        let keeper = age_keeper(&vault);
-        let builder = Core::builder(home, vault)
-            .model(model_from_env())
-            .working_memory(working_memory_from_env())
-            .key_store(keeper);
-        Ok(with_skills(global, builder)?.build().await?)
+        Ok(with_skills(global, builder(home, vault)?)?.build().await?)
     })
     .await
+}
+
+/// A core as the environment wants it.
+pub(crate) fn builder(home: Home, vault: Vault) -> Result<CoreBuilder, Failure> {
+    let keeper = age_keeper(&vault);
+    Ok(Core::builder(home, vault)
+        .model(model_from_env())
+        .network(Network::from_env())
+        .working_memory(working_memory_from_env())
+        .context_window(context_window_from_env()?)
+        .key_store(keeper))
 }
 
 /// The keychain of a user who lets it open the vault: it keeps the age of the home too. One that cannot be reached keeps
@@ -94,14 +101,17 @@ pub(crate) fn has_vault(home: &Home) -> Result<bool, Failure> {
     }
 }
 
-/// Opens the vault: with the password of `--password-fd`, else the key in the keychain, else the password typed at
-/// the terminal. A home without a vault gets one.
+/// Opens the vault: with the password of `--password-fd`, else as `openhuman unlock` left it, else with the key in the
+/// keychain, else with the password typed at the terminal. A home without a vault gets one.
 pub(crate) async fn vault(global: &Global, home: &Home) -> Result<Vault, Failure> {
     if !has_vault(home)? {
         return create_vault(global, home).await;
     }
     if let Some(secret) = &global.password {
         return Ok(open(home, secret.to_password()).await?);
+    }
+    if let Some(vault) = unlock::unlocked(home).await? {
+        return Ok(vault);
     }
     match ask_keychain(home).await? {
         Keychain::Opens(vault) => Ok(*vault),
@@ -207,13 +217,12 @@ impl KeyStore for OnDemand {
     }
 }
 
-/// The login for `--backend`, if one was given.
-pub(crate) fn login(backend: &BackendLogin) -> Result<Option<(String, Credential)>, Failure> {
-    match (&backend.backend, &backend.login_token) {
-        (Some(url), Some(token)) => {
-            let credential = Credential::LoginToken(token.text().to_owned());
-            Ok(Some((url.clone(), credential)))
-        }
-        _ => Ok(None),
-    }
+/// The login for `--backend`, if one was given: with a token, or with the session that is kept.
+pub(crate) fn login(backend: &BackendLogin) -> Option<(String, Credential)> {
+    let url = backend.backend.clone()?;
+    let credential = match &backend.login_token {
+        Some(token) => Credential::LoginToken(token.text().to_owned()),
+        None => Credential::Kept,
+    };
+    Some((url, credential))
 }

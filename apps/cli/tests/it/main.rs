@@ -7,11 +7,18 @@ mod demo;
 mod harness;
 mod home_care;
 #[cfg(unix)]
+mod logins;
+#[cfg(unix)]
 mod mcp_clients;
+#[cfg(unix)]
+mod mcp_servers;
+mod memory_ways;
 mod own_files;
 #[cfg(unix)]
 mod sessions;
 mod skill_accounts;
 mod skill_lists;
 mod skill_registry;
+#[cfg(unix)]
+mod unlocking;
 mod vault_ways;
