@@ -37,8 +37,8 @@ pub use crate::error::{CoreError, ErrorKind};
 pub use crate::home::{HOME_VARIABLE, Home};
 pub use crate::import::ImportReport;
 pub use crate::knowledge::{
-    EmbeddingServer, EmbeddingStatus, FactFilter, Forgotten, Found, GraphServer, KnownFact, MemoryHealth, Passage,
-    Pushed, Recollection, ThreadInfo, Told,
+    EmbeddingServer, EmbeddingStatus, FactFilter, Forgotten, Found, GraphServer, KnownFact, MemoryHealth,
+    Passage, Pushed, Recollection, ThreadInfo, Told,
 };
 pub use crate::legacy::LegacyAccounts;
 pub use crate::link::{Credential, Link, LinkReport, SocketState, SocketStatus};

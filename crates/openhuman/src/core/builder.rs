@@ -16,9 +16,8 @@ use super::{Core, Inner};
 use crate::CoreError;
 use crate::accounts::Accounts;
 use crate::bridge::{
-    BackendRest, BackendSession, BackendTunnels, Destinations, EgressLog, MemoryTools,
-    SealedDataFiles, SealedDatabases, SkillMemory, SkillModels, SkillTools, SnapshotKeeper, VaultCredentials,
-    egress_channel,
+    BackendRest, BackendSession, BackendTunnels, Destinations, EgressLog, MemoryTools, SealedDataFiles,
+    SealedDatabases, SkillMemory, SkillModels, SkillTools, SnapshotKeeper, VaultCredentials, egress_channel,
 };
 use crate::home::Home;
 use crate::knowledge::open_memory;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use openhuman_memory::{
-    EmbedError, Embedder, OpenAiEmbedder, OpenAiOptions, Progress, Reembedded, Space, StaticEmbedder,
-    UnavailableEmbedder,
+    EmbedError, Embedder, MemoryError, OpenAiEmbedder, OpenAiOptions, Progress, Reembedded, Space,
+    StaticEmbedder, UnavailableEmbedder,
 };
 use openhuman_vault::{Secret, Vault};
 use serde::{Deserialize, Serialize};
@@ -309,19 +309,26 @@ fn try_out(server: &EmbeddingServer, key: Option<&str>) -> Result<(), CoreError>
     let embedder = OpenAiEmbedder::new(options).map_err(|error| unusable(error.to_string()))?;
     match embedder.embed(&[PROBE]) {
         Ok(_) => Ok(()),
-        Err(error) => Err(unusable(told(&error))),
+        Err(error) if error.is_transient() => Err(MemoryError::from(EmbedError::Unavailable {
+            reason: format!("{}; nothing was changed", told(&error)),
+            source: None,
+        })
+        .into()),
+        Err(error) => Err(unusable(error.to_string())),
     }
 }
 
-/// What an embedder says, with what the network said below it.
+/// Why a server did not answer: what the network said at the bottom of it.
 fn told(error: &EmbedError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(below) = source {
-        text = format!("{text} ({below})");
-        source = below.source();
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    let reason = match error {
+        EmbedError::Unavailable { reason, .. } | EmbedError::RateLimited { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    };
+    match causes.last() {
+        Some(cause) => format!("{reason}: {cause}"),
+        None => reason,
     }
-    text
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use openhuman_memory::forget::{Forget, Report};
 use serde::Serialize;
 
-use super::server::ServerGraph;
+use super::server;
 use crate::{Core, CoreError};
 
 /// What was forgotten.
@@ -34,15 +34,15 @@ impl Core {
             let chosen = core.graph_server()?;
             // Before the facts are gone that say under which names somebody is known.
             let doomed = match &chosen {
-                Some(_) => ServerGraph::doomed(core, &what)?,
+                Some(_) => server::doomed(core.memory(), &what)?,
                 None => Vec::new(),
             };
             let mut forgotten = Forgotten {
                 report: core.memory().forget_everywhere(&what)?,
                 ..Forgotten::default()
             };
-            if let Some(server) = chosen {
-                match ServerGraph::connect(&server).and_then(|server| server.forget(&doomed)) {
+            if let Some(chosen) = chosen {
+                match server::connect(&chosen).and_then(|copy| server::forget(&*copy, &doomed)) {
                     Ok(facts) => forgotten.on_server = Some(facts),
                     Err(error) => forgotten.server_problem = Some(error.to_string()),
                 }
