@@ -75,3 +75,17 @@ fn the_official_inspector_lists_and_calls_the_tools() {
     let called = inspect(&sandbox, &call);
     assert_eq!(find(&called, "content").unwrap()[0]["text"], "42", "{called}");
 }
+
+#[test]
+fn the_official_inspector_reads_what_the_memory_holds() {
+    let sandbox = Sandbox::new();
+    let note = sandbox.file("tides.md", "The tide is high at noon on Thursday.");
+    sandbox.run(&["memory", "add", &note.display().to_string()]).ok();
+    let listed = inspect(&sandbox, &["--method", "resources/list"]);
+    let resources = find(&listed, "resources").and_then(Value::as_array).unwrap();
+    let uri = resources[0]["uri"].as_str().unwrap();
+    assert!(uri.starts_with("memory://document/"), "{uri}");
+    let read = inspect(&sandbox, &["--method", "resources/read", "--uri", uri]);
+    let text = find(&read, "contents").unwrap()[0]["text"].as_str().unwrap();
+    assert!(text.contains("high at noon"), "{read}");
+}
