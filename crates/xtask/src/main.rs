@@ -17,6 +17,7 @@ mod skills;
 mod socketio;
 mod step;
 mod storage;
+mod tools;
 mod torture;
 mod workspace;
 
@@ -39,8 +40,9 @@ Usage: cargo xtask COMMAND
           skills         the skills engine, beside node's worker threads
           socketio       the Socket.IO client, beside rust_socketio and the official one
           storage        sealed databases and the vault, beside plain SQLite and SQLCipher
+          tools          the hub and its MCP servers, beside the official TypeScript SDK
           memory         the memory; with `--locomo FILE` or LOCOMO_FILE also retrieval
-  torture AREA           the long versions of the proofs of skills, socketio, storage or memory: hours
+  torture AREA           the long versions of the proofs of skills, socketio, storage, memory or tools: hours
   torture AREA --list    print its steps
   torture AREA --only NAME  run one of them";
 
@@ -111,6 +113,7 @@ fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
                 "skills" => skills::bench,
                 "socketio" => socketio::bench,
                 "storage" => storage::bench,
+                "tools" => tools::bench,
                 _ => return None,
             };
             let (output, []) = output(rest) else { return None };
@@ -121,6 +124,7 @@ fn job<'a>(arguments: &[&'a str]) -> Option<Job<'a>> {
                 "skills" => torture::skills,
                 "socketio" => socketio::torture,
                 "storage" => storage::torture,
+                "tools" => tools::torture,
                 "memory" => memory::torture,
                 _ => return None,
             };
