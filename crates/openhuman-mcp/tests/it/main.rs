@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "http")]
+mod conformance;
 mod contract;
 #[cfg(feature = "http")]
 mod http;
