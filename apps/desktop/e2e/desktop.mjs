@@ -3,20 +3,24 @@
 // The app runs as a user starts it, with a home of its own, one skill written for this run and a scripted model
 // behind a real HTTP endpoint. The skill's tool returns a random value; the run passes when that value came through
 // the skill, the core and the IPC into the answer on the screen. Then a second skill, which does not start by itself, is
-// switched on, set up and allowed, and the vault is unlocked again after too many wrong passphrases.
+// switched on, set up and allowed; the server goes away and comes back, and a login link is handed over by a second start;
+// the vault is unlocked again after too many wrong passphrases.
 
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { accessible, contains, equal, fails, matches, step } from './checks.mjs';
+import { lookIntoMemory } from './memory.mjs';
 import { Processes } from './processes.mjs';
+import { connectWithToken, loseAndLogIn, stillConnected } from './server.mjs';
 import { setUpSkills } from './skills.mjs';
 import { LOT, MODEL, PROMPT, SLOW_PROMPT, environment, startBackend, startDriver, startModel, startTrap } from './stage.mjs';
-import { createVault, unlock } from './vault.mjs';
+import { createVault, unlock, waitOnFreshStart } from './vault.mjs';
 import { ENTER, Session } from './webdriver.mjs';
 
 /** @typedef {Awaited<ReturnType<typeof startTrap>>} Trap */
+/** @typedef {import('./stage.mjs').Backend} Backend */
 
 const NOTE = { title: 'House rules', text: 'Lots are drawn with six sides, and only once a day.' };
 const PASSPHRASE = `passphrase ${randomBytes(6).toString('hex')}`;
@@ -81,17 +85,21 @@ async function main() {
   let session;
   try {
     const env = environment(stage, await startModel(processes, cli, stage));
-    const backend = await startBackend(processes, cli, env);
+    const backends = { current: await startBackend(processes, cli, env, '127.0.0.1:0'), restart: () => startBackend(processes, cli, env, new URL(backends.current.url).host) };
+    // As a browser does it: the program is started with the link, and hands it to the one that runs.
+    const openLink = (/** @type {string} */ link) => processes.run(desktop, [link], env);
     const driver = await startDriver(processes, env);
 
     session = await step('open the window', () => Session.open(driver, desktop));
     await firstRun(session);
     await remember(session);
     await chat(session);
+    await lookIntoMemory(session, NOTE, (name) => pictureOf(/** @type {Session} */ (session), picture, name));
     await stop(session);
-    await server(session, backend);
+    await server(session, backends.current);
     await step('take a picture', async (window) => writeFileSync(picture, await window.screenshot()), session);
-    await disconnect(session);
+    await loseAndLogIn(session, backends, openLink, (name) => pictureOf(/** @type {Session} */ (session), picture, name));
+    await pictureOf(session, picture, 'server');
     await guards(session, trap);
     await setUpSkills(session);
     await reload(session);
@@ -100,6 +108,10 @@ async function main() {
     session = await step('open it again', () => Session.open(driver, desktop));
     await unlock(session, PASSPHRASE);
     await stillSwitchedOn(session);
+    await stillConnected(session);
+    await session.close();
+
+    session = await waitOnFreshStart(() => Session.open(driver, desktop), PASSPHRASE, async (shown) => pictureOf(shown, picture, 'wait'));
     await session.close();
     session = undefined;
     console.log(JSON.stringify({ ok: true, lot: LOT, screenshot: picture }));
@@ -109,6 +121,17 @@ async function main() {
     trap.server.close();
     rmSync(stage, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
+}
+
+/**
+ * A picture beside the main one.
+ *
+ * @param {Session} session
+ * @param {string} picture
+ * @param {string} name
+ */
+async function pictureOf(session, picture, name) {
+  writeFileSync(picture.replace(/(\.png)?$/, `-${name}.png`), await session.screenshot());
 }
 
 /** @param {Session} session */
@@ -180,22 +203,10 @@ async function stop(session) {
  * Logs in at a backend. Its model runs the turn there and reaches the skill here through the socket.
  *
  * @param {Session} session
- * @param {{ url: string, login_token: string }} backend
+ * @param {Backend} backend
  */
 async function server(session, backend) {
-  await step('say why a login fails', async () => {
-    await session.run('document.querySelector("input[name=url]").closest("details").open = true;');
-    await session.type('input[name=url]', backend.url);
-    await session.type('input[name=token]', `oht1_wrong${ENTER}`);
-    await session.waitFor('the reason', `return !!document.querySelector('aside [role=alert]')`);
-  });
-  await step('connect to a server', async () => {
-    await session.clear('input[name=token]');
-    await session.type('input[name=token]', backend.login_token + ENTER);
-    await connection(session, 'connected');
-    const pill = await session.run('return document.querySelector("[data-connection]").textContent');
-    contains('the header', pill, 'Connected');
-  });
+  await connectWithToken(session, backend);
   await step('answer through the server with a value from the tool here', async () => {
     await newChat(session);
     await session.type('main textarea', PROMPT + ENTER);
@@ -204,23 +215,6 @@ async function server(session, backend) {
     assertAnswer(await session.run(`${READ_TURN} return readTurn();`), LOT);
     await accessible(session);
   });
-}
-
-/** @param {Session} session */
-async function disconnect(session) {
-  await step('disconnect', async () => {
-    await session.run(`[...document.querySelectorAll('aside button')].find((b) => b.textContent === 'Disconnect').click();`);
-    await connection(session, 'disconnected');
-  });
-}
-
-/**
- * @param {Session} session
- * @param {string} state
- */
-async function connection(session, state) {
-  const script = 'return !!document.querySelector(arguments[0])';
-  await session.waitFor(`the connection state ${state}`, script, `[data-connection=${state}]`);
 }
 
 /** @param {Session} session */

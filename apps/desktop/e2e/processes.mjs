@@ -17,7 +17,7 @@ export class Processes {
    * @param {NodeJS.ProcessEnv} env
    */
   start(command, args, env) {
-    const child = spawn(command, args, { env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { env, detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
     this.#children.push(child);
     return child;
   }
@@ -43,15 +43,65 @@ export class Processes {
     });
   }
 
+  /**
+   * Starts a helper that answers lines with lines.
+   *
+   * @param {string} command
+   * @param {string[]} args
+   * @param {NodeJS.ProcessEnv} env
+   */
+  talk(command, args, env) {
+    const child = this.start(command, args, env);
+    const output = createInterface({ input: /** @type {import('node:stream').Readable} */ (child.stdout) });
+    const lines = output[Symbol.asyncIterator]();
+    const line = async () => {
+      const late = new Promise((_, reject) => {
+        setTimeout(() => reject(new Error(`${command} said nothing within ${READY_MS / 1000} s`)), READY_MS).unref();
+      });
+      const { value, done } = /** @type {IteratorResult<string>} */ (await Promise.race([lines.next(), late]));
+      if (done) throw new Error(`${command} ended before it answered`);
+      return value;
+    };
+    return {
+      line,
+      say: (/** @type {string} */ text) => child.stdin?.write(`${text}\n`),
+      stop: () => kill(child),
+    };
+  }
+
+  /**
+   * Runs a program to its end, which has to be a good one.
+   *
+   * @param {string} command
+   * @param {string[]} args
+   * @param {NodeJS.ProcessEnv} env
+   * @returns {Promise<void>}
+   */
+  run(command, args, env) {
+    const child = this.start(command, args, env);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`${command} did not end within ${READY_MS / 1000} s`)), READY_MS);
+      child.once('error', reject);
+      child.once('exit', (code) => {
+        clearTimeout(timer);
+        if (code === 0) resolve();
+        else reject(new Error(`${command} ended with ${code}`));
+      });
+    });
+  }
+
   stopAll() {
-    for (const child of this.#children) {
-      if (child.pid === undefined) continue;
-      try {
-        process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // It has ended already.
-      }
-    }
+    for (const child of this.#children) kill(child);
+  }
+}
+
+/** @param {import('node:child_process').ChildProcess} child */
+function kill(child) {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
   }
 }
 

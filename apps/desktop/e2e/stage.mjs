@@ -119,15 +119,28 @@ export async function startModel(processes, cli, stage) {
 }
 
 /**
- * Starts a backend with the scripted model and takes the login token that it hands out.
+ * A backend that runs, with the login token that it handed out.
+ *
+ * @typedef {{ url: string, login_token: string, stop: () => void, link: (code: string) => Promise<string> }} Backend
+ */
+
+/**
+ * Starts a backend with the scripted model. `link` asks it for the login link of a device's code.
  *
  * @param {Processes} processes
  * @param {string} cli
  * @param {NodeJS.ProcessEnv} env
+ * @param {string} address
+ * @returns {Promise<Backend>}
  */
-export async function startBackend(processes, cli, env) {
-  const line = await processes.firstLine(cli, ['backend', 'run', '--listen', '127.0.0.1:0', '--json'], env);
-  return JSON.parse(line);
+export async function startBackend(processes, cli, env, address) {
+  const running = processes.talk(cli, ['backend', 'run', '--listen', address, '--json', '--answer-codes'], env);
+  const { url, login_token } = JSON.parse(await running.line());
+  const link = async (/** @type {string} */ code) => {
+    running.say(code);
+    return JSON.parse(await running.line()).login_link;
+  };
+  return { url, login_token, stop: running.stop, link };
 }
 
 /**

@@ -72,7 +72,8 @@ describe('the window', () => {
     expect(config.app.withGlobalTauri).toBe(false);
     expect(config.app.security.freezePrototype).toBe(true);
     expect(Object.keys(config.app.security).sort()).toEqual(['capabilities', 'csp', 'devCsp', 'freezePrototype']);
-    expect(config.plugins).toBeUndefined();
+    // Only what the packages tell the system: which links are ours.
+    expect(config.plugins).toEqual({ 'deep-link': { desktop: { schemes: ['openhuman'] } } });
   });
 });
 

@@ -1,7 +1,7 @@
 //! The one door between a window and the core: which methods a window may call, and how events reach it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::{Stream, StreamExt};
@@ -24,10 +24,23 @@ const REGISTRY_VARIABLE: &str = "SKILLS_REGISTRY_URL";
 /// The calls that the main window makes. Whatever is not here does not exist for it.
 const MAIN_CALLS: &[&str] = &[
     "openhuman.app_state_snapshot",
+    "openhuman.auth_login_cancel",
+    "openhuman.auth_login_finish",
+    "openhuman.auth_login_start",
+    "openhuman.auth_logout",
     "openhuman.auth_oauth_connect",
     "openhuman.auth_oauth_finish",
+    "openhuman.auth_sessions",
     "openhuman.chat_cancel",
     "openhuman.memory_add",
+    "openhuman.memory_context",
+    "openhuman.memory_delete_document",
+    "openhuman.memory_forget",
+    "openhuman.memory_list_documents",
+    "openhuman.memory_profile_close",
+    "openhuman.memory_profile_list",
+    "openhuman.memory_profile_pin",
+    "openhuman.memory_profile_remember",
     "openhuman.skills_allow",
     "openhuman.skills_allow_host",
     "openhuman.skills_disconnect",
@@ -45,6 +58,7 @@ const MAIN_CALLS: &[&str] = &[
     "openhuman.skills_uninstall",
     "openhuman.socket_connect",
     "openhuman.socket_disconnect",
+    "openhuman.socket_report",
     "openhuman.vault_accept",
     "openhuman.vault_change_password",
     "openhuman.vault_create",
@@ -75,6 +89,7 @@ pub(crate) enum Frame {
 pub(crate) struct Door {
     /// A core that cannot be had is reported by every call, so that the window can say why.
     core: Result<Dispatcher, RpcError>,
+    home: Option<PathBuf>,
     /// The running subscription of each window.
     subscriptions: Mutex<HashMap<String, JoinHandle<()>>>,
 }
@@ -82,7 +97,9 @@ pub(crate) struct Door {
 impl Door {
     /// A door to the core in the user's home; the environment says where that is. Nothing is read from disk yet.
     pub(crate) fn from_env() -> Self {
-        let core = Home::of_user().map_err(RpcError::from).map(|home| {
+        let home = Home::of_user();
+        let path = home.as_ref().ok().map(|home| home.path().to_owned());
+        let core = home.map_err(RpcError::from).map(|home| {
             let skills = std::env::var_os(SKILLS_VARIABLE)
                 .filter(|dir| !dir.is_empty())
                 .map(PathBuf::from);
@@ -96,7 +113,20 @@ impl Door {
         });
         Self {
             core,
+            home: path,
             subscriptions: Mutex::default(),
+        }
+    }
+
+    /// The directory of the user's home, where one is known.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
+    /// Takes a link that the system hands over; what became of it is an event.
+    pub(crate) async fn open_link(&self, link: &str) {
+        if let Ok(core) = &self.core {
+            core.open_link(link).await;
         }
     }
 
@@ -247,6 +277,7 @@ mod tests {
         };
         let door = Door {
             core: Err(reason.clone()),
+            home: None,
             subscriptions: Mutex::default(),
         };
         let answer = door.call(MAIN, "openhuman.app_state_snapshot", json!({})).await;
@@ -259,6 +290,7 @@ mod tests {
         let options = DispatcherOptions::new(Home::at(dir.path()));
         let door = Door {
             core: Ok(Dispatcher::new(options)),
+            home: None,
             subscriptions: Mutex::default(),
         };
         let snapshot = door

@@ -1,8 +1,8 @@
 //! The OpenHuman desktop app: a window over the core, which runs in this process.
 //!
 //! The shell translates and guards; it decides nothing. `door` says which methods of the core a window may call and
-//! carries events to it, `commands` is what the window sees over IPC, `window` keeps the window on its own pages, and
-//! `launch` measures the start.
+//! carries events to it, `commands` is what the window sees over IPC, `window` keeps the window on its own pages,
+//! `links` takes the links that the system hands over, and `launch` measures the start.
 
 #![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@
 mod commands;
 mod door;
 mod launch;
+mod links;
 mod window;
 
 use std::process::ExitCode;
@@ -58,8 +59,11 @@ fn init_logging() {
 }
 
 fn run(launch: Launch) -> tauri::Result<()> {
+    let door = Door::from_env();
     let app = tauri::Builder::default()
-        .manage(Door::from_env())
+        // The first plugin: a second start ends before it makes anything.
+        .plugin(links::single_instance(door.home()))
+        .manage(door)
         .manage(launch)
         .invoke_handler(tauri::generate_handler![
             commands::core_rpc,
@@ -70,6 +74,10 @@ fn run(launch: Launch) -> tauri::Result<()> {
         .setup(|app| Ok(window::open_main(app)?))
         .build(tauri::generate_context!())?;
     app.run(|app, event| {
+        #[cfg(target_os = "macos")]
+        if let RunEvent::Opened { urls } = &event {
+            urls.iter().for_each(|url| links::opened(app, url.to_string()));
+        }
         if let RunEvent::Exit = event {
             let door = app.state::<Door>();
             let closing = async { tokio::time::timeout(CLOSING_TIME, door.close()).await };

@@ -7,7 +7,7 @@ import { threadOpened, threadStarted } from '../state/chat';
 import { useAppDispatch, useAppSelector } from '../state/store';
 import { viewOpened } from '../state/view';
 import { toCoreError } from '../transport/types';
-import { ServerSection } from './Connection';
+import { ServerSummary } from './Connection';
 import { Notice } from './Notice';
 
 /** The side panel: conversations, and what the assistant works with. */
@@ -25,7 +25,7 @@ export function SidePanel({ snapshot }: { snapshot: Snapshot }) {
         <Memory memory={snapshot.memory} />
       </Section>
       <Section title="Server">
-        <ServerSection socket={snapshot.socket} />
+        <ServerSummary socket={snapshot.socket} />
       </Section>
       <p className="text-xs text-muted">OpenHuman {snapshot.version}</p>
     </div>

@@ -97,6 +97,54 @@ export interface Installed {
   version: string | null;
 }
 
+/** The backends that need no new login. */
+export interface KeptSessions {
+  backends: string[];
+}
+
+/** What a link has done so far, over all of its connections. */
+export interface LinkReport {
+  /** The backend's address. */
+  backend: string;
+  /** Bytes received. */
+  bytes_received: number;
+  /** Bytes sent. */
+  bytes_sent: number;
+  /** Connections that were made: the first one and those that repaired it. */
+  connections: number;
+  /** Frames received, heartbeats included, and the bytes in them. */
+  frames_received: number;
+  /** Frames sent, heartbeats included. */
+  frames_sent: number;
+  /** Why the last connection ended, with the error behind it where there is one. */
+  last_disconnect: string | null;
+  /** Events of the backend that were dropped because this side did not keep up. */
+  lost_events: number;
+  /** How many of them were for skills only: their queue was full, and nothing else waits for it. */
+  lost_skill_events: number;
+  /** Answers of the backend that are awaited. */
+  pending_acks: number;
+  /** Events that wait to be sent. */
+  waiting: number;
+}
+
+export interface LoggedOut {
+  /** Whether a session was kept. */
+  was_logged_in: boolean;
+}
+
+export interface LoginCancelled {
+  ok: boolean;
+}
+
+/** A login that was begun. */
+export interface LoginStarted {
+  /** What the login page has to be opened with. */
+  challenge: string;
+  /** How long the link that comes back is taken, in milliseconds. */
+  valid_ms: number;
+}
+
 /** The ways there are. */
 export type ModeKind = 'managed' | 'self_hosted' | 'text';
 
@@ -260,6 +308,11 @@ export interface SkillsOverview {
   skills: SkillOverview[];
 }
 
+/** The figures of the link, where there is one. */
+export interface SocketFigures {
+  link: LinkReport | null;
+}
+
 /** A tool of a skill. */
 export interface ToolOverview {
   /** What it does. */
@@ -288,6 +341,8 @@ export interface VaultStatus {
   memory_locked: boolean;
   /** Whether it is open. */
   open: boolean;
+  /** How long the next passphrase has to wait after too many wrong ones, in milliseconds; 0 when it need not. */
+  waiting_ms: number;
 }
 
 /** Something that a running skill was refused. */
@@ -367,11 +422,45 @@ export function vaultDiscardLog(transport: Transport, params: {
 }
 
 export function socketConnect(transport: Transport, params: {
+  /** Works once. Without a token the session that is kept from an earlier login is used. */
   login_token?: string | null;
   session_token?: string | null;
   url: string;
 }): Promise<unknown> {
   return transport.call('openhuman.socket_connect', params);
+}
+
+export function socketReport(transport: Transport): Promise<SocketFigures> {
+  return transport.call('openhuman.socket_report');
+}
+
+export function authSessions(transport: Transport): Promise<KeptSessions> {
+  return transport.call('openhuman.auth_sessions');
+}
+
+export function authLogout(transport: Transport, params: {
+  /** The address of the backend. */
+  url: string;
+}): Promise<LoggedOut> {
+  return transport.call('openhuman.auth_logout', params);
+}
+
+export function authLoginStart(transport: Transport, params: {
+  /** The address of the backend. */
+  url: string;
+}): Promise<LoginStarted> {
+  return transport.call('openhuman.auth_login_start', params);
+}
+
+export function authLoginCancel(transport: Transport): Promise<LoginCancelled> {
+  return transport.call('openhuman.auth_login_cancel');
+}
+
+export function authLoginFinish(transport: Transport, params: {
+  /** `openhuman://auth?token=..` */
+  link: string;
+}): Promise<unknown> {
+  return transport.call('openhuman.auth_login_finish', params);
 }
 
 export function authOauthConnect(transport: Transport, params: {

@@ -1,8 +1,8 @@
-import { coreUnreachable, snapshotReceived, socketChanged, starting } from '../state/app';
+import { coreUnreachable, linkOpened, snapshotReceived, socketChanged, starting } from '../state/app';
 import type { AppStore } from '../state/store';
 import { type CoreEvent, type Transport, toCoreError } from '../transport/types';
 import { loadSnapshot } from './api';
-import type { SocketState } from './types';
+import type { OpenedLink, SocketState } from './types';
 
 /** Keeps the store's picture of the core up to date. */
 export interface Session {
@@ -45,6 +45,12 @@ export function createSession(store: AppStore, transport: Transport): Session {
       case 'socket.status':
         store.dispatch(socketChanged(event.socket as SocketState));
         break;
+      case 'link.opened': {
+        const { kind, ok, message } = event as unknown as OpenedLink;
+        store.dispatch(linkOpened(message === undefined ? { kind, ok } : { kind, ok, message }));
+        void refresh();
+        break;
+      }
       case 'skill.status':
       case 'vault.status':
       case 'memory.changed':

@@ -5,9 +5,16 @@ export type VaultStatus = 'absent' | 'locked' | 'unlocked';
 export interface SocketState {
   status: 'disconnected' | 'connecting' | 'connected' | 'reconnecting' | 'error';
   socket_id?: string | null;
+  /** The address of the server, while a connection to one is wanted. */
+  backend?: string | null;
+  /** Why it is not connected; or, while it is, what the server reported last. */
   error?: string | null;
   /** Milliseconds until the next attempt, counted from when this state was sent. */
   next_try_ms?: number | null;
+  /** When the next attempt is due, in milliseconds since the epoch. */
+  next_try_at_ms?: number | null;
+  /** Messages of the server that were dropped. */
+  lost_events?: number;
 }
 
 /** The language model. Without a configured one, answers are quotes from memory. */
@@ -110,4 +117,12 @@ export interface SkillOption {
   description?: string | null;
   value?: unknown;
   options?: { label: string; value: unknown }[];
+}
+
+/** What became of a link that the system handed over because somebody clicked on it. It never holds the link. */
+export interface OpenedLink {
+  kind: 'login' | 'account';
+  ok: boolean;
+  /** Why it was not used. */
+  message?: string;
 }

@@ -1,9 +1,9 @@
-import { type FormEvent, useRef, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { Gate } from '../components/Gate';
 import { Notice } from '../components/Notice';
 import { PassphraseField, ShowPassphrase } from '../components/PassphraseField';
 import { Spinner } from '../components/Spinner';
-import { unlockVault } from '../core/api';
+import { unlockVault, vaultStatus } from '../core/api';
 import { useCore } from '../core/context';
 import { type Wait, useCountdown } from '../hooks/useCountdown';
 import { snapshotReceived } from '../state/app';
@@ -29,6 +29,22 @@ function WithPassphrase({ onLost }: { onLost: () => void }) {
   const [problem, setProblem] = useState<CoreError>();
   const [wait, setWait] = useState<Wait | null>(null);
   const seconds = useCountdown(wait);
+
+  // Wrong passphrases before this start count as well.
+  useEffect(() => {
+    let current = true;
+    const asked = Date.now();
+    vaultStatus(transport).then(
+      ({ waiting_ms }) => {
+        if (current && waiting_ms > 0) setWait((known) => known ?? { from: asked, ms: waiting_ms });
+      },
+      // The attempt itself will say what is wrong.
+      () => undefined,
+    );
+    return () => {
+      current = false;
+    };
+  }, [transport]);
 
   async function open(passphrase: string) {
     setWrong(undefined);

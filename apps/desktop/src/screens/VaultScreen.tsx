@@ -1,5 +1,6 @@
 import { KeyRound, LifeBuoy, ShieldCheck } from 'lucide-react';
-import { type FormEvent, type ReactNode, useId, useState } from 'react';
+import { type FormEvent, useState } from 'react';
+import { Card } from '../components/Card';
 import { PassphraseField, ShowPassphrase } from '../components/PassphraseField';
 import { Spinner } from '../components/Spinner';
 import { Problem } from '../components/Trouble';
@@ -22,19 +23,6 @@ export function VaultScreen() {
         <NewRecoveryKey />
       </div>
     </div>
-  );
-}
-
-function Card({ title, icon, children }: { title: string; icon: ReactNode; children: ReactNode }) {
-  const id = useId();
-  return (
-    <section aria-labelledby={id} className="rounded-xl border border-line bg-raised p-5">
-      <h3 id={id} className="flex items-center gap-2 font-semibold">
-        {icon}
-        {title}
-      </h3>
-      {children}
-    </section>
   );
 }
 

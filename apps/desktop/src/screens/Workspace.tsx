@@ -1,13 +1,16 @@
-import { Blocks, MessageSquare, PanelLeft, Vault } from 'lucide-react';
+import { Blocks, BookOpen, Cloud, MessageSquare, PanelLeft, Vault, X } from 'lucide-react';
 import { useId, useState } from 'react';
 import { ConnectionPill } from '../components/Connection';
 import { Mark } from '../components/Mark';
 import { Notice } from '../components/Notice';
 import { SidePanel } from '../components/SidePanel';
 import type { Snapshot } from '../core/types';
+import { linkSeen } from '../state/app';
 import { useAppDispatch, useAppSelector } from '../state/store';
 import { type View, viewOpened } from '../state/view';
 import { Chat } from './Chat';
+import { MemoryScreen } from './MemoryScreen';
+import { ServerScreen } from './ServerScreen';
 import { SkillsScreen } from './SkillsScreen';
 import { VaultScreen } from './VaultScreen';
 
@@ -53,6 +56,7 @@ export function Workspace({ snapshot }: { snapshot: Snapshot }) {
             <Notice tone="bad">What you see may be out of date. {stale}</Notice>
           </div>
         )}
+        <OpenedLink />
         <Main view={view} snapshot={snapshot} />
       </main>
     </div>
@@ -67,14 +71,40 @@ function Main({ view, snapshot }: { view: View; snapshot: Snapshot }) {
     case 'skills':
     case 'skill':
       return <SkillsScreen view={view} />;
+    case 'memory':
+      return <MemoryScreen tab={view.tab} />;
+    case 'server':
+      return <ServerScreen socket={snapshot.socket} />;
     case 'vault':
       return <VaultScreen />;
   }
 }
 
+/** What became of a link that the system handed over. */
+function OpenedLink() {
+  const dispatch = useAppDispatch();
+  const link = useAppSelector((state) => state.app.link);
+  if (!link) return null;
+  const done = link.kind === 'login' ? 'You are logged in.' : 'The account is connected.';
+  return (
+    <div className="px-6 pt-4" data-opened-link={link.ok ? 'ok' : 'refused'}>
+      <Notice tone={link.ok ? 'good' : 'bad'}>
+        <div className="flex items-start gap-3">
+          <p className="min-w-0 flex-1">{link.ok ? done : `The link was not used: ${link.message ?? 'no reason was given'}`}</p>
+          <button type="button" aria-label="Close" onClick={() => dispatch(linkSeen())}>
+            <X size={16} aria-hidden="true" />
+          </button>
+        </div>
+      </Notice>
+    </div>
+  );
+}
+
 const PLACES = [
   { label: 'Chat', Icon: MessageSquare, opens: { name: 'chat' }, names: ['chat'] },
   { label: 'Skills', Icon: Blocks, opens: { name: 'skills', tab: 'installed' }, names: ['skills', 'skill'] },
+  { label: 'Memory', Icon: BookOpen, opens: { name: 'memory', tab: 'search' }, names: ['memory'] },
+  { label: 'Server', Icon: Cloud, opens: { name: 'server' }, names: ['server'] },
   { label: 'Vault', Icon: Vault, opens: { name: 'vault' }, names: ['vault'] },
 ] as const;
 
@@ -92,7 +122,7 @@ function Places({ view }: { view: View }) {
           onClick={() => dispatch(viewOpened(opens))}
         >
           <Icon size={15} aria-hidden="true" />
-          {label}
+          <span className="max-lg:sr-only">{label}</span>
         </button>
       ))}
     </nav>

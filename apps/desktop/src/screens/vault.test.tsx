@@ -230,6 +230,23 @@ describe('unlocking after trouble', () => {
   });
 });
 
+it('counts down at once when wrong passphrases came before this start', async () => {
+  const core = mockCore({
+    snapshot: snapshotWith({ vault: 'locked' }),
+    calls: { 'openhuman.vault_status': () => ({ exists: true, open: false, memory_locked: true, excluded_from_dumps: true, waiting_ms: 1_200 }) },
+  });
+  const { user, container } = await renderWindow(core);
+  await waitFor(() => expect(container.querySelector('[data-wait]')).not.toBeNull());
+  expect(screen.getByRole('button', { name: /Wait \d s/ })).toBeDisabled();
+  expect(await violationsOf()).toEqual([]);
+  expect(core.log.map(({ method }) => method)).not.toContain('openhuman.vault_unlock');
+  await user.type(screen.getByLabelText('Passphrase'), 'correct horse battery');
+  const unlock = await screen.findByRole('button', { name: 'Unlock' });
+  await waitFor(() => expect(unlock).toBeEnabled());
+  await user.click(unlock);
+  expect(await screen.findByLabelText('Message')).toBeVisible();
+});
+
 describe('the vault while it is open', () => {
   it('changes the passphrase when the old one is right', async () => {
     const changed: unknown[] = [];

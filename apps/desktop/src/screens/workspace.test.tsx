@@ -1,12 +1,10 @@
 import { act, screen, waitFor, within } from '@testing-library/react';
 import { describe, expect, it, vi } from 'vitest';
-import { describeSocket } from '../components/Connection';
+import { describeSocket, untilNextTry } from '../components/Connection';
 import { formatMillis } from '../components/ToolCardView';
 import { violationsOf } from '../testing/axe';
 import { manualTurn, mockCore, playTurn, snapshotWith, sourceWith } from '../testing/mockCore';
 import { renderWindow } from '../testing/render';
-import type { MockTransport } from '../transport/mock';
-import { CoreError } from '../transport/types';
 
 describe('the chat', () => {
   it('streams an answer with a tool card and its sources', async () => {
@@ -198,50 +196,6 @@ describe('the side panel', () => {
     expect(await within(memory).findByRole('status')).toHaveTextContent('“Tea” is in memory.');
     expect(memory).toHaveTextContent('13');
   });
-
-  it('connects to a server; the login token does not enter the state', async () => {
-    const core = mockCore();
-    const { user, store } = await renderWindow(core);
-    const server = screen.getByRole('region', { name: 'Server' });
-    await user.click(within(server).getByText('Connect to a server'));
-    await user.type(within(server).getByLabelText('Login token'), 'oht1_secret');
-    await user.type(within(server).getByLabelText('Server address'), 'nowhere{Enter}');
-    expect(within(server).getByRole('alert')).toHaveTextContent('Type the server address');
-    await user.clear(within(server).getByLabelText('Server address'));
-    await user.type(within(server).getByLabelText('Server address'), 'https://server.example{Enter}');
-    expect(await within(server).findByRole('button', { name: 'Disconnect' })).toBeVisible();
-    expect(core.log).toContainEqual({
-      method: 'openhuman.socket_connect',
-      params: { url: 'https://server.example', login_token: 'oht1_secret' },
-    });
-    expect(JSON.stringify(store.getState())).not.toContain('oht1_secret');
-  });
-});
-
-it('keeps the server form while it connects, so that a refused login can be corrected', async () => {
-  let refuse: (reason: Error) => void = () => undefined;
-  const core: MockTransport = mockCore();
-  core.call = <T,>(method: string) =>
-    method === 'openhuman.socket_connect'
-      ? new Promise<T>((_, reject) => {
-          refuse = reject;
-        })
-      : Promise.resolve(snapshotWith() as T);
-  const { user } = await renderWindow(core);
-  const server = screen.getByRole('region', { name: 'Server' });
-  await user.click(within(server).getByText('Connect to a server'));
-  const address = within(server).getByLabelText('Server address');
-  await user.type(address, 'https://server.example');
-  await user.type(within(server).getByLabelText('Login token'), 'oht1_used{Enter}');
-  act(() => core.push({ type: 'socket.status', socket: { status: 'connecting' } }));
-  await act(async () => {
-    core.push({ type: 'socket.status', socket: { status: 'disconnected' } });
-    refuse(new CoreError(-32000, 'The login token was used already.'));
-    await Promise.resolve();
-  });
-  expect(within(server).getByRole('alert')).toHaveTextContent('The login token was used already.');
-  expect(address).toBeInTheDocument();
-  expect(address).toHaveValue('https://server.example');
 });
 
 describe('the header', () => {
@@ -261,9 +215,10 @@ describe('the header', () => {
 
   it('counts down to the next try', () => {
     const socket = { status: 'reconnecting', error: 'refused', next_try_ms: 4200 } as const;
-    expect(describeSocket(socket, 0).label).toBe('Reconnecting in 5 s');
-    expect(describeSocket(socket, 3300).label).toBe('Reconnecting in 1 s');
-    expect(describeSocket(socket, 9000).label).toBe('Reconnecting');
+    const left = (now: number) => describeSocket(socket, untilNextTry(socket, 1_000, now)).label;
+    expect([1_000, 4_300, 9_000].map(left)).toEqual(['Reconnecting in 5 s', 'Reconnecting in 1 s', 'Reconnecting']);
+    // A state that was asked for late still knows when the attempt is due.
+    expect(untilNextTry({ ...socket, next_try_at_ms: 5_200 }, 4_000, 4_500)).toBe(700);
     expect(describeSocket({ status: 'error' }, 0).detail).toBe('The server gave no reason.');
   });
 

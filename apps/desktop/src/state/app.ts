@@ -1,5 +1,5 @@
 import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
-import type { Snapshot, SocketState } from '../core/types';
+import type { OpenedLink, Snapshot, SocketState } from '../core/types';
 
 /** What the window knows about the core. */
 export interface AppState {
@@ -8,11 +8,13 @@ export interface AppState {
   /** When the socket state arrived, milliseconds since the epoch: the base of the countdown to the next try. */
   socketAt: number;
   error: string | null;
+  /** What became of a link that the system handed over, until it was seen. */
+  link: OpenedLink | null;
   /** A vault is being made: its recovery key has to be seen before anything else is shown. */
   creating: boolean;
 }
 
-const initialState: AppState = { phase: 'starting', snapshot: null, socketAt: 0, error: null, creating: false };
+const initialState: AppState = { phase: 'starting', snapshot: null, socketAt: 0, error: null, link: null, creating: false };
 
 export const appSlice = createSlice({
   name: 'app',
@@ -39,6 +41,12 @@ export const appSlice = createSlice({
         state.socketAt = action.payload.at;
       },
     },
+    linkOpened(state, action: PayloadAction<OpenedLink>) {
+      state.link = action.payload;
+    },
+    linkSeen(state) {
+      state.link = null;
+    },
     creationStarted(state) {
       state.creating = true;
     },
@@ -52,5 +60,13 @@ export const appSlice = createSlice({
   },
 });
 
-export const { starting, snapshotReceived, socketChanged, creationStarted, creationEnded, coreUnreachable } =
-  appSlice.actions;
+export const {
+  starting,
+  snapshotReceived,
+  socketChanged,
+  linkOpened,
+  linkSeen,
+  creationStarted,
+  creationEnded,
+  coreUnreachable,
+} = appSlice.actions;

@@ -5,6 +5,8 @@ export type View =
   | { name: 'chat' }
   | { name: 'skills'; tab: 'installed' | 'registry' | 'sent' }
   | { name: 'skill'; skillId: string }
+  | { name: 'memory'; tab: 'search' | 'documents' | 'hand' | 'forget' }
+  | { name: 'server' }
   | { name: 'vault' };
 
 const initialState = { name: 'chat' } as View;

@@ -78,6 +78,10 @@ export interface MockOptions {
 /** A recovery key as the core makes them. */
 export const RECOVERY_KEY = 'A1B2-C3D4-E5F6-G7H8-J9K0-M1N2-P3Q4-R5S6-T7V8';
 
+/** The code of a login, and the link that answers it. */
+export const CHALLENGE = 'mN3yq1o6yVbT0H2c8gkJ5wXr4uQzLf7sPaDiEeK9RxY';
+export const LOGIN_LINK = 'openhuman://auth?token=oht1_answer';
+
 /** A core in memory: a vault with a passphrase, a socket that can be switched, and one scripted chat. */
 export function mockCore(options: MockOptions = {}) {
   const passphrase = options.passphrase ?? 'correct horse battery';
@@ -94,8 +98,8 @@ export function mockCore(options: MockOptions = {}) {
         if (password !== passphrase) throw new CoreError(-32000, 'The password is wrong.', 'wrong_password');
         return (snapshot = { ...snapshot, vault: 'unlocked' });
       },
-      'openhuman.socket_connect': () => {
-        snapshot = { ...snapshot, socket: { status: 'connected', socket_id: 'abc' } };
+      'openhuman.socket_connect': ({ url }) => {
+        snapshot = { ...snapshot, socket: { status: 'connected', socket_id: 'abc', backend: String(url) } };
         return {};
       },
       'openhuman.socket_disconnect': () => {
@@ -108,7 +112,17 @@ export function mockCore(options: MockOptions = {}) {
         return {};
       },
       'openhuman.chat_cancel': () => ({}),
-      'openhuman.vault_status': () => ({ exists: true, open: true, memory_locked: true, excluded_from_dumps: true }),
+      'openhuman.vault_status': () => ({ exists: true, open: true, memory_locked: true, excluded_from_dumps: true, waiting_ms: 0 }),
+      'openhuman.socket_report': () => ({ link: null }),
+      'openhuman.auth_sessions': () => ({ backends: [] }),
+      'openhuman.auth_logout': () => ({ was_logged_in: true }),
+      'openhuman.auth_login_cancel': () => ({ ok: true }),
+      'openhuman.auth_login_start': () => ({ challenge: CHALLENGE, valid_ms: 300_000 }),
+      'openhuman.auth_login_finish': ({ link }) => {
+        if (link !== LOGIN_LINK) throw new CoreError(-32000, 'this device has not asked to log in', 'login_link');
+        snapshot = { ...snapshot, socket: { status: 'connected', socket_id: 'abc', backend: 'https://server.example' } };
+        return {};
+      },
       ...options.calls,
     },
     streams: {
