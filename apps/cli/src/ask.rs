@@ -19,7 +19,7 @@ const PREVIEW: usize = 160;
 
 pub(crate) async fn run(global: &Global, ask: Ask) -> Result<(), Failure> {
     let prompt = prompt(&ask.prompt.join(" "))?;
-    let login = session::login(&ask.backend)?;
+    let login = session::login(&ask.backend);
     let core = session::core(global).await?;
     let thread = match ask.thread {
         Some(thread) => thread,

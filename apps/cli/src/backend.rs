@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use openhuman::agent::openai::OpenAiModel;
 use openhuman::model_from_env;
+use openhuman::vault::tokens::Challenge;
 use openhuman_backend::{Backend as Server, BackendError, RunningBackend, SqliteTokenStore};
 use serde_json::json;
 
@@ -14,7 +15,11 @@ use crate::output;
 use crate::style::{BOLD, DIM};
 
 pub(crate) async fn run(global: &Global, command: Backend) -> Result<(), Failure> {
-    let Backend::Run { listen, user } = command;
+    let Backend::Run {
+        listen,
+        user,
+        answer_codes,
+    } = command;
     let config = model_from_env().ok_or_else(|| {
         Failure::new(
             Code::Usage,
@@ -33,7 +38,12 @@ pub(crate) async fn run(global: &Global, command: Backend) -> Result<(), Failure
         .start(&listen)
         .await?;
     announce(&running, &user, &config.model, global.json)?;
-    let outcome = wait(&running, &user, global.json, stop).await;
+    let options = Answers {
+        interactive: std::io::stdin().is_terminal(),
+        codes: answer_codes,
+        as_json: global.json,
+    };
+    let outcome = wait(&running, &user, options, stop).await;
     running.shutdown().await;
     outcome
 }
@@ -55,36 +65,59 @@ fn announce(running: &RunningBackend, user: &str, model: &str, as_json: bool) ->
     ))
 }
 
-/// Runs until a signal stops it. At a terminal, Enter makes another token.
+/// Runs until a signal stops it. At a terminal, Enter makes another token; the code of a device makes a link for it.
 async fn wait(
     running: &RunningBackend,
     user: &str,
-    as_json: bool,
+    options: Answers,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let interactive = std::io::stdin().is_terminal();
-    if interactive {
+    if options.interactive {
         tell(format_args!(
-            "{DIM}Enter makes another token, Ctrl-C stops.{DIM:#}"
+            "{DIM}Enter makes another token, the code of a device makes a link for it, Ctrl-C stops.{DIM:#}"
         ));
     }
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(tokio::io::stdin()));
+    let mut reading = options.interactive || options.codes;
     tokio::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => return Ok(()),
-            line = lines.next_line(), if interactive => {
-                if line?.is_none() {
-                    return Ok(());
-                }
-                let token = running.issue_login_token(user)?;
-                if as_json {
-                    output::json(&json!({ "login_token": token.expose() }))?;
-                } else {
-                    output::line(token.expose())?;
-                }
-            }
+            line = lines.next_line(), if reading => match line? {
+                Some(line) => answer(running, user, &line, &options)?,
+                None if options.interactive => return Ok(()),
+                // Whoever sent codes has no more of them.
+                None => reading = false,
+            },
         }
+    }
+}
+
+/// What is read and how it is answered.
+struct Answers {
+    interactive: bool,
+    codes: bool,
+    as_json: bool,
+}
+
+fn answer(running: &RunningBackend, user: &str, line: &str, options: &Answers) -> Result<(), Failure> {
+    let line = line.trim();
+    if let Some(challenge) = Challenge::parse(line) {
+        let token = running.issue_login_token_for(user, &challenge)?;
+        let link = format!("openhuman://auth?token={}", token.expose());
+        return match options.as_json {
+            true => output::json(&json!({ "login_link": link })),
+            false => output::line(link),
+        };
+    }
+    if !line.is_empty() || !options.interactive {
+        tell("That is no code of a device; it has 43 letters, digits, '-' and '_'.");
+        return Ok(());
+    }
+    let token = running.issue_login_token(user)?;
+    match options.as_json {
+        true => output::json(&json!({ "login_token": token.expose() })),
+        false => output::line(token.expose()),
     }
 }
 

@@ -22,7 +22,7 @@ const HELP: &str = "/tools          what the assistant can use
 type Lines = Editor<(), MemHistory>;
 
 pub(crate) async fn run(global: &Global, chat: Chat) -> Result<(), Failure> {
-    let login = session::login(&chat.backend)?;
+    let login = session::login(&chat.backend);
     let core = session::core(global).await?;
     let outcome = async {
         let route = route(&core, login).await?;

@@ -1,7 +1,8 @@
 //! Passwords typed at the controlling terminal, whatever standard input is.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use openhuman::Home;
 use openhuman::vault::{Password, Vault, Zeroizing};
@@ -130,6 +131,7 @@ pub(crate) async fn open_from_terminal(home: &Home, keychain: Option<&str>) -> R
         ));
     }
     for left in (0..TRIES).rev() {
+        wait_out(home).await;
         let typed = prompt("Password: ").map_err(unanswered)?;
         match session::open(home, Password::from(String::clone(&typed))).await {
             Err(error) if error.is_wrong_password() || typed.is_empty() => {
@@ -142,6 +144,33 @@ pub(crate) async fn open_from_terminal(home: &Home, keychain: Option<&str>) -> R
     }
     let message = "the password was wrong each time; the vault stays locked";
     Err(Failure::new(Code::Locked, message))
+}
+
+/// After too many wrong passwords the next one has to wait: said and counted down before anybody types.
+async fn wait_out(home: &Home) {
+    let in_place = io::stderr().is_terminal();
+    let mut told = false;
+    loop {
+        let left = home.waiting_ms();
+        if left == 0 {
+            break;
+        }
+        let text = format!(
+            "Too many wrong passwords came before: the next one is possible in {} s",
+            left.div_ceil(1000)
+        );
+        if in_place {
+            // Over the line before: the longer one is first.
+            let _ = write!(anstream::stderr().lock(), "\r{DIM}{text} {DIM:#}");
+        } else if !told {
+            tell(text);
+        }
+        told = true;
+        tokio::time::sleep(Duration::from_millis(left.min(1000))).await;
+    }
+    if told && in_place {
+        tell("");
+    }
 }
 
 /// Why a question has no answer.

@@ -60,10 +60,13 @@ pub(crate) enum Command {
         #[arg(short, long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },
-    /// Write all secrets into a file, sealed under a password of its own.
+    /// Write secrets into a file, sealed under a password of its own: all of them, or some.
     Export {
         /// The new file.
         file: PathBuf,
+        /// Only these secrets, by their names in `vault log`; can be given several times.
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        only: Vec<String>,
         #[command(flatten)]
         sealed: FilePassword,
     },
@@ -199,7 +202,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Failure
             recovery_key, new, ..
         } => password::recover(global, &home, recovery_key.as_ref(), &new).await,
         Command::Log { limit } => secrets::log(global, &home, limit.into()).await,
-        Command::Export { file, sealed } => secrets::export(global, &home, &file, &sealed).await,
+        Command::Export { file, only, sealed } => secrets::export(global, &home, &file, only, &sealed).await,
         Command::Import {
             file,
             replace,

@@ -76,11 +76,12 @@ fn show(entry: &AuditEntry) -> Result<(), Failure> {
     ))
 }
 
-/// Writes all secrets into a new file.
+/// Writes secrets into a new file: those of these names, or all.
 pub(super) async fn export(
     global: &Global,
     home: &Home,
     file: &Path,
+    only: Vec<String>,
     sealed: &FilePassword,
 ) -> Result<(), Failure> {
     if file.exists() {
@@ -99,8 +100,16 @@ pub(super) async fn export(
     )?;
     let (_, (bytes, count)) = on(vault, move |vault| {
         let secrets = vault.secrets(now_ms());
-        let bytes = secrets.export(&password, &VaultOptions::default())?;
-        Ok((bytes, secrets.list()?.len()))
+        if only.is_empty() {
+            let bytes = secrets.export(&password, &VaultOptions::default())?;
+            return Ok((bytes, secrets.list()?.len()));
+        }
+        let names: Vec<&str> = only.iter().map(String::as_str).collect();
+        let bytes = secrets.export_only(&names, &password, &VaultOptions::default())?;
+        Ok((
+            bytes,
+            names.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        ))
     })
     .await?;
     write_new(file, &bytes)

@@ -12,6 +12,7 @@ mod logins;
 mod mcp_clients;
 #[cfg(unix)]
 mod mcp_servers;
+mod memory_server;
 mod memory_ways;
 mod own_files;
 #[cfg(unix)]
@@ -19,6 +20,8 @@ mod sessions;
 mod skill_accounts;
 mod skill_lists;
 mod skill_registry;
+#[path = "../../../../crates/openhuman/tests/it/strict_embeddings.rs"]
+mod strict_embeddings;
 #[cfg(unix)]
 mod unlocking;
 mod vault_ways;

@@ -91,7 +91,7 @@ async fn proxy() -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_and_its_link_go_through_the_proxy_and_trust_the_companys_authority() {
+async fn a_login_and_its_link_go_through_the_proxy_and_trust_a_given_authority() {
     let dir = tempfile::tempdir().unwrap();
     let backend = Backend::builder().start("127.0.0.1:0").await.unwrap();
     let (url, authority) = tls_front(backend.local_addr().to_string()).await;
