@@ -259,6 +259,7 @@ impl Worker {
             active: None,
             items: VecDeque::from([Item::Boot { call, deadline }]),
             jobs_left: false,
+            jobs_cpu: Duration::ZERO,
             timers: HashMap::new(),
             deadline: None,
         };

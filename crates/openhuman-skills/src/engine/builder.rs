@@ -203,7 +203,7 @@ impl EngineBuilder {
     }
 
     /// The limit of one timer callback and of one uninterrupted run of promise jobs. Default 120 s. A skill
-    /// whose jobs never end is stopped with an error.
+    /// whose jobs never end is stopped with an error; on a busy machine, once they have used an eighth of that.
     #[must_use]
     pub fn background_limit(mut self, limit: Duration) -> Self {
         self.limits.background = limit;

@@ -20,7 +20,7 @@ mod sync;
 mod update;
 mod webhooks;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ pub struct Engine(Arc<Inner>);
 pub(crate) struct Inner {
     shared: Arc<Shared>,
     workers: Vec<WorkerHandle>,
-    skills: RwLock<BTreeMap<SkillId, Arc<Skill>>>,
+    skills: RwLock<HashMap<SkillId, Arc<Skill>>>,
     tick: Mutex<Option<AbortHandle>>,
     pings: Mutex<Option<AbortHandle>>,
     restarts: Restarts,
@@ -364,14 +364,13 @@ impl Engine {
             .cloned()
     }
 
+    /// All skills, by their ids.
     fn all(&self) -> Vec<Arc<Skill>> {
-        self.0
-            .skills
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        let skills = self.0.skills.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = skills.values().cloned().collect();
+        drop(skills);
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
     }
 }
 

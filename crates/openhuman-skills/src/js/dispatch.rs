@@ -6,10 +6,14 @@ use super::host::{Host, Settled};
 use super::library::Realm;
 use super::ops::HostError;
 use super::raw::text_of;
+use super::raw::tools::{Called, ToolPath};
 use crate::shared::CallKind;
 
 /// One for each kind of call, looked up once.
 pub(super) struct Dispatch {
+    path: ToolPath,
+    finish: Persistent<Function<'static>>,
+    threw: Persistent<Function<'static>>,
     tool: Persistent<Function<'static>>,
     hook: Persistent<Function<'static>>,
     describe: Persistent<Function<'static>>,
@@ -23,6 +27,9 @@ impl Dispatch {
             Ok(Persistent::save(ctx, exports.get::<_, Function<'js>>(name)?))
         };
         Ok(Self {
+            path: ToolPath::new(ctx)?,
+            finish: find("finish")?,
+            threw: find("threw")?,
             tool: find("tool")?,
             hook: find("hook")?,
             describe: find("describe")?,
@@ -46,7 +53,12 @@ impl Dispatch {
         let result: Value<'_> = match kind {
             CallKind::Tool => {
                 let args = ctx.json_parse(payload)?;
-                self.tool.clone().restore(ctx)?.call((number, name, args))?
+                match self.path.call(ctx, name, &args)? {
+                    Called::Returned(value) if value.is_string() => value,
+                    Called::Returned(value) => self.finish.clone().restore(ctx)?.call((number, value))?,
+                    Called::Threw(error) => self.threw.clone().restore(ctx)?.call((number, error))?,
+                    Called::Unusual => self.tool.clone().restore(ctx)?.call((number, name, args))?,
+                }
             }
             CallKind::Hook | CallKind::Ping => {
                 let args = ctx.json_parse(payload)?;

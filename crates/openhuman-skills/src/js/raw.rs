@@ -15,6 +15,7 @@
 
 mod args;
 pub(crate) mod intrinsics;
+pub(crate) mod tools;
 
 use std::any::Any;
 use std::ffi::{CStr, CString, c_int};

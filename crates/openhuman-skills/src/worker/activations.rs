@@ -26,6 +26,9 @@ pub(super) const GREEDY: Duration = Duration::from_secs(2);
 /// In multiples of the time after which it is suspended.
 const LAST_CPU: u32 = 15;
 const LAST_WALL: u32 = 100;
+/// Promise jobs that go on beyond their limit end the skill if they had this part of the time, or more, for themselves. With
+/// less, it is the machine that was busy or asleep.
+const JOBS_SHARE: u32 = 8;
 /// Calls of one skill whose promises have not settled.
 const MAX_PENDING: usize = 256;
 
@@ -142,7 +145,8 @@ impl Worker {
         };
         let started = Instant::now();
         let step = fiber.resume(if low { LOW_SLICE } else { SLICE }, &mut self.stacks);
-        let spent = started.elapsed();
+        // A slice is shorter than this, or the activation is suspended: what is beyond, the thread itself had to wait.
+        let spent = started.elapsed().min(self.stall_limit);
         active.cpu += spent;
         self.queues.charge(low, spent);
         let greedy = active.cpu > SLICE || low;
@@ -190,6 +194,11 @@ impl Worker {
             return self.give_up(key, "a host function panicked");
         };
         slot.jobs_left = finished.jobs_left;
+        slot.jobs_cpu = if finished.jobs_left {
+            slot.jobs_cpu + active.cpu
+        } else {
+            Duration::ZERO
+        };
         if !finished.booted {
             slot.js = None;
         }
@@ -199,7 +208,8 @@ impl Worker {
         if active.call.is_none() && killed == Some(Kill::Deadline) {
             slot.host
                 .emit_log("error", "background work was ended at its time limit");
-            if active.pump && slot.jobs_left {
+            let long = self.shared.limits.background / JOBS_SHARE;
+            if active.pump && slot.jobs_left && slot.jobs_cpu >= long {
                 return self.give_up(key, "its jobs never end");
             }
         }

@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) active: Option<Active>,
     pub(super) items: VecDeque<Item>,
     pub(super) jobs_left: bool,
+    /// What its activations have used since its queue of jobs was last empty.
+    pub(super) jobs_cpu: Duration,
     pub(super) timers: HashMap<u32, Timer>,
     /// The one alarm for the earliest deadline of its calls and its activation.
     pub(super) deadline: Option<Instant>,

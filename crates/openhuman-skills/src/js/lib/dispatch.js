@@ -37,22 +37,19 @@
   const threw = (id, error) => { settled(id, 'threw', use('console').failure(error)); };
 
   // Each of these returns the result as text, or nothing when the call is or will be settled otherwise.
-  // The way of every tool call, so it is written out: each function it called would be one more that a skill which
-  // was not called for a while has to bring back into the processor's cache.
+  // A tool of a bundle that is shaped as most are was called by the host itself (raw/tools.rs); this is for the others.
   const tool = (id, name, args) => {
     try {
-      const made = g.__skill;
-      const own = ((made && made.default) || made || g).tools;
-      const tools = isArray(own) ? own : toolsOf();
+      const tools = toolsOf();
       for (let index = 0; index < tools.length; index++) {
         const candidate = tools[index];
-        if (candidate && candidate.name === name && typeof candidate.execute === 'function') {
-          const value = candidate.execute(args);
-          return typeof value === 'string' ? value : finish(id, value, asText);
-        }
+        if (isTool(candidate) && candidate.name === name) return finish(id, candidate.execute(args), asText);
       }
     } catch (error) { return threw(id, error); }
     return settled(id, 'missing', name);
+  };
+  const finished = (id, value) => {
+    try { return finish(id, value, asText); } catch (error) { return threw(id, error); }
   };
   const hook = (id, name, args) => {
     try {
@@ -81,5 +78,5 @@
   };
   const timer = (id) => { use('timers').fire(id); };
   const answer = (id, how, value) => { use('async').settle(id, how, value); };
-  return { tool, hook, describe, timer, answer };
+  return { tool, finish: finished, threw, hook, describe, timer, answer };
 })

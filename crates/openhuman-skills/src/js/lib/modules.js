@@ -6,7 +6,7 @@
   const make = (name, functions) => {
     const module = {};
     for (const fn of functions) {
-      module[fn] = (...args) => call(name, fn, stringify(args));
+      module[fn] = (...args) => call(name, fn, args.length === 0 ? '[]' : stringify(args));
     }
     return module;
   };
