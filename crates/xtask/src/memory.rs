@@ -21,7 +21,7 @@ const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
 const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// What a run must report; those from conversations are null without a file.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 31] = [
     "locomo_static_r10",
     "locomo_static_hit10",
     "locomo_static_mrr",
@@ -34,8 +34,14 @@ const KEYS: [&str; 24] = [
     "candidates",
     "flat_100k_ms",
     "flat_1m_ms",
+    "ivf_1m_ms",
+    "ivf_probed",
+    "ivf_recall10",
     "sqlite_vec_100k_ms",
     "sqlite_vec_ratio",
+    "sqlite_vec_version",
+    "locomo_minilm_r10",
+    "minilm_tok_s",
     "hybrid_100k_p50_ms",
     "hybrid_100k_p99_ms",
     "open_100k_ms",
@@ -45,6 +51,7 @@ const KEYS: [&str; 24] = [
     "ingest_chunks_s",
     "tool_compression_saved",
     "atoms_kept",
+    "graph_3hop_1m_p50_ms",
     "graph_3hop_1m_p99_ms",
 ];
 
@@ -62,28 +69,34 @@ pub(crate) fn bench(workspace: &Workspace, output: Output, locomo: Option<&str>)
     if let Some(file) = locomo {
         arguments.extend(["--locomo", file]);
     }
-    figures.extend(example(workspace, "bench_memory", &arguments)?);
+    // With OPENHUMAN_MINILM_WEIGHTS, the weights of MiniLM, also retrieval with that model; else its keys are null.
+    figures.extend(example(
+        workspace,
+        "bench_memory",
+        &["--features", "minilm"],
+        &arguments,
+    )?);
     for (name, keys) in OTHERS {
         if workspace
             .root()
             .join(format!("crates/{CRATE}/examples/{name}.rs"))
             .exists()
         {
-            figures.extend(example(workspace, name, &[])?);
+            figures.extend(example(workspace, name, &[], &[])?);
         } else {
             eprintln!("there is no example {name}: {} is null", keys.join(", "));
             figures.extend(keys.iter().map(|key| ((*key).to_owned(), Value::Null)));
         }
     }
     let rival = sqlite_vec(workspace)?;
-    let ratio = rival
-        .zip(figures.get("flat_100k_ms").and_then(Value::as_f64))
+    let number = |figures: &Map<String, Value>, key: &str| figures.get(key).and_then(Value::as_f64);
+    let ratio = number(&rival, "sqlite_vec_100k_ms")
+        .zip(number(&figures, "flat_100k_ms"))
         .map(|(theirs, ours)| theirs / ours);
-    figures.insert(
-        "sqlite_vec_100k_ms".into(),
-        rival.map_or(Value::Null, Value::from),
-    );
     figures.insert("sqlite_vec_ratio".into(), ratio.map_or(Value::Null, Value::from));
+    for key in ["sqlite_vec_100k_ms", "sqlite_vec_version"] {
+        figures.insert(key.into(), rival.get(key).cloned().unwrap_or(Value::Null));
+    }
     if let Some(missing) = KEYS.iter().find(|key| !figures.contains_key(**key)) {
         return Err(Failure::new(format!("no measurement reported {missing}")));
     }
@@ -93,9 +106,15 @@ pub(crate) fn bench(workspace: &Workspace, output: Output, locomo: Option<&str>)
     Ok(())
 }
 
-fn example(workspace: &Workspace, name: &str, arguments: &[&str]) -> Result<Map<String, Value>, Failure> {
+fn example(
+    workspace: &Workspace,
+    name: &str,
+    features: &[&str],
+    arguments: &[&str],
+) -> Result<Map<String, Value>, Failure> {
     eprintln!("building and running {name}");
-    let build = ["build", "--release", "--locked", "-p", CRATE, "--example", name];
+    let mut build = vec!["build", "--release", "--locked", "-p", CRATE, "--example", name];
+    build.extend(features);
     Invocation::new(workspace.root(), "cargo", build).run(BUILD_LIMIT)?;
     let program = workspace.program("release/examples", name).display().to_string();
     let printed = Invocation::new(workspace.root(), program, arguments.iter().copied()).read(RUN_LIMIT)?;
@@ -110,8 +129,9 @@ fn parse(name: &str, printed: &str) -> Result<Map<String, Value>, Failure> {
         .map_err(|error| Failure::new(format!("`{name}` printed no JSON object: {error}")))
 }
 
-/// The same search in sqlite-vec, in a package with its own lock file; nothing when it cannot be built here.
-fn sqlite_vec(workspace: &Workspace) -> Result<Option<f64>, Failure> {
+/// The same search in sqlite-vec, in a package with its own lock file: time and version. Empty when it cannot be built
+/// here.
+fn sqlite_vec(workspace: &Workspace) -> Result<Map<String, Value>, Failure> {
     eprintln!("building and running sqlite-vec");
     let manifest = format!("crates/{CRATE}/bench/Cargo.toml");
     let target = workspace.output("memory-bench").display().to_string();
@@ -127,31 +147,27 @@ fn sqlite_vec(workspace: &Workspace) -> Result<Option<f64>, Failure> {
     let build = Invocation::new(workspace.root(), "cargo", build);
     if let Err(failure) = build.run(BUILD_LIMIT) {
         eprintln!("sqlite-vec is not measured: {failure}");
-        return Ok(None);
+        return Ok(Map::new());
     }
     let program = workspace
         .program("memory-bench/release", "openhuman-memory-bench")
         .display()
         .to_string();
     let printed = Invocation::new(workspace.root(), program, [""; 0]).read(RUN_LIMIT)?;
-    let figures = parse("openhuman-memory-bench", &printed)?;
-    figures
-        .get("sqlite_vec_100k_ms")
-        .and_then(Value::as_f64)
-        .map(Some)
-        .ok_or_else(|| Failure::new("the program for sqlite-vec printed no sqlite_vec_100k_ms"))
+    parse("openhuman-memory-bench", &printed)
 }
 
 /// Recall by candidates and the spread of query times, as pictures beside the documents.
 fn draw(workspace: &Workspace, figures: &Map<String, Value>) -> Result<(), Failure> {
     let numbers = |value: &Value| value.as_f64();
-    let recall = figures
-        .get("recall10_by_candidates")
-        .and_then(Value::as_array)
-        .map(|points| {
+    let pairs = |key: &str| {
+        figures.get(key).and_then(Value::as_array).map(|points| {
             let pair = |point: &Value| Some((numbers(point.get(0)?)?, numbers(point.get(1)?)?));
             points.iter().filter_map(pair).collect::<Vec<_>>()
-        });
+        })
+    };
+    let recall = pairs("recall10_by_candidates");
+    let lists = pairs("ivf_recall10_by_probed");
     let latency = figures
         .get("hybrid_100k_ms_by_5_percent")
         .and_then(Value::as_array)
@@ -164,6 +180,11 @@ fn draw(workspace: &Workspace, figures: &Map<String, Value>) -> Result<(), Failu
             "memory-recall.svg",
             "Share of the ten nearest turns found, by candidates compared exactly",
             recall,
+        ),
+        (
+            "memory-lists.svg",
+            "Share of the ten nearest turns found, by share of the vectors in the lists looked at",
+            lists,
         ),
         (
             "memory-latency.svg",
@@ -233,6 +254,13 @@ fn curve(title: &str, points: &[(f64, f64)]) -> String {
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// The tests with the features that nothing else in the workspace turns on. The one that compares MiniLM with its
+/// reference needs `OPENHUMAN_MINILM_WEIGHTS`, and says so when it is not set.
+pub(crate) fn features(workspace: &Workspace) -> Invocation {
+    let tests = ["test", "--locked", "-p", CRATE, "--all-features"];
+    Invocation::new(workspace.root(), "cargo", tests)
 }
 
 /// The proofs at full length.

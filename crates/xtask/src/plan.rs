@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::checks::{LockFiles, Tools, python};
 use crate::desktop;
+use crate::memory;
 use crate::process::Invocation;
 use crate::socketio;
 use crate::step::Step;
@@ -67,6 +68,7 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
             vec![
                 thorough(workspace, cargo(workspace, &tests)),
                 cargo(workspace, &features),
+                memory::features(workspace),
             ],
         ),
         // Builds without the engine, with AddressSanitizer, in a folder of its own: a minute.
@@ -78,6 +80,7 @@ fn rust(workspace: &Workspace) -> Vec<Step> {
                 socketio::fuzz(workspace, "2"),
                 storage::fuzz(workspace, "openhuman-sqlite", "2"),
                 storage::fuzz(workspace, "openhuman-vault", "2"),
+                storage::fuzz(workspace, "openhuman-memory", "2"),
             ],
         )
         .on_linux(),
@@ -106,7 +109,7 @@ fn fixtures(workspace: &Workspace) -> Vec<Invocation> {
     workspace
         .node_fixtures()
         .iter()
-        .map(|folder| Invocation::new(workspace.root(), "npm", ["ci"]).within(folder))
+        .map(|folder| Invocation::new(workspace.root(), "npm", ["ci", "--ignore-scripts"]).within(folder))
         .collect()
 }
 
@@ -116,6 +119,11 @@ fn thorough(workspace: &Workspace, tests: Invocation) -> Invocation {
     tests
         .with_environment("OPENHUMAN_REQUIRE_NODE", "1")
         .with_environment("OPENHUMAN_REQUIRE_READER", "1")
+        .with_environment("OPENHUMAN_REQUIRE_PYTHON_MCP", "1")
+        .with_environment(
+            "OPENHUMAN_REQUIRE_CONFORMANCE",
+            if cfg!(target_os = "linux") { "1" } else { "0" },
+        )
         .with_environment(
             "OPENHUMAN_REQUIRE_STRACE",
             if cfg!(target_os = "linux") { "1" } else { "0" },
