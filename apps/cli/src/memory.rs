@@ -221,9 +221,12 @@ async fn check(core: &Core, as_json: bool) -> Result<(), Failure> {
         }
         embedder::show(&health.embedding)?;
         if !health.outdated_backups.is_empty() {
-            let copies = counted(health.outdated_backups.len(), "copy").replace("copys", "copies");
+            let copies = match health.outdated_backups.len() {
+                1 => "A copy from before still holds".to_owned(),
+                count => format!("{count} copies from before still hold"),
+            };
             line(format_args!(
-                "{WARNING}{copies} from before still hold what was forgotten: `openhuman memory backups` lists them.{WARNING:#}"
+                "{WARNING}{copies} what was forgotten: `openhuman memory backups` lists them.{WARNING:#}"
             ))?;
         }
     }

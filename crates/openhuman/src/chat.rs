@@ -4,7 +4,7 @@ mod backend;
 mod event;
 mod thread;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -91,7 +91,7 @@ struct Known {
 
 impl Known {
     /// For a backend, whose instructions are its own: the working memory comes as one more passage.
-    fn as_context(self) -> Vec<Recalled> {
+    fn into_context(self) -> Vec<Recalled> {
         let at_hand = (!self.at_hand.is_empty()).then(|| Recalled {
             title: "User working memory".into(),
             source: "working memory".into(),
@@ -138,7 +138,7 @@ impl Conversation {
         let known = self.recall(has_model).await?;
         let (last, said) = match link {
             Some(link) => {
-                let last = self.at_backend(&link, known.as_context()).await?;
+                let last = self.at_backend(&link, known.into_context()).await?;
                 let said = match &last {
                     ChatEvent::Done { answer } => vec![Message::assistant(answer.clone())],
                     _ => Vec::new(),
@@ -170,8 +170,12 @@ impl Conversation {
     /// Writes the user's question into the thread and reads what a model sees of it.
     async fn open_thread(&self) -> Result<Opened, CoreError> {
         let (prompt, budget) = (self.prompt.clone(), self.core.inner().budget);
-        self.with_thread(move |memory, thread| thread::open(memory, thread, &prompt, &budget))
-            .await
+        let threads = self.core.inner().threads.clone();
+        self.with_thread(move |memory, thread| {
+            let _one_at_a_time = threads.lock().unwrap_or_else(PoisonError::into_inner);
+            thread::open(memory, thread, &prompt, &budget)
+        })
+        .await
     }
 
     /// The last event, and what was said and done after the question.
@@ -281,7 +285,11 @@ impl Conversation {
     /// Sums up what is old, when there is time.
     async fn tidy(&self) {
         let budget = self.core.inner().budget;
-        let tidied = self.with_thread(move |memory, thread| thread::tidy(memory, thread, &budget));
+        let threads = self.core.inner().threads.clone();
+        let tidied = self.with_thread(move |memory, thread| {
+            let _one_at_a_time = threads.lock().unwrap_or_else(PoisonError::into_inner);
+            thread::tidy(memory, thread, &budget)
+        });
         if let Err(error) = tidied.await {
             // The next question tries again, and tells the user when it has to.
             tracing::warn!(%error, "a long conversation was not summed up");

@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) model_is_configured: bool,
     /// How much of the model's window a conversation may fill.
     pub(crate) budget: Budget,
+    /// Held while a thread is opened or tidied: one sum at a time.
+    pub(crate) threads: Arc<Mutex<()>>,
     /// Held for moments only: a chat asks for it while a connection is being made.
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
     /// Held while a link is made or ended.

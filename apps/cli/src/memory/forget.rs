@@ -128,7 +128,9 @@ async fn document(core: &Core, id: String, as_json: bool) -> Result<(), Failure>
 
 /// Lists, or deletes, the copies that hold something forgotten since.
 pub(super) async fn backups(core: &Core, delete_them: bool, as_json: bool) -> Result<(), Failure> {
-    let outdated = core.with_memory(|memory| memory.outdated_backups()).await?;
+    let outdated = core
+        .with_memory(openhuman::memory::Memory::outdated_backups)
+        .await?;
     let deleted = match delete_them {
         true => delete(core, &outdated, true, as_json).await?,
         false => Vec::new(),

@@ -165,12 +165,10 @@ fn take(engine: &Engine, waiting: &Waiting, event: SkillEvent, working: bool) {
             skill_id,
             state,
             trigger,
-        } => {
+        } if engine.grant(&skill_id).is_ok_and(|grant| grant.allows_memory()) => {
             // What a skill publishes is recalled by the assistant: that takes the permission to write to the memory.
-            if engine.grant(&skill_id).is_ok_and(|grant| grant.allows_memory()) {
-                let synced = working && trigger == SnapshotTrigger::Sync;
-                waiting.change(|jobs| jobs.published(skill_id, state, synced));
-            }
+            let synced = working && trigger == SnapshotTrigger::Sync;
+            waiting.change(|jobs| jobs.published(skill_id, state, synced));
         }
         SkillEvent::Revoked { skill_id, .. } => waiting.change(|jobs| jobs.revoked(skill_id)),
         _ => {}

@@ -165,6 +165,7 @@ impl CoreBuilder {
                 hub,
                 model: adapter,
                 budget: Budget::of_window(self.context_window),
+                threads: Arc::default(),
                 model_name,
                 model_is_configured,
                 link: tokio::sync::Mutex::new(None),

@@ -94,15 +94,15 @@ pub struct EmbeddingStatus {
 }
 
 /// An embedder that was chosen, or why there is none. Blocks when it is made.
-pub struct Wanted {
-    pub(crate) space: Space,
-    pub(crate) embedder: Result<Arc<dyn Embedder>, String>,
+pub(super) struct Wanted {
+    pub(super) space: Space,
+    pub(super) embedder: Result<Arc<dyn Embedder>, String>,
     server: Option<EmbeddingServer>,
 }
 
 impl Wanted {
     /// What the user chose. Blocks.
-    pub(crate) fn load(vault: &Vault) -> Result<Self, CoreError> {
+    pub(super) fn load(vault: &Vault) -> Result<Self, CoreError> {
         let Some(server) = EmbeddingServer::load(vault)? else {
             return Ok(Self {
                 space: StaticEmbedder.space(),
@@ -137,7 +137,7 @@ impl Wanted {
     }
 
     /// The embedder for a memory whose vectors are in `stored`, or are to be in the chosen space.
-    pub(crate) fn for_space(&self, stored: &Space) -> Arc<dyn Embedder> {
+    pub(super) fn for_space(&self, stored: &Space) -> Arc<dyn Embedder> {
         if *stored == self.space {
             return match &self.embedder {
                 Ok(embedder) => embedder.clone(),

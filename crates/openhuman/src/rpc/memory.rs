@@ -98,7 +98,7 @@ pub(super) async fn call(core: &Core, method: &str, params: Value) -> Result<Val
         "openhuman.memory_search" => to_json(&search(core, parse(params)?).await?),
         "openhuman.memory_context" => context(core, parse(params)?).await,
         "openhuman.memory_check" => to_json(&core.check_memory().await?),
-        "openhuman.memory_embedding" => to_json(&core.blocking(|core| core.embedding()).await?),
+        "openhuman.memory_embedding" => to_json(&core.blocking(Core::embedding).await?),
         "openhuman.memory_unload" => {
             // For a front end that locks itself and leaves the core running.
             core.with_memory(|memory| {

@@ -1,121 +1,19 @@
 //! A server for the vectors: chosen, moved to, missing.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-
 use openhuman::memory::{Document, Query, Reembedded};
 use openhuman::vault::VaultOptions;
 use openhuman::{Core, EmbeddingServer, Home};
-use serde_json::{Value, json};
 
 use crate::password;
+use crate::strict_embeddings::{DIMENSIONS, KEY, Strict};
 
-const KEY: &str = "sk-of-a-test";
-const DIMENSIONS: usize = 24;
-
-/// Takes what OpenAI would take, and refuses everything else.
-struct Strict {
-    url: String,
-    inputs: Arc<Mutex<Vec<String>>>,
-}
-
-impl Strict {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let inputs = Arc::new(Mutex::new(Vec::new()));
-        let seen = inputs.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let seen = seen.clone();
-                std::thread::spawn(move || while serve(stream.as_ref().unwrap(), &seen).is_some() {});
-            }
-        });
-        Self { url, inputs }
+fn server(strict: &Strict) -> EmbeddingServer {
+    EmbeddingServer {
+        base_url: strict.url.clone(),
+        model: "tiny-embed".into(),
+        dimensions: DIMENSIONS,
+        with_key: true,
     }
-
-    fn seen(&self) -> Vec<String> {
-        self.inputs.lock().unwrap().clone()
-    }
-
-    fn server(&self) -> EmbeddingServer {
-        EmbeddingServer {
-            base_url: self.url.clone(),
-            model: "tiny-embed".into(),
-            dimensions: DIMENSIONS,
-            with_key: true,
-        }
-    }
-}
-
-fn serve(mut stream: &TcpStream, seen: &Mutex<Vec<String>>) -> Option<()> {
-    let mut reader = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        match line.trim() {
-            "" => break,
-            line => head.push(line.to_ascii_lowercase()),
-        }
-    }
-    let header = |name: &str| {
-        let found = head
-            .iter()
-            .find_map(|line| line.strip_prefix(&format!("{name}: ")));
-        found.unwrap_or_default().to_owned()
-    };
-    let mut body = vec![0; header("content-length").parse().ok()?];
-    reader.read_exact(&mut body).ok()?;
-    let body: Value = serde_json::from_slice(&body).ok()?;
-    let fields = body
-        .as_object()?
-        .keys()
-        .all(|name| ["model", "input", "encoding_format"].contains(&name.as_str()));
-    let (status, answer) = if header("authorization") != format!("bearer {KEY}") {
-        (
-            401,
-            json!({ "error": { "message": "Incorrect API key provided", "code": "invalid_api_key" } }),
-        )
-    } else if !fields || body["model"] != "tiny-embed" || head[0] != "post /v1/embeddings http/1.1" {
-        (
-            400,
-            json!({ "error": { "message": format!("not taken: {body}"), "code": null } }),
-        )
-    } else {
-        let inputs: Vec<String> = serde_json::from_value(body["input"].clone()).ok()?;
-        let data: Vec<Value> = inputs
-            .iter()
-            .enumerate()
-            .map(
-                |(index, input)| json!({ "object": "embedding", "index": index, "embedding": vector(input) }),
-            )
-            .collect();
-        seen.lock().unwrap().extend(inputs);
-        (
-            200,
-            json!({ "object": "list", "data": data, "model": "tiny-embed", "usage": {} }),
-        )
-    };
-    let text = answer.to_string();
-    write!(
-        stream,
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
-        text.len()
-    )
-    .ok()
-}
-
-fn vector(text: &str) -> Vec<f32> {
-    let mut vector = vec![0.01; DIMENSIONS];
-    for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()) {
-        let slot = word.bytes().fold(7usize, |hash, byte| {
-            hash.wrapping_mul(31).wrapping_add(byte.into())
-        });
-        vector[slot % DIMENSIONS] += 1.0;
-    }
-    vector
 }
 
 async fn open(dir: &std::path::Path) -> Core {
@@ -170,7 +68,7 @@ async fn a_memory_moves_to_a_server_and_goes_on_where_it_was_stopped() {
         .await
         .unwrap();
 
-    let refused = choose(&core, Some(strict.server()), Some("sk-another"))
+    let refused = choose(&core, Some(server(&strict)), Some("sk-another"))
         .await
         .unwrap_err();
     assert!(
@@ -181,7 +79,7 @@ async fn a_memory_moves_to_a_server_and_goes_on_where_it_was_stopped() {
     let status_before = status(&core).await;
     assert_eq!(status_before.stored, status_before.chosen);
 
-    let chosen = choose(&core, Some(strict.server()), Some(KEY)).await.unwrap();
+    let chosen = choose(&core, Some(server(&strict)), Some(KEY)).await.unwrap();
     assert_eq!(
         (chosen.chosen.model.as_str(), chosen.chosen.dimensions),
         ("tiny-embed", DIMENSIONS)
@@ -251,7 +149,7 @@ async fn without_its_key_a_memory_lists_and_forgets_and_says_why_it_cannot_searc
     let dir = tempfile::tempdir().unwrap();
     let strict = Strict::start();
     let core = open(dir.path()).await;
-    choose(&core, Some(strict.server()), Some(KEY)).await.unwrap();
+    choose(&core, Some(server(&strict)), Some(KEY)).await.unwrap();
     core.reembed(|_| true).await.unwrap();
     core.with_memory(|memory| memory.ingest(&Document::new("k", "Rope", "The boat needs new rope.")))
         .await
@@ -295,7 +193,7 @@ async fn an_answer_is_not_lost_when_the_server_of_the_vectors_is() {
     let dir = tempfile::tempdir().unwrap();
     let strict = Strict::start();
     let core = open(dir.path()).await;
-    choose(&core, Some(strict.server()), Some(KEY)).await.unwrap();
+    choose(&core, Some(server(&strict)), Some(KEY)).await.unwrap();
     core.reembed(|_| true).await.unwrap();
     core.close().await;
     drop(core);

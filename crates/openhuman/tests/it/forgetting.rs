@@ -100,7 +100,7 @@ async fn a_backup_of_the_home_is_named_when_something_is_forgotten_after_it() {
 
     let core = openhuman::Core::builder(home, vault).build().await.unwrap();
     let forgotten = core.forget(Forget::Phrase("seven turns".into())).await.unwrap();
-    assert_eq!(forgotten.report.backups, [copy.clone()]);
+    assert_eq!(forgotten.report.backups, std::slice::from_ref(&copy));
     // What is no backup any more is not deleted.
     std::fs::rename(copy.join("vault"), copy.join("vault.away")).unwrap();
     assert!(

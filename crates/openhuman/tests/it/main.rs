@@ -15,6 +15,7 @@ mod recall;
 mod schema;
 mod skill_memory;
 mod storage;
+mod strict_embeddings;
 mod threads;
 mod turns;
 

@@ -36,7 +36,7 @@ pub(super) async fn call(core: &Core, method: &str, params: Value) -> Result<Val
     match method {
         "openhuman.memory_forget" => to_json(&core.forget(what(parse(params)?)?).await?),
         "openhuman.memory_outdated_backups" => {
-            let backups = core.blocking(|core| core.outdated_backups()).await?;
+            let backups = core.blocking(Core::outdated_backups).await?;
             Ok(json!({ "backups": backups }))
         }
         "openhuman.memory_delete_backup" => {

@@ -29,7 +29,7 @@ struct OriginalParams {
 pub(super) async fn call(core: &Core, method: &str, params: Value) -> Result<Value, RpcError> {
     match method {
         "openhuman.memory_threads" => {
-            let threads = core.blocking(|core| core.threads()).await?;
+            let threads = core.blocking(Core::threads).await?;
             Ok(json!({ "threads": to_json(&threads)? }))
         }
         "openhuman.memory_thread_export" => {
