@@ -75,7 +75,7 @@ fn hadamard(vector: &mut [f32]) {
     vector.iter_mut().for_each(|number| *number *= scale);
 }
 
-fn split_mix(state: &mut u64) -> u64 {
+pub(super) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut word = *state;
     word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -179,6 +179,7 @@ impl Encoder {
             step,
             sum: low * self.rotation.padded as f32 + step * total as f32,
             base: dot(&mut code.numbers()) - dot(&mut self.mean.iter().copied()),
+            direction: Code::new(&rotated),
         }
     }
 
@@ -202,6 +203,8 @@ pub(crate) struct BitQuery {
     step: f32,
     sum: f32,
     base: f32,
+    /// Where the query lies from the mean, rotated; `None` when it is the mean.
+    pub(crate) direction: Option<Code>,
 }
 
 impl BitQuery {

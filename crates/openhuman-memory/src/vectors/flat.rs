@@ -1,11 +1,12 @@
 //! The index by itself, for programs that have vectors and nothing else.
 
 use super::code::{self, Code};
-use super::index::{Slots, Tier, Vectors, highest};
+use super::index::{LISTS_FROM, PROBED, Slots, Tier, Vectors, highest};
 use super::raw::{Level, Pages};
 
 /// Vectors in memory and the nearest of them to a query: one bit per dimension is compared for all of them, one byte
-/// per dimension for the best. The memory is left out of core dumps and overwritten before it is given back.
+/// per dimension for the best. From 300,000 vectors on, bits are kept in lists of vectors near each other, and only the
+/// nearest lists are looked at. The memory is left out of core dumps and overwritten before it is given back.
 ///
 /// ```
 /// use openhuman_memory::VectorIndex;
@@ -41,7 +42,8 @@ impl VectorIndex {
     }
 
     /// Adds a vector, whose length does not matter, under an identifier above all earlier ones. The cost does not
-    /// depend on how many there are. Returns `false` and adds nothing for an identifier out of order, another number
+    /// depend on how many there are, but when there are 300,000, and each time when they have doubled since, lists are
+    /// made: some seconds. Returns `false` and adds nothing for an identifier out of order, another number
     /// of dimensions, or a vector without a direction.
     pub fn add(&mut self, id: i64, vector: &[f32]) -> bool {
         let dimensions = self.bits.dimensions();
@@ -57,6 +59,7 @@ impl VectorIndex {
         self.blob = blob.len();
         self.blobs.extend_from_slice(&blob);
         self.bits.push(Some(&code));
+        self.bits.group_if_large();
         true
     }
 
@@ -103,6 +106,24 @@ impl VectorIndex {
         nearest
     }
 
+    /// From so many vectors on there are lists.
+    pub const LISTS_FROM: usize = LISTS_FROM;
+
+    /// The share of all vectors whose lists a query looks at.
+    pub const PROBED: f32 = PROBED;
+
+    /// Other numbers than [`LISTS_FROM`](Self::LISTS_FROM) and [`PROBED`](Self::PROBED). Fewer lists looked at make a query
+    /// faster and let it miss more; 1 misses nothing. Makes the lists when there are enough vectors.
+    pub fn set_lists(&mut self, from: usize, probed: f32) {
+        self.bits.set_lists(from, probed);
+        self.bits.group_if_large();
+    }
+
+    /// The number of lists; 0 when every query looks at every vector.
+    pub fn lists(&self) -> usize {
+        self.bits.lists()
+    }
+
     /// The instructions that the comparison uses on this processor.
     pub fn instructions() -> String {
         Level::best().to_string()
@@ -123,6 +144,11 @@ mod tests {
 
     /// Points on a few blobs, so that the nearest ones are near.
     fn vector(seed: u64) -> Vec<f32> {
+        around(seed, 2.0)
+    }
+
+    /// The same, closer to the middle of its blob for a higher `weight`.
+    fn around(seed: u64, weight: f32) -> Vec<f32> {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut number = || {
             state ^= state << 13;
@@ -133,8 +159,47 @@ mod tests {
         let noise: Vec<f32> = (0..128).map(|_| number()).collect();
         let blob = seed % 40;
         (0..128)
-            .map(|at| noise[at] + 2.0 * (((at as u64 * 7 + blob * 13) % 17) as f32 / 17.0 - 0.5))
+            .map(|at| noise[at] + weight * (((at as u64 * 7 + blob * 13) % 17) as f32 / 17.0 - 0.5))
             .collect()
+    }
+
+    /// The same index, with and without lists.
+    #[test]
+    fn lists_lose_next_to_nothing() {
+        let (mut all, mut listed) = (VectorIndex::new(vec![0.0; 128]), VectorIndex::new(vec![0.0; 128]));
+        listed.set_lists(3000, VectorIndex::PROBED);
+        for id in 0..8000 {
+            assert!(all.add(id, &around(id as u64, 4.0)) && listed.add(id, &around(id as u64, 4.0)));
+            // Made at 3,000, and anew at 6,000.
+            assert_eq!(listed.lists() > 0, id >= 2999, "{id}");
+        }
+        assert!(
+            (100..400).contains(&listed.lists()) && all.lists() == 0,
+            "{}",
+            listed.lists()
+        );
+        for id in (0..8000).step_by(5) {
+            assert!(all.remove(id) && listed.remove(id));
+        }
+        let (mut found, mut few) = (0, 0);
+        let ids = |near: Vec<(i64, f32)>| near.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        for query in 0..100 {
+            let target = around(10_000 + query, 4.0);
+            let expected = ids(all.nearest(&target, 10, 150));
+            let near = ids(listed.nearest(&target, 10, 150));
+            assert!(near.iter().all(|id| id % 5 != 0), "what was removed is not found");
+            found += near.iter().filter(|id| expected.contains(id)).count();
+            // Hardly any lists are not enough: the comparison can fail.
+            listed.set_lists(3000, 0.005);
+            few += ids(listed.nearest(&target, 10, 150))
+                .iter()
+                .filter(|id| expected.contains(id))
+                .count();
+            listed.set_lists(3000, 1.0);
+            assert_eq!(listed.nearest(&target, 10, 150), all.nearest(&target, 10, 150));
+            listed.set_lists(3000, VectorIndex::PROBED);
+        }
+        assert!(found >= 990 && few < 990, "{found} and {few} of 1000");
     }
 
     #[test]

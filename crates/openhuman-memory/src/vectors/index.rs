@@ -1,11 +1,16 @@
 //! Many vectors in memory, and the nearest of them to a query.
 
-use super::bits::{BitQuery, Encoder, Factors};
+use super::bits::BitQuery;
 use super::code::{self, Code, Parts};
-use super::raw::{Level, Pages};
+use super::raw::Level;
+pub(crate) use super::tiers::Tier;
+use super::tiers::{Bits, Bytes};
 
-/// Slots whose sums are computed together; a multiple of 64.
-const BLOCK: usize = 1024;
+/// From so many vectors on, bits are kept in lists, and a query looks at some of them.
+pub(crate) const LISTS_FROM: usize = 300_000;
+
+/// The share of all vectors whose lists a query looks at: 99 of 100 of the ten nearest are among them.
+pub(crate) const PROBED: f32 = 0.5;
 
 /// A set of slots.
 #[derive(Debug, Default, Clone)]
@@ -56,96 +61,16 @@ impl Slots {
         })
     }
 
+    /// Slots `64 * at` to `64 * at + 63`, one bit each.
+    pub(super) fn word(&self, at: usize) -> u64 {
+        self.0.get(at).copied().unwrap_or(0)
+    }
+
     /// Whether any slot from `first` on, of the next `count`, is in the set; both are multiples of 64.
-    fn any(&self, first: usize, count: usize) -> bool {
+    pub(super) fn any(&self, first: usize, count: usize) -> bool {
         let words = self.0.iter().skip(first / 64).take(count.div_ceil(64));
         words.copied().any(|word| word != 0)
     }
-}
-
-/// One signed byte per dimension: exact enough to be the last word, six times as large as bits and factors.
-#[derive(Debug, Default)]
-pub(crate) struct Bytes {
-    /// Zero for a chunk without a vector.
-    scales: Pages<f32>,
-    values: Pages<i8>,
-}
-
-impl Bytes {
-    pub(crate) fn push(&mut self, code: Option<(f32, &[i8])>, dimensions: usize) {
-        match code.filter(|(_, values)| values.len() == dimensions) {
-            Some((scale, values)) => {
-                self.scales.push(scale);
-                self.values.extend_from_slice(values);
-            }
-            None => {
-                self.scales.push(0.0);
-                self.values.extend_from_slice(&vec![0; dimensions]);
-            }
-        }
-    }
-
-    pub(crate) fn row(&self, slot: usize, dimensions: usize) -> (f32, &[i8]) {
-        (
-            self.scales[slot],
-            &self.values[slot * dimensions..(slot + 1) * dimensions],
-        )
-    }
-}
-
-/// One bit per dimension and three factors.
-#[derive(Debug)]
-pub(crate) struct Bits {
-    pub(crate) encoder: Encoder,
-    bits: Pages<u64>,
-    scales: Pages<f32>,
-    ones: Pages<f32>,
-    bases: Pages<f32>,
-}
-
-impl Bits {
-    pub(crate) fn new(mean: Vec<f32>) -> Self {
-        Self {
-            encoder: Encoder::new(mean),
-            bits: Pages::new(),
-            scales: Pages::new(),
-            ones: Pages::new(),
-            bases: Pages::new(),
-        }
-    }
-
-    pub(crate) fn reserve(&mut self, more: usize) {
-        self.bits.reserve(more * self.encoder.words());
-        self.scales.reserve(more);
-        self.ones.reserve(more);
-        self.bases.reserve(more);
-    }
-
-    pub(crate) fn push(&mut self, bits: &[u64], factors: Factors) {
-        self.bits.extend_from_slice(bits);
-        self.scales.push(factors.scale);
-        self.ones.push(factors.ones);
-        self.bases.push(factors.base);
-    }
-
-    pub(crate) fn row(&self, slot: usize) -> (&[u64], Factors) {
-        let words = self.encoder.words();
-        let factors = Factors {
-            scale: self.scales[slot],
-            ones: self.ones[slot],
-            base: self.bases[slot],
-        };
-        (&self.bits[slot * words..(slot + 1) * words], factors)
-    }
-}
-
-/// How the vectors are kept.
-#[derive(Debug)]
-pub(crate) enum Tier {
-    /// The first bytes in memory; every comparison is nearly exact.
-    Exact(Bytes),
-    /// Bits in memory; the caller compares the best ones by their bytes.
-    Coded(Bits),
 }
 
 /// The vectors of slots 0, 1, 2 and so on.
@@ -153,6 +78,8 @@ pub(crate) enum Tier {
 pub(crate) struct Vectors {
     dimensions: usize,
     pub(crate) tier: Tier,
+    lists_from: usize,
+    probed: f32,
 }
 
 /// A query in the forms that the vectors are compared with.
@@ -168,6 +95,8 @@ impl Vectors {
         Self {
             dimensions,
             tier: Tier::Exact(Bytes::default()),
+            lists_from: LISTS_FROM,
+            probed: PROBED,
         }
     }
 
@@ -175,6 +104,58 @@ impl Vectors {
         Self {
             dimensions: mean.len(),
             tier: Tier::Coded(Bits::new(mean)),
+            lists_from: LISTS_FROM,
+            probed: PROBED,
+        }
+    }
+
+    /// No vectors, kept in the same way.
+    pub(crate) fn emptied(&self) -> Self {
+        let empty = match &self.tier {
+            Tier::Exact(_) => Self::exact(self.dimensions),
+            Tier::Coded(bits) => Self::coded(bits.encoder.mean().to_vec()),
+        };
+        Self {
+            lists_from: self.lists_from,
+            probed: self.probed,
+            ..empty
+        }
+    }
+
+    /// From how many vectors on there are lists, and the share of all vectors whose lists a query looks at.
+    pub(crate) fn set_lists(&mut self, from: usize, probed: f32) {
+        (self.lists_from, self.probed) = (from, probed);
+    }
+
+    /// Makes lists when there are many vectors, and makes them anew when there are twice as many as then: some seconds
+    /// for a million vectors of 1536 dimensions.
+    pub(crate) fn group_if_large(&mut self) {
+        if let Tier::Coded(bits) = &mut self.tier {
+            let count = bits.count();
+            let known = bits.lists.as_ref().map(|lists| lists.built_for);
+            if count >= self.lists_from && known.is_none_or(|known| count >= 2 * known) {
+                bits.group();
+            }
+        }
+    }
+
+    /// The number of lists; 0 when every query looks at every vector.
+    pub(crate) fn lists(&self) -> usize {
+        match &self.tier {
+            Tier::Coded(bits) => bits.lists.as_ref().map_or(0, |lists| lists.count()),
+            Tier::Exact(_) => 0,
+        }
+    }
+
+    /// Adds the estimates of some slots, in ascending order, to those of a scan that looked at some lists only.
+    pub(crate) fn estimate(
+        &self,
+        query: &VectorQuery,
+        slots: impl Iterator<Item = usize>,
+        cosines: &mut [f32],
+    ) {
+        if let (Tier::Coded(bits), Some(query)) = (&self.tier, &query.bits) {
+            bits.estimate(Level::best(), query, slots, cosines);
         }
     }
 
@@ -223,12 +204,7 @@ impl Vectors {
                 bytes.scales[slot] = 0.0;
                 bytes.values[slot * self.dimensions..(slot + 1) * self.dimensions].fill(0);
             }
-            Tier::Coded(bits) => {
-                let words = bits.encoder.words();
-                bits.bits[slot * words..(slot + 1) * words].fill(0);
-                (bits.scales[slot], bits.ones[slot]) = (Factors::NONE.scale, Factors::NONE.ones);
-                bits.bases[slot] = Factors::NONE.base;
-            }
+            Tier::Coded(bits) => bits.wipe(slot),
         }
     }
 
@@ -247,8 +223,8 @@ impl Vectors {
         })
     }
 
-    /// The cosine of every slot with the query, nearly exact or estimated; minus infinity for slots outside of `allowed`
-    /// and for those without a vector.
+    /// The cosine of every slot with the query, nearly exact or estimated; minus infinity for slots outside of `allowed`,
+    /// for those without a vector, and for those in lists far from the query.
     pub(crate) fn scan(&self, query: &VectorQuery, allowed: &Slots, count: usize) -> Vec<f32> {
         self.scan_with(Level::best(), query, allowed, count)
     }
@@ -271,7 +247,7 @@ impl Vectors {
                     }
                 }
             }
-            (Tier::Coded(bits), Some(query)) => scan_bits(level, bits, query, allowed, &mut cosines),
+            (Tier::Coded(bits), Some(query)) => bits.scan(level, query, allowed, self.probed, &mut cosines),
             (Tier::Coded(_), None) => {}
         }
         cosines
@@ -282,42 +258,6 @@ impl VectorQuery {
     /// The exact cosine with a stored code.
     pub(crate) fn rescore(&self, parts: &Parts<'_>) -> f32 {
         parts.dot(&self.numbers)
-    }
-}
-
-fn scan_bits(level: Level, bits: &Bits, query: &BitQuery, allowed: &Slots, cosines: &mut [f32]) {
-    let words = bits.encoder.words();
-    let mut sums = [0u32; BLOCK];
-    for (block, cosines) in cosines.chunks_mut(BLOCK).enumerate() {
-        let first = block * BLOCK;
-        if !allowed.any(first, cosines.len()) {
-            continue;
-        }
-        let range = first..first + cosines.len();
-        let sums = &mut sums[..cosines.len()];
-        level.bit_sums(
-            &bits.bits[range.start * words..range.end * words],
-            &query.planes,
-            words,
-            sums,
-        );
-        let factors = bits.scales[range.clone()]
-            .iter()
-            .zip(&bits.ones[range.clone()])
-            .zip(&bits.bases[range]);
-        for ((cosine, sum), ((scale, ones), base)) in cosines.iter_mut().zip(sums.iter()).zip(factors) {
-            *cosine = query.estimate(*sum, *scale, *ones, *base);
-        }
-        for (at, cosines) in cosines.chunks_mut(64).enumerate() {
-            let word = allowed.0.get(first / 64 + at).copied().unwrap_or(0);
-            if word != u64::MAX {
-                for (bit, cosine) in cosines.iter_mut().enumerate() {
-                    if word >> bit & 1 == 0 {
-                        *cosine = f32::NEG_INFINITY;
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod catalog;
 mod code;
 mod flat;
 mod index;
+mod lists;
 #[expect(
     unsafe_code,
     reason = "pages of the operating system and instructions of processors; every block says why it holds"
@@ -12,6 +13,7 @@ mod index;
 mod raw;
 mod segment;
 pub(crate) mod segments;
+mod tiers;
 
 use std::sync::{PoisonError, RwLock};
 
@@ -21,6 +23,8 @@ pub use flat::VectorIndex;
 #[cfg(test)]
 pub(crate) use index::Vectors;
 pub(crate) use index::{Slots, VectorQuery, highest};
+#[cfg(feature = "minilm")]
+pub(crate) use raw::Level;
 
 use crate::error::MemoryError;
 

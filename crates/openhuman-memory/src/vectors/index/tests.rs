@@ -73,9 +73,12 @@ proptest! {
     ) {
         let mut slots = Slots::none(count);
         allowed.iter().filter(|slot| **slot < count).for_each(|slot| slots.insert(*slot));
-        for mut vectors in [Vectors::exact(64), Vectors::coded(vec![0.0; 64])] {
+        let mut listed = Vectors::coded(vec![0.0; 64]);
+        listed.set_lists(20, 1.0);
+        for mut vectors in [Vectors::exact(64), Vectors::coded(vec![0.0; 64]), listed] {
             (0..count).for_each(|slot| vectors.push(Code::new(&vector(slot as u64, 64)).as_ref()));
             wiped.iter().filter(|slot| **slot < count).for_each(|slot| vectors.wipe(*slot));
+            vectors.group_if_large();
             let query = vectors.query(&vector(3, 64)).unwrap();
             let cosines = vectors.scan(&query, &slots, count);
             for (slot, cosine) in cosines.iter().enumerate() {
@@ -83,5 +86,45 @@ proptest! {
                 prop_assert_eq!(cosine.is_finite(), expected, "{} {}", slot, cosine);
             }
         }
+    }
+
+    /// With all lists looked at, lists give the same as no lists, whenever they were made; few allowed slots are
+    /// estimated whatever their lists.
+    #[test]
+    fn lists_estimate_as_without(
+        steps in prop::collection::vec((0u8..8, 1usize..60), 1..30),
+        allowed in prop::collection::hash_set(0usize..900, 0..400),
+        probed in prop::sample::select(vec![1.0f32, 0.3]),
+    ) {
+        let (mut plain, mut listed) = (Vectors::coded(vec![0.05; 100]), Vectors::coded(vec![0.05; 100]));
+        listed.set_lists(50, probed);
+        let mut count = 0;
+        for (step, size) in steps {
+            if step == 0 && count > 0 {
+                let slot = size * 7 % count;
+                plain.wipe(slot);
+                listed.wipe(slot);
+            } else {
+                for _ in 0..size {
+                    let code = (count % 11 != 3).then(|| Code::new(&vector(count as u64, 100))).flatten();
+                    plain.push(code.as_ref());
+                    listed.push(code.as_ref());
+                    count += 1;
+                }
+                listed.group_if_large();
+            }
+        }
+        let mut slots = Slots::none(count);
+        allowed.iter().filter(|slot| **slot < count).for_each(|slot| slots.insert(*slot));
+        let query = plain.query(&vector(7, 100)).unwrap();
+        let expected = plain.scan(&query, &slots, count);
+        let mut found = listed.scan(&query, &slots, count);
+        let looked_at = found.iter().zip(&expected).all(|(a, b)| a == b || *a == f32::NEG_INFINITY);
+        prop_assert!(looked_at, "an estimate does not depend on the list");
+        if probed == 1.0 || slots.count() as f32 <= probed * count as f32 / 2.0 {
+            prop_assert_eq!(&found, &expected);
+        }
+        listed.estimate(&query, slots.iter(), &mut found);
+        prop_assert_eq!(&found, &expected);
     }
 }
