@@ -185,7 +185,10 @@ impl Table {
             if row == EMPTY_SLOT {
                 return None;
             }
-            if self.piece(row).strip_prefix(prefix) == Some(rest) {
+            // Most others have another length already, which costs less to see than other letters.
+            let piece = self.piece(row);
+            if piece.len() == prefix.len() + rest.len() && piece.ends_with(rest) && piece.starts_with(prefix)
+            {
                 return Some(row as u32);
             }
         }

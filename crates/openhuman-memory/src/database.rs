@@ -26,6 +26,12 @@ pub(crate) const MAX_DIMENSIONS: usize = 4096;
 /// Searches that can run at the same time; more of them wait for a free connection.
 const READERS: usize = 3;
 
+/// Pages kept decrypted by a connection, at most, as SQLite wants it: minus so many KiB. With SQLite's own 2 MiB a large
+/// memory decrypts the upper pages of its trees in every search, and merges of the index of words read what was just
+/// written.
+const READER_CACHE: i64 = -8_192;
+const WRITER_CACHE: i64 = -16_384;
+
 /// The space of the vectors, for [`space_of`].
 pub(crate) const STORED_SPACE: &str = "SELECT provider, model, dimensions, version FROM store";
 
@@ -140,10 +146,12 @@ impl Database {
             ..Options::default()
         };
         let mut writer = connect(&path, key, &options)?;
+        writer.pragma_update(None, "cache_size", WRITER_CACHE)?;
         prepare(&mut writer, space).map_err(|error| diagnosed(&writer, error))?;
         let readers = (0..READERS)
             .map(|_| {
                 let reader = connect(&path, key, &options)?;
+                reader.pragma_update(None, "cache_size", READER_CACHE)?;
                 reader.execute_batch(WORD_LISTS)?;
                 Ok(reader)
             })

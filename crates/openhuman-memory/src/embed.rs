@@ -1,7 +1,12 @@
 //! The port to embedding models, and the two models that need no network.
 
+#[cfg(any(feature = "minilm-download", feature = "openai"))]
+mod http;
+#[cfg(feature = "minilm")]
+mod minilm;
 #[cfg(feature = "openai")]
 mod openai;
+mod parallel;
 
 use std::error::Error;
 use std::fmt;
@@ -9,6 +14,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub(crate) use self::parallel::in_parallel;
+
+#[cfg(feature = "minilm-download")]
+pub use minilm::MINILM_URL;
+#[cfg(feature = "minilm")]
+pub use minilm::{MINILM_BYTES, MINILM_SHA256, MiniLmEmbedder};
 #[cfg(feature = "openai")]
 pub use openai::{OpenAiEmbedder, OpenAiOptions};
 
@@ -165,6 +176,10 @@ const RELATED: usize = 8;
 #[cfg(feature = "static-model")]
 const RELATED_LEAST: f32 = 0.55;
 
+/// Texts from which on another thread is worth its start: a chunk takes a tenth of a millisecond.
+#[cfg(feature = "static-model")]
+const PARALLEL: usize = 32;
+
 /// The default: the static embedding table of `openhuman-memory-model`. No network, no key, microseconds per text.
 #[cfg(feature = "static-model")]
 #[derive(Debug, Clone, Copy, Default)]
@@ -183,7 +198,7 @@ impl Embedder for StaticEmbedder {
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let model = openhuman_memory_model::StaticModel::bundled();
-        Ok(texts.iter().map(|text| model.embed(text)).collect())
+        Ok(in_parallel(texts, PARALLEL, |text| model.embed(text)))
     }
 
     fn related(&self, word: &str) -> Vec<(String, f32)> {

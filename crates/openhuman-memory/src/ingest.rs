@@ -8,10 +8,10 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use self::rows::{
-    context, digest, heading_json, old_chunks, put_document, remembered, remove_chunks, unpark,
+    context, digest, heading_json, old_chunks, put_document, remembered, remove_chunks, split_new, unpark,
 };
 pub(crate) use self::rows::{document_id, forget, hex};
-use crate::chunk::{self, Chunk};
+use crate::chunk::Chunk;
 use crate::clock::Clock;
 use crate::conversation::{self, Conversation};
 use crate::database::{Database, STORED_SPACE, space_of};
@@ -53,6 +53,8 @@ struct Prepared<'a> {
     day: Option<String>,
     /// `None` when the very same document is there already.
     chunks: Option<Vec<Chunk>>,
+    /// Whether the chunks are yet to be made.
+    whole: bool,
     report: IngestReport,
 }
 
@@ -78,6 +80,7 @@ impl Ingest<'_> {
             .iter()
             .map(|incoming| self.prepare(incoming, &mut codes))
             .collect::<Result<Vec<_>, _>>()?;
+        split_new(&mut prepared);
         if prepared.iter().any(|document| document.chunks.is_some()) {
             self.embed_new(&mut prepared, &mut codes)?;
             let written = self.database.write(
@@ -123,9 +126,10 @@ impl Ingest<'_> {
         let digest = digest(&document, by_turn);
         let stored = self.stored(&id, &digest, codes)?;
         let same = stored.filter(|stored| stored.digest == digest);
+        let whole = same.is_none() && given.is_none();
         let chunks = match &same {
             Some(_) => None,
-            None => Some(given.unwrap_or_else(|| chunk::split(&document.text))),
+            None => Some(given.unwrap_or_default()),
         };
         let count = chunks.as_ref().map_or(0, Vec::len);
         let report = IngestReport {
@@ -144,6 +148,7 @@ impl Ingest<'_> {
             by_turn,
             day,
             chunks,
+            whole,
             report,
         })
     }

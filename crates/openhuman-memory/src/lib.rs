@@ -42,9 +42,13 @@ pub use document::{
     DEFAULT_NAMESPACE, Document, DocumentInfo, IngestReport, MAX_DOCUMENT_BYTES, MAX_KEY_BYTES,
     MAX_LABEL_BYTES, MAX_NAMESPACE_BYTES, Stats,
 };
+#[cfg(feature = "minilm-download")]
+pub use embed::MINILM_URL;
 #[cfg(feature = "static-model")]
 pub use embed::StaticEmbedder;
 pub use embed::{EmbedError, Embedder, HashingEmbedder, Space, UnavailableEmbedder};
+#[cfg(feature = "minilm")]
+pub use embed::{MINILM_BYTES, MINILM_SHA256, MiniLmEmbedder};
 #[cfg(feature = "openai")]
 pub use embed::{OpenAiEmbedder, OpenAiOptions};
 pub use error::MemoryError;

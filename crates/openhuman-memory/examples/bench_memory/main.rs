@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release -p openhuman-memory --example bench_memory -- [--locomo FILE] [--chunks N] [--million]
+//! OPENHUMAN_MINILM_WEIGHTS=model.safetensors cargo run --release --features minilm ...  # MiniLM too
 //! ```
 //!
 //! Everything runs on one thread. Times are of its processor time, the least of several runs, so that what else the
@@ -10,6 +11,7 @@
 
 #[path = "../locomo/mod.rs"]
 mod locomo;
+mod minilm;
 mod quality;
 mod store;
 mod texts;
@@ -44,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(file) => quality::measure(&mut report, file)?,
         None => quality::missing(&mut report),
     }
+    minilm::measure(&mut report, locomo.as_deref())?;
     store::measure(&mut report, chunks)?;
     println!("{}", Value::Object(report));
     Ok(())
@@ -79,7 +82,16 @@ fn shortest(runs: usize, mut run: impl FnMut()) -> Duration {
 
 /// What this thread has computed so far.
 fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    clock(rustix::time::ClockId::ThreadCPUTime)
+}
+
+/// What all threads have computed so far.
+fn all_processor_time() -> Duration {
+    clock(rustix::time::ClockId::ProcessCPUTime)
+}
+
+fn clock(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
     Duration::new(
         time.tv_sec.try_into().unwrap_or_default(),
         time.tv_nsec.try_into().unwrap_or_default(),

@@ -31,6 +31,7 @@ const KEYS: &[&str] = &[
     "evidence_tokens_max",
     "evidence_r",
     "recall10",
+    "ivf_recall10",
 ];
 
 pub(crate) fn missing(report: &mut Report) {
@@ -149,16 +150,7 @@ fn nearest(report: &mut Report, talks: &[locomo::Talk]) -> Result<(), Box<dyn Er
     for candidates in [10, 20, 50, 100, CANDIDATES, 200, 400] {
         let mut found = 0;
         for query in &queries {
-            let cosine = |vector: &Vec<f32>| vector.iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
-            let mut exact: Vec<f32> = vectors.iter().map(cosine).collect();
-            let (_, tenth, _) = exact.select_nth_unstable_by(9, |a, b| b.total_cmp(a));
-            // The same sentence can stand in two conversations: any of those equally near is right.
-            let least = *tenth - 1e-6;
-            let near = index.nearest(query, 10, candidates);
-            found += near
-                .iter()
-                .filter(|(id, _)| cosine(&vectors[*id as usize]) >= least)
-                .count();
+            found += near_enough(&vectors, query, &index.nearest(query, 10, candidates));
         }
         let recall = found as f64 / (10 * queries.len()) as f64;
         curve.push(json!([candidates, recall]));
@@ -167,5 +159,32 @@ fn nearest(report: &mut Report, talks: &[locomo::Talk]) -> Result<(), Box<dyn Er
         }
     }
     report.insert("recall10_by_candidates".into(), Value::Array(curve));
+    // The same turns in lists, of which a query looks at some.
+    let mut curve = Vec::new();
+    for probed in [0.05, 0.1, 0.2, 0.3, VectorIndex::PROBED, 0.8] {
+        index.set_lists(1, probed);
+        let found: usize = queries
+            .iter()
+            .map(|query| near_enough(&vectors, query, &index.nearest(query, 10, CANDIDATES)))
+            .sum();
+        let recall = found as f64 / (10 * queries.len()) as f64;
+        curve.push(json!([probed, recall]));
+        if probed == VectorIndex::PROBED {
+            put(report, "ivf_recall10", recall);
+        }
+    }
+    report.insert("ivf_recall10_by_probed".into(), Value::Array(curve));
     Ok(())
+}
+
+/// How many of these are among the ten nearest by cosine of the unrounded vectors.
+fn near_enough(vectors: &[Vec<f32>], query: &[f32], near: &[(i64, f32)]) -> usize {
+    let cosine = |vector: &Vec<f32>| vector.iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
+    let mut exact: Vec<f32> = vectors.iter().map(cosine).collect();
+    let (_, tenth, _) = exact.select_nth_unstable_by(9, |a, b| b.total_cmp(a));
+    // The same sentence can stand in two conversations: any of those equally near is right.
+    let least = *tenth - 1e-6;
+    near.iter()
+        .filter(|(id, _)| cosine(&vectors[*id as usize]) >= least)
+        .count()
 }

@@ -6,7 +6,7 @@ use openhuman_memory::VectorIndex;
 use serde_json::json;
 
 use crate::texts::Words;
-use crate::{Report, millis, put, shortest};
+use crate::{Report, millis, processor_time, put, shortest};
 
 const DIMENSIONS: usize = 1536;
 
@@ -18,15 +18,25 @@ pub(crate) fn measure(report: &mut Report, million: bool) {
     report.insert("candidates".into(), json!(CANDIDATES));
     let mut words = Words::new(7);
     let mut index = VectorIndex::new(vec![0.0; DIMENSIONS]);
+    // First every vector is looked at, whatever their number.
+    index.set_lists(usize::MAX, VectorIndex::PROBED);
     grow(&mut index, &mut words, 100_000);
     put(report, "flat_100k_ms", query(&index, &mut words));
+    report.insert("ivf_probed".into(), json!(VectorIndex::PROBED));
     put(report, "scanned_bytes_per_vector", index.scanned_bytes() as f64);
     if million {
         grow(&mut index, &mut words, 1_000_000);
         put(report, "flat_1m_ms", query(&index, &mut words));
+        let before = processor_time();
+        index.set_lists(VectorIndex::LISTS_FROM, VectorIndex::PROBED);
+        put(report, "ivf_1m_build_ms", millis(processor_time() - before));
+        put(report, "ivf_1m_ms", query(&index, &mut words));
+        put(report, "ivf_lists", index.lists() as f64);
     } else {
-        report.insert("flat_1m_ms".into(), json!(null));
-        eprintln!("flat_1m_ms: not measured without --million (it takes 2 GB)");
+        for key in ["flat_1m_ms", "ivf_1m_ms"] {
+            report.insert(key.into(), json!(null));
+        }
+        eprintln!("flat_1m_ms, ivf_1m_ms: not measured without --million (it takes 2 GB)");
     }
 }
 

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 
-use openhuman_memory::{Conversation, Key, Memory, MemoryOptions, Query, Turn};
+use openhuman_memory::{Conversation, Embedder, Key, Memory, MemoryOptions, Query, Turn};
 use serde_json::Value;
 
 /// Hits asked for.
@@ -42,7 +43,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Talk>, Box<dyn Error>> {
 
 /// A memory of one conversation, one document a session.
 pub(crate) fn remember(talk: &Talk, dir: &Path) -> Result<Memory, Box<dyn Error>> {
-    let memory = Memory::open(dir, &Key::from_bytes([1; 32]), MemoryOptions::default())?;
+    remember_with(talk, dir, MemoryOptions::default().embedder)
+}
+
+/// The same with another embedder.
+pub(crate) fn remember_with(
+    talk: &Talk,
+    dir: &Path,
+    embedder: Arc<dyn Embedder>,
+) -> Result<Memory, Box<dyn Error>> {
+    let options = MemoryOptions {
+        embedder,
+        ..MemoryOptions::default()
+    };
+    let memory = Memory::open(dir, &Key::from_bytes([1; 32]), options)?;
     for session in &talk.sessions {
         let report = memory.ingest_conversation(session)?;
         assert_eq!(

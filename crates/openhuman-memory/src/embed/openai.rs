@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 use reqwest::Url;
 use reqwest::blocking::Client;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use self::wire::Answer;
+use super::http::{address, client};
 use super::{EmbedError, Embedder, Space};
 use crate::chunk;
 
@@ -121,15 +121,7 @@ impl OpenAiEmbedder {
     pub fn new(options: OpenAiOptions) -> Result<Self, EmbedError> {
         let wrong = |reason: String| EmbedError::Config { reason };
         let base = options.base_url.trim_end_matches('/');
-        let url = Url::parse(&format!("{base}/embeddings"))
-            .map_err(|error| wrong(format!("{:?} is not an address ({error})", options.base_url)))?;
-        let local = is_local(&url);
-        if url.scheme() != "https" && !(url.scheme() == "http" && local) {
-            return Err(wrong(format!(
-                "{:?} would send texts and the key without encryption; use https",
-                options.base_url
-            )));
-        }
+        let url = address(&format!("{base}/embeddings"))?;
         if !(1..=MAX_BATCH).contains(&options.batch) || options.attempts == 0 || options.dimensions == 0 {
             return Err(wrong(format!(
                 "batch must be 1 to {MAX_BATCH}, attempts and dimensions at least 1; got {}, {} and {}",
@@ -143,7 +135,8 @@ impl OpenAiEmbedder {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let client = client(&url, local, options.timeout, headers)?;
+        // A key is not taken along to wherever a redirect leads.
+        let client = client(&url, options.timeout, headers, 0)?;
         Ok(Self { options, url, client })
     }
 
@@ -239,35 +232,4 @@ impl Embedder for OpenAiEmbedder {
         }
         Ok(vectors)
     }
-}
-
-fn is_local(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn client(url: &Url, local: bool, timeout: Duration, headers: HeaderMap) -> Result<Client, EmbedError> {
-    let wrong = |reason: String| EmbedError::Config { reason };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(format!("TLS could not be prepared: {error}")))?;
-    let tls = if url.scheme() == "https" {
-        let verified = builder.with_platform_verifier();
-        verified.map_err(|error| wrong(format!("no trusted certificates on this machine: {error}")))?
-    } else {
-        builder.with_root_certificates(rustls::RootCertStore::empty())
-    };
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls.with_no_client_auth())
-        .timeout(timeout)
-        .default_headers(headers)
-        // A key is not taken along to wherever a redirect leads.
-        .redirect(reqwest::redirect::Policy::none());
-    if local {
-        builder = builder.no_proxy();
-    }
-    builder
-        .build()
-        .map_err(|error| wrong(format!("the HTTP client could not be prepared: {error}")))
 }

@@ -1,4 +1,4 @@
-//! The rows of a document, and the names of documents.
+//! The rows of a document, the names of documents, and what is done to many of them at a time.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use crate::chunk;
 use crate::context::without_recalled;
 use crate::database::Database;
 use crate::document::Document;
+use crate::embed;
 use crate::error::MemoryError;
 use crate::vectors::{Change, VectorCache, segments};
 
@@ -109,6 +110,26 @@ pub(super) fn remove_chunks(
         chunk.execute([id])?;
     }
     segments::remove(connection, dimensions, ids)
+}
+
+/// Bytes of text from which on several threads cut them.
+const MUCH_TEXT: usize = 1 << 16;
+
+/// Cuts the documents that are new or changed.
+pub(super) fn split_new(prepared: &mut [Prepared<'_>]) {
+    let texts: Vec<&str> = prepared
+        .iter()
+        .filter(|document| document.whole)
+        .map(|document| document.document.text.as_str())
+        .collect();
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    let least = if bytes < MUCH_TEXT { usize::MAX } else { 2 };
+    let chunks = embed::in_parallel(&texts, least, |text| chunk::split(text));
+    let documents = prepared.iter_mut().filter(|document| document.whole);
+    for (document, chunks) in documents.zip(chunks) {
+        document.report.chunks = chunks.len();
+        document.chunks = Some(chunks);
+    }
 }
 
 /// A document without what was recalled into it; conversations do that for each turn.
