@@ -59,6 +59,7 @@ mod seams;
 mod secrets;
 #[cfg(feature = "runtime")]
 mod shared;
+#[cfg(feature = "runtime")]
 mod skill;
 mod snapshot;
 mod source;
