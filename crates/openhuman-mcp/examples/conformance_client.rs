@@ -68,12 +68,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let hub = Hub::new(HubOptions::default());
     hub.add_provider(Arc::clone(&server) as Arc<dyn ToolProvider>);
-    for tool in &hub.catalog().tools {
-        let call = hub.call(
-            &tool.name,
-            arguments(&tool.input_schema),
-            CallContext::new(Origin::Cli),
-        );
+    let catalog = hub.catalog();
+    for tool in &catalog.tools {
+        let mut arguments = arguments(&tool.input_schema);
+        // One scenario wants to see the schema of another tool as it arrived.
+        let observed = catalog
+            .tools
+            .iter()
+            .find(|other| other.tool == "json_schema_2020_12_tool");
+        if let (Some(observed), true) = (observed, arguments.get("schema").is_some()) {
+            arguments["schema"] = observed.input_schema.clone();
+        }
+        let call = hub.call(&tool.name, arguments, CallContext::new(Origin::Cli));
         let result = tokio::time::timeout(PATIENCE, call).await?;
         eprintln!("{}: {}", tool.name, result.to_text());
     }

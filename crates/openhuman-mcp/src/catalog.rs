@@ -46,6 +46,7 @@ pub struct CatalogToolset {
     /// Whether calls are accepted now.
     pub running: bool,
     pub(crate) owner: usize,
+    version: Option<u64>,
     /// Its line of `tool:sync`.
     pub(crate) sync: String,
     list: Arc<ToolList>,
@@ -58,6 +59,8 @@ struct ToolList {
     by_tool: HashMap<String, usize>,
     /// The bare names as a JSON list.
     names: String,
+    /// Whether every tool is listed as `skillId__toolName`, which nothing else can change.
+    plain: bool,
 }
 
 /// Where a call has to go.
@@ -70,13 +73,77 @@ pub(crate) struct Route<'a> {
 /// A toolset as its provider listed it.
 pub(crate) struct Found {
     /// The index of the provider.
-    pub(crate) owner: usize,
-    pub(crate) set: Toolset,
-    /// The output schemas by tool name, where there are any.
-    pub(crate) outputs: HashMap<String, Value>,
+    owner: usize,
+    /// What the provider says changes with it.
+    version: Option<u64>,
+    set: Listed,
+}
+
+enum Listed {
+    Fresh {
+        set: Toolset,
+        /// The output schemas by tool name, where there are any.
+        outputs: HashMap<String, Value>,
+    },
+    /// It has the version it had in the snapshot before.
+    Kept(Arc<CatalogToolset>),
+}
+
+impl Found {
+    pub(crate) fn fresh(
+        owner: usize,
+        version: Option<u64>,
+        set: Toolset,
+        outputs: HashMap<String, Value>,
+    ) -> Self {
+        Self {
+            owner,
+            version,
+            set: Listed::Fresh { set, outputs },
+        }
+    }
+
+    pub(crate) fn kept(set: Arc<CatalogToolset>) -> Self {
+        Self {
+            owner: set.owner,
+            version: set.version,
+            set: Listed::Kept(set),
+        }
+    }
+
+    fn id(&self) -> &str {
+        match &self.set {
+            Listed::Fresh { set, .. } => &set.id,
+            Listed::Kept(set) => &set.id,
+        }
+    }
+
+    fn has_tool(&self, name: &str) -> bool {
+        match &self.set {
+            Listed::Fresh { set, .. } => set.tools.iter().any(|tool| tool.name == name),
+            Listed::Kept(set) => set.list.by_tool.contains_key(name),
+        }
+    }
+
+    /// The tools that have to be listed under another name than `skillId__toolName`. What is kept has none.
+    fn foreign(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tools = match &self.set {
+            Listed::Fresh { set, .. } => set.tools.as_slice(),
+            Listed::Kept(_) => &[],
+        };
+        let pairs = tools.iter().map(move |tool| (self.id(), tool.name.as_str()));
+        pairs.filter(|(id, tool)| !name::is_direct(id, tool))
+    }
 }
 
 impl CatalogToolset {
+    fn says_the_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.list, &other.list)
+            && self.sync == other.sync
+            && self.running == other.running
+            && self.owner == other.owner
+    }
+
     /// Its tools, in the order of the provider.
     pub fn tools(&self) -> &[Arc<CatalogTool>] {
         &self.list.tools
@@ -88,7 +155,7 @@ impl Catalog {
     /// two tools with one name the first one counts.
     pub(crate) fn build(revision: u64, found: Vec<Found>, old: &Self) -> Self {
         let mut drafts = drafts(found);
-        drafts.sort_by(|left, right| left.set.id.cmp(&right.set.id));
+        drafts.sort_by(|left, right| left.id().cmp(right.id()));
         let foreign = foreign_names(&drafts);
         let mut catalog = Self {
             revision,
@@ -96,14 +163,13 @@ impl Catalog {
         };
         for draft in drafts {
             let index = catalog.toolsets.len();
-            let before = old
-                .by_id
-                .get(&draft.set.id)
-                .and_then(|index| old.toolsets.get(*index));
+            let before = old.toolset(draft.id());
             let set = toolset(draft, before, &foreign);
-            for (position, tool) in set.tools().iter().enumerate() {
-                if foreign.contains_key(&(set.id.clone(), tool.tool.clone())) {
-                    catalog.shortened.insert(tool.name.clone(), (index, position));
+            if !set.list.plain {
+                for (position, tool) in set.tools().iter().enumerate() {
+                    if !name::is_direct(&set.id, &tool.tool) {
+                        catalog.shortened.insert(tool.name.clone(), (index, position));
+                    }
                 }
             }
             if set.running {
@@ -113,6 +179,16 @@ impl Catalog {
             catalog.toolsets.push(set);
         }
         catalog
+    }
+
+    fn toolset(&self, id: &str) -> Option<&Arc<CatalogToolset>> {
+        self.by_id.get(id).and_then(|index| self.toolsets.get(*index))
+    }
+
+    /// The toolset as it is here, if its provider says that it still is like that.
+    pub(crate) fn still(&self, id: &str, owner: usize, version: u64) -> Option<&Arc<CatalogToolset>> {
+        self.toolset(id)
+            .filter(|set| set.owner == owner && set.version == Some(version) && set.list.plain)
     }
 
     /// Finds the tool a client means: by the listed name, or by `skillId__toolName` with the bare name even
@@ -149,7 +225,7 @@ impl Catalog {
                 .toolsets
                 .iter()
                 .zip(&other.toolsets)
-                .all(|(left, right)| Arc::ptr_eq(left, right))
+                .all(|(left, right)| Arc::ptr_eq(left, right) || left.says_the_same(right))
     }
 
     /// The payload of `tool:sync`, put together from the kept lines.
@@ -176,16 +252,18 @@ fn drafts(found: Vec<Found>) -> Vec<Found> {
     let mut seen = HashSet::new();
     let mut kept: Vec<Found> = Vec::with_capacity(found.len());
     for mut one in found {
-        if !seen.insert(one.set.id.clone()) {
-            tracing::warn!(toolset = %one.set.id, "a toolset with this id exists already; the later one is ignored");
+        if !seen.insert(one.id().to_owned()) {
+            tracing::warn!(toolset = %one.id(), "a toolset with this id exists already; the later one is ignored");
             continue;
         }
-        if has_doubles(&one.set.tools) {
-            let mut names = HashSet::new();
-            one.set.tools.retain(|tool| names.insert(tool.name.clone()));
-        }
-        for tool in &mut one.set.tools {
-            make_object_schema(&mut tool.input_schema);
+        if let Listed::Fresh { set, .. } = &mut one.set {
+            if has_doubles(&set.tools) {
+                let mut names = HashSet::new();
+                set.tools.retain(|tool| names.insert(tool.name.clone()));
+            }
+            for tool in &mut set.tools {
+                make_object_schema(&mut tool.input_schema);
+            }
         }
         kept.push(one);
     }
@@ -200,11 +278,7 @@ fn has_doubles(tools: &[ToolDefinition]) -> bool {
 type ForeignNames = HashMap<(String, String), String>;
 
 fn foreign_names(drafts: &[Found]) -> ForeignNames {
-    let pairs = drafts.iter().flat_map(|draft| {
-        let id = draft.set.id.as_str();
-        draft.set.tools.iter().map(move |tool| (id, tool.name.as_str()))
-    });
-    let foreign: Vec<_> = pairs.filter(|(id, tool)| !name::is_direct(id, tool)).collect();
+    let foreign: Vec<_> = drafts.iter().flat_map(Found::foreign).collect();
     if foreign.is_empty() {
         return HashMap::new();
     }
@@ -212,8 +286,8 @@ fn foreign_names(drafts: &[Found]) -> ForeignNames {
         name::split(candidate).is_some_and(|(id, tool)| {
             name::is_direct(id, tool)
                 && drafts
-                    .binary_search_by(|draft| draft.set.id.as_str().cmp(id))
-                    .is_ok_and(|at| drafts[at].set.tools.iter().any(|known| known.name == tool))
+                    .binary_search_by(|draft| draft.id().cmp(id))
+                    .is_ok_and(|at| drafts[at].has_tool(tool))
         })
     };
     name::shorten(foreign, taken)
@@ -229,11 +303,11 @@ fn toolset(
     before: Option<&Arc<CatalogToolset>>,
     foreign: &ForeignNames,
 ) -> Arc<CatalogToolset> {
-    let Found {
-        owner,
-        set,
-        mut outputs,
-    } = draft;
+    let (owner, version) = (draft.owner, draft.version);
+    let (set, mut outputs) = match draft.set {
+        Listed::Kept(set) => return set,
+        Listed::Fresh { set, outputs } => (set, outputs),
+    };
     let name_of = |tool: &str| {
         name::direct(&set.id, tool).unwrap_or_else(|| {
             foreign
@@ -255,6 +329,7 @@ fn toolset(
     });
     if let Some(before) = all_same
         && before.owner == owner
+        && before.version == version
         && before.name == set.name
         && before.status == set.status
         && before.running == set.running
@@ -275,7 +350,7 @@ fn toolset(
                     Arc::new(CatalogTool::new(&set.id, name, definition, output))
                 })
             });
-            Arc::new(tool_list(tools.collect()))
+            Arc::new(tool_list(&set.id, tools.collect()))
         }
     };
     let text = |text: &str| Value::from(text).to_string();
@@ -292,12 +367,13 @@ fn toolset(
         status: set.status,
         running: set.running,
         owner,
+        version,
         sync,
         list,
     })
 }
 
-fn tool_list(tools: Vec<Arc<CatalogTool>>) -> ToolList {
+fn tool_list(id: &str, tools: Vec<Arc<CatalogTool>>) -> ToolList {
     let by_tool = tools
         .iter()
         .enumerate()
@@ -306,6 +382,7 @@ fn tool_list(tools: Vec<Arc<CatalogTool>>) -> ToolList {
     let names: Vec<&str> = tools.iter().map(|tool| tool.tool.as_str()).collect();
     ToolList {
         names: serde_json::to_string(&names).unwrap_or_else(|_| "[]".into()),
+        plain: tools.iter().all(|tool| name::is_direct(id, &tool.tool)),
         by_tool,
         tools,
     }

@@ -17,7 +17,7 @@ use crate::context::{Approval, ApprovalRequest, CallContext, Pulse};
 use crate::error::CallError;
 use crate::offer::Offers;
 use crate::policy::{AllowAll, Asked, Policy, Verdict};
-use crate::tool::{ToolProvider, ToolResult};
+use crate::tool::{ToolProvider, ToolResult, Toolset};
 
 /// How a hub behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -344,13 +344,13 @@ impl Inner {
     /// Asks every provider and publishes the result. The caller holds the rebuild lock.
     fn replace(&self, mut providers: Vec<Entry>) {
         let noticed = Instant::now();
+        let old = self.snapshot.load();
         let mut found = Vec::new();
         for (index, entry) in providers.iter_mut().enumerate() {
             // The counter is read first: a change in between makes the snapshot stale, never wrong.
             entry.seen = *entry.changes.borrow_and_update();
-            found.extend(ask(index, entry.provider.as_ref()));
+            found.extend(ask(index, entry.provider.as_ref(), &old.catalog));
         }
-        let old = self.snapshot.load();
         let mut next = Catalog::build(old.catalog.revision + 1, found, &old.catalog);
         next.noticed = Some(noticed);
         let changed = !next.same_content(&old.catalog);
@@ -380,16 +380,32 @@ impl Snapshot {
     }
 }
 
-fn ask(owner: usize, provider: &dyn ToolProvider) -> Vec<Found> {
-    let found = |set: crate::tool::Toolset| {
+/// Everything a provider has, where it can be as it was in the snapshot before.
+fn ask(owner: usize, provider: &dyn ToolProvider, before: &Catalog) -> Vec<Found> {
+    let fresh = |version: Option<u64>, set: Toolset| {
         let promised = set.tools.iter().filter_map(|tool| {
             let schema = provider.output_schema(&set.id, &tool.name)?;
             Some((tool.name.clone(), schema))
         });
         let outputs: HashMap<String, Value> = promised.collect();
-        Found { owner, set, outputs }
+        Found::fresh(owner, version, set, outputs)
     };
-    let asked = AssertUnwindSafe(|| provider.toolsets().into_iter().map(found).collect());
+    let asked = AssertUnwindSafe(|| match provider.versions() {
+        None => provider
+            .toolsets()
+            .into_iter()
+            .map(|set| fresh(None, set))
+            .collect(),
+        Some(versions) => {
+            let found = versions.into_iter().filter_map(|(id, version)| {
+                if let Some(kept) = before.still(&id, owner, version) {
+                    return Some(Found::kept(Arc::clone(kept)));
+                }
+                Some(fresh(Some(version), provider.toolset(&id)?))
+            });
+            found.collect()
+        }
+    });
     std::panic::catch_unwind(asked).unwrap_or_else(|_panic| {
         tracing::error!("a tool provider panicked while it listed its tools; its tools are left out");
         Vec::new()

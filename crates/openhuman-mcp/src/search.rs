@@ -16,15 +16,15 @@ const REPEAT: f64 = 1.2;
 /// An index of one snapshot, made when it is first searched.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// By word: the tools that have it, and how often.
-    words: HashMap<String, Vec<(u32, u32)>>,
-    lengths: Vec<u32>,
-    average: f64,
+    /// By word: the tools that have it, and how much it counts there.
+    words: HashMap<String, Vec<(u32, f32)>>,
+    tools: usize,
 }
 
 impl Index {
     fn of(tools: &[Arc<CatalogTool>]) -> Self {
-        let mut index = Self::default();
+        let mut lengths = Vec::with_capacity(tools.len());
+        let mut counted: HashMap<String, Vec<(u32, u32)>> = HashMap::new();
         for (number, tool) in tools.iter().enumerate() {
             let Ok(number) = u32::try_from(number) else { break };
             let mut counts: HashMap<String, u32> = HashMap::new();
@@ -39,38 +39,43 @@ impl Index {
             for word in words(&tool.description) {
                 *counts.entry(word).or_default() += 1;
             }
-            index.lengths.push(counts.values().sum());
+            lengths.push(f64::from(counts.values().sum::<u32>()));
             for (word, count) in counts {
-                index.words.entry(word).or_default().push((number, count));
+                counted.entry(word).or_default().push((number, count));
             }
         }
-        let total: u64 = index.lengths.iter().map(|length| u64::from(*length)).sum();
-        index.average = total as f64 / index.lengths.len().max(1) as f64;
-        index
+        let average = (lengths.iter().sum::<f64>() / lengths.len().max(1) as f64).max(1.0);
+        let all = lengths.len() as f64;
+        let weighed = counted.into_iter().map(|(word, found)| {
+            let having = found.len() as f64;
+            let rarity = (1.0 + (all - having + 0.5) / (having + 0.5)).ln();
+            let weights = found.into_iter().map(|(tool, times)| {
+                let times = f64::from(times);
+                let length = lengths[tool as usize] / average;
+                let weight = times * (REPEAT + 1.0) / (times + REPEAT * (1.0 - LENGTH + LENGTH * length));
+                (tool, (rarity * weight) as f32)
+            });
+            (word, weights.collect())
+        });
+        Self {
+            words: weighed.collect(),
+            tools: lengths.len(),
+        }
     }
 
     /// The best tools with their scores. Equal ones keep the order of the list.
-    fn search(&self, query: &str, limit: usize) -> Vec<(u32, f64)> {
+    fn search(&self, query: &str, limit: usize) -> Vec<(u32, f32)> {
         let mut asked: Vec<String> = words(query).collect();
         asked.sort_unstable();
         asked.dedup();
-        let count = self.lengths.len() as f64;
-        let mut scores: HashMap<u32, f64> = HashMap::new();
-        for word in &asked {
-            let Some(found) = self.words.get(word) else {
-                continue;
-            };
-            let rarity = (1.0 + (count - found.len() as f64 + 0.5) / (found.len() as f64 + 0.5)).ln();
-            for &(tool, times) in found {
-                let times = f64::from(times);
-                let length = f64::from(self.lengths[tool as usize]) / self.average.max(1.0);
-                let weight = times * (REPEAT + 1.0) / (times + REPEAT * (1.0 - LENGTH + LENGTH * length));
-                *scores.entry(tool).or_default() += rarity * weight;
-            }
+        let mut scores = vec![0.0_f32; self.tools];
+        for (tool, weight) in asked.iter().filter_map(|word| self.words.get(word)).flatten() {
+            scores[*tool as usize] += weight;
         }
-        let mut best: Vec<(u32, f64)> = scores.into_iter().collect();
+        let scored = (0_u32..).zip(scores).filter(|(_, score)| *score > 0.0);
+        let mut best: Vec<(u32, f32)> = scored.collect();
         let order =
-            |left: &(u32, f64), right: &(u32, f64)| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0));
+            |left: &(u32, f32), right: &(u32, f32)| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0));
         if best.len() > limit && limit > 0 {
             best.select_nth_unstable_by(limit - 1, order);
         }
@@ -139,11 +144,7 @@ mod tests {
                 .map(|(name, description)| ToolDefinition::new(*name, *description, serde_json::Value::Null))
                 .collect(),
         };
-        let found = Found {
-            owner: 0,
-            set,
-            outputs: HashMap::new(),
-        };
+        let found = Found::fresh(0, None, set, HashMap::new());
         Catalog::build(1, vec![found], &Catalog::default())
     }
 

@@ -1,14 +1,16 @@
 //! The hub as an MCP server, whatever carries the messages.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CompletionInfo,
     GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    Reference, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    Reference, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -30,6 +32,9 @@ mod progress;
 /// How many tools, or other things, one page of a list has.
 pub const PAGE: usize = 1_000;
 
+/// How many resources one session may watch.
+const MOST_WATCHED: usize = 1_000;
+
 /// One connection of an MCP client to the hub.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -38,6 +43,8 @@ pub(crate) struct Server {
     origin: Origin,
     /// Fires at the end of the input, so that subscriptions do not hold up the end of the session.
     closing: CancellationToken,
+    /// The addresses that a session of an older revision wants to hear of.
+    watched: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Server {
@@ -47,7 +54,12 @@ impl Server {
             info,
             origin,
             closing,
+            watched: Arc::default(),
         }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The hub's name for a tool that a client names.
@@ -81,6 +93,7 @@ impl ServerHandler for Server {
             .enable_prompts_list_changed()
             .enable_resources()
             .enable_resources_list_changed()
+            .enable_resources_subscribe()
             .enable_tools()
             .enable_tool_list_changed()
             .build();
@@ -224,6 +237,30 @@ impl ServerHandler for Server {
         ))
     }
 
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let mut watched = self.watched();
+        if watched.len() >= MOST_WATCHED && !watched.contains(&request.uri) {
+            let text =
+                format!("A session can watch {MOST_WATCHED} resources; stop watching another one first");
+            return Err(ErrorData::invalid_params(text, None));
+        }
+        watched.insert(request.uri);
+        Ok(())
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.watched().remove(&request.uri);
+        Ok(())
+    }
+
     async fn list_prompts(
         &self,
         request: Option<PaginatedRequestParams>,
@@ -318,9 +355,14 @@ impl ServerHandler for Server {
             .map_err(|reason| ErrorData::internal_error(reason, None))
     }
 
-    fn accepted_subscription_filter(&self, _requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        let builder = SubscriptionFilter::builder().tools_list_changed();
-        Some(builder.prompts_list_changed().resources_list_changed().build())
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let watched = requested.resource_subscriptions.iter().flatten();
+        let builder = SubscriptionFilter::builder()
+            .tools_list_changed()
+            .prompts_list_changed()
+            .resources_list_changed()
+            .resource_subscriptions(watched.take(MOST_WATCHED).cloned());
+        Some(builder.build())
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {

@@ -17,6 +17,18 @@ pub trait ToolProvider: Send + Sync {
     /// not block.
     fn toolsets(&self) -> Vec<Toolset>;
 
+    /// The id of each toolset with a number that changes whenever that toolset would be listed differently, for
+    /// providers of very many tools: the hub then asks only for those that changed, one by one. Change the toolset
+    /// first and its number second.
+    fn versions(&self) -> Option<Vec<(String, u64)>> {
+        None
+    }
+
+    /// One toolset; asked where [`versions`](Self::versions) has an answer. `None` when it is gone.
+    fn toolset(&self, id: &str) -> Option<Toolset> {
+        self.toolsets().into_iter().find(|set| set.id == id)
+    }
+
     /// A counter that changes whenever [`toolsets`](Self::toolsets) would answer differently. Update the
     /// state first and the counter second.
     fn changes(&self) -> watch::Receiver<u64>;

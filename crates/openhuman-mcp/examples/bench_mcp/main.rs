@@ -31,11 +31,14 @@ struct Many {
     changed: watch::Sender<u64>,
     skills: usize,
     tools: usize,
+    /// Whether it says which toolsets have changed.
+    numbered: bool,
 }
 
 impl Many {
-    fn new(skills: usize, tools: usize) -> Arc<Self> {
+    fn new(skills: usize, tools: usize, numbered: bool) -> Arc<Self> {
         Arc::new(Self {
+            numbered,
             changed: watch::Sender::new(0),
             skills,
             tools,
@@ -43,12 +46,12 @@ impl Many {
     }
 }
 
-impl ToolProvider for Many {
-    fn toolsets(&self) -> Vec<Toolset> {
+impl Many {
+    fn set(&self, n: usize) -> Toolset {
         let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
         let tool = |n| ToolDefinition::new(format!("tool-{n}"), "Does what its number says", schema.clone());
         let revision = *self.changed.borrow();
-        let set = |n: usize| Toolset {
+        Toolset {
             id: format!("skill-{n}"),
             name: format!("Skill {n}"),
             // One skill's status changes, and one skill's tools do.
@@ -62,8 +65,27 @@ impl ToolProvider for Many {
                 .map(tool)
                 .chain((n == 5).then(|| ToolDefinition::new(format!("new-{revision}"), "", schema.clone())))
                 .collect(),
-        };
-        (0..self.skills).map(set).collect()
+        }
+    }
+}
+
+impl ToolProvider for Many {
+    fn toolsets(&self) -> Vec<Toolset> {
+        (0..self.skills).map(|n| self.set(n)).collect()
+    }
+
+    fn versions(&self) -> Option<Vec<(String, u64)>> {
+        let revision = *self.changed.borrow();
+        let version = |n| if n == 3 || n == 5 { revision } else { 0 };
+        self.numbered.then(|| {
+            (0..self.skills)
+                .map(|n| (format!("skill-{n}"), version(n)))
+                .collect()
+        })
+    }
+
+    fn toolset(&self, id: &str) -> Option<Toolset> {
+        Some(self.set(id.strip_prefix("skill-")?.parse().ok()?))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -89,7 +111,7 @@ type Served = Result<Option<Value>, Box<dyn std::error::Error>>;
 
 fn small() -> Hub {
     let hub = Hub::new(HubOptions::default());
-    hub.add_provider(Many::new(1, 1));
+    hub.add_provider(Many::new(1, 1, false));
     hub
 }
 
@@ -122,8 +144,32 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// From a change of a provider to `tool:sync`, in milliseconds, the ten of coalescing included.
+async fn syncs(hub: &Hub, many: &Many) -> f64 {
+    let (events, mut peer) = link::memory::pair();
+    let cancel = CancellationToken::new();
+    let server = tokio::spawn(link::serve(
+        hub.clone(),
+        Arc::new(events),
+        LinkOptions::default(),
+        cancel.clone(),
+    ));
+    peer.ready();
+    peer.receive().await.expect("the first tool:sync");
+    let mut took = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        many.changed.send_modify(|revision| *revision += 1);
+        peer.receive().await.expect("tool:sync after a change");
+        took.push(millis(started.elapsed()));
+    }
+    cancel.cancel();
+    server.await.expect("the server ends");
+    median(took)
+}
+
 async fn figures() -> Value {
-    let many = Many::new(SKILLS, TOOLS);
+    let many = Many::new(SKILLS, TOOLS, false);
     let hub = Hub::new(HubOptions::default());
     hub.add_provider(Arc::clone(&many) as Arc<dyn ToolProvider>);
 
@@ -141,6 +187,27 @@ async fn figures() -> Value {
     }
     let dispatch = median(rounds);
 
+    let mut listed = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        let catalog = hub.catalog();
+        let names: usize = catalog.tools.iter().map(|tool| tool.name.len()).sum();
+        assert!(names > SKILLS * TOOLS);
+        listed.push(millis(started.elapsed()));
+    }
+    let provider = (0..ROUNDS).map(|_| {
+        let started = Instant::now();
+        drop(many.toolsets());
+        millis(started.elapsed())
+    });
+    let provider = median(provider.collect());
+    // Once with a provider that lists everything again, once with one that says what changed.
+    let relisted = syncs(&hub, &many).await;
+    let numbered = Many::new(SKILLS, TOOLS, true);
+    let knowing = Hub::new(HubOptions::default());
+    knowing.add_provider(Arc::clone(&numbered) as Arc<dyn ToolProvider>);
+    let synced = syncs(&knowing, &numbered).await;
+
     let (events, mut peer) = link::memory::pair();
     let cancel = CancellationToken::new();
     let server = tokio::spawn(link::serve(
@@ -151,25 +218,6 @@ async fn figures() -> Value {
     ));
     peer.ready();
     peer.receive().await.expect("the first tool:sync");
-    let mut listed = Vec::new();
-    let mut synced = Vec::new();
-    let mut provider = Vec::new();
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
-        drop(many.toolsets());
-        provider.push(millis(started.elapsed()));
-
-        let started = Instant::now();
-        many.changed.send_modify(|revision| *revision += 1);
-        peer.receive().await.expect("tool:sync after a change");
-        synced.push(millis(started.elapsed()));
-
-        let started = Instant::now();
-        let catalog = hub.catalog();
-        let names: usize = catalog.tools.iter().map(|tool| tool.name.len()).sum();
-        assert!(names > SKILLS * TOOLS);
-        listed.push(millis(started.elapsed()));
-    }
     let mut responses = Vec::new();
     for id in 0..5 {
         let started = Instant::now();
@@ -197,8 +245,9 @@ async fn figures() -> Value {
         "tool_search_p95_ms": searched[950],
         "hub_dispatch_us": dispatch,
         "catalog_10k_list_ms": median(listed),
-        "change_to_sync_ms": median(synced),
-        "provider_10k_list_ms": median(provider),
+        "change_to_sync_ms": synced,
+        "relist_to_sync_ms": relisted,
+        "provider_10k_list_ms": provider,
         "listtools_10k_response_ms": median(responses),
     })
 }

@@ -16,11 +16,9 @@ fn set(id: &str, running: bool, tools: &[&str]) -> Toolset {
 }
 
 fn build(sets: Vec<(usize, Toolset)>, old: &Catalog) -> Catalog {
-    let found = sets.into_iter().map(|(owner, set)| Found {
-        owner,
-        set,
-        outputs: HashMap::new(),
-    });
+    let found = sets
+        .into_iter()
+        .map(|(owner, set)| Found::fresh(owner, None, set, HashMap::new()));
     Catalog::build(old.revision + 1, found.collect(), old)
 }
 

@@ -292,3 +292,103 @@ async fn the_policy_asks_a_person_and_refuses_where_there_is_none() {
         .await;
     assert!(denied.to_text().ends_with("a rule of this machine forbids it"));
 }
+
+/// Ten toolsets with numbers, and a note of those that were asked for.
+struct Numbered {
+    versions: std::sync::Mutex<Vec<u64>>,
+    asked: std::sync::Mutex<Vec<String>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Numbered {
+    fn change(&self, at: usize) {
+        self.versions.lock().unwrap()[at] += 1;
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl ToolProvider for Numbered {
+    fn toolsets(&self) -> Vec<Toolset> {
+        unreachable!("whoever has numbers is asked one by one")
+    }
+
+    fn versions(&self) -> Option<Vec<(String, u64)>> {
+        let versions = self.versions.lock().unwrap();
+        let numbered = versions.iter().enumerate();
+        Some(
+            numbered
+                .map(|(at, version)| (format!("set-{at}"), *version))
+                .collect(),
+        )
+    }
+
+    fn toolset(&self, id: &str) -> Option<Toolset> {
+        self.asked.lock().unwrap().push(id.to_owned());
+        let at: usize = id.strip_prefix("set-")?.parse().ok()?;
+        let version = self.versions.lock().unwrap()[at];
+        // The last one has a name that has to be shortened.
+        let name = if at == 9 {
+            "a name with spaces".into()
+        } else {
+            format!("tool-{version}")
+        };
+        Some(Toolset {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            status: "connected".into(),
+            running: true,
+            tools: vec![crate::ToolDefinition::new(name, "", Value::Null)],
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn call<'a>(
+        &'a self,
+        toolset: &'a str,
+        tool: &'a str,
+        _args: Value,
+        _ctx: CallContext,
+    ) -> futures_util::future::BoxFuture<'a, Result<ToolResult, CallError>> {
+        Box::pin(std::future::ready(Ok(ToolResult::text(format!(
+            "{toolset} {tool}"
+        )))))
+    }
+}
+
+#[tokio::test]
+async fn only_what_changed_is_listed_again_where_a_provider_has_numbers() {
+    let provider = Arc::new(Numbered {
+        versions: std::sync::Mutex::new(vec![0; 10]),
+        asked: std::sync::Mutex::default(),
+        changed: watch::Sender::new(0),
+    });
+    let hub = Hub::default();
+    hub.add_provider(Arc::clone(&provider) as Arc<dyn ToolProvider>);
+    assert_eq!(provider.asked().len(), 10);
+    let first = hub.catalog();
+    provider.change(3);
+    let second = hub.catalog();
+    assert_eq!(
+        provider.asked(),
+        ["set-3", "set-9"],
+        "what is shortened depends on the others and is asked for each time"
+    );
+    assert_eq!(second.revision, first.revision + 1);
+    assert_eq!(second.tools.len(), 10);
+    assert!(Arc::ptr_eq(&second.toolsets[2], &first.toolsets[2]));
+    let said = hub.call("set-3__tool-1", json!({}), ctx()).await;
+    assert_eq!(said, ToolResult::text("set-3 tool-1"));
+    provider.changed.send_modify(|count| *count += 1);
+    assert_eq!(
+        hub.catalog().revision,
+        second.revision,
+        "nothing was said to have changed"
+    );
+}

@@ -1,11 +1,17 @@
 //! Telling clients that lists have changed.
 
+use std::time::Duration;
+
 use futures_util::future::{BoxFuture, select_all};
 use rmcp::RoleServer;
-use rmcp::service::{Peer, SubscriptionContext};
+use rmcp::model::ResourceUpdatedNotificationParam;
+use rmcp::service::{Peer, ServiceError, SubscriptionContext};
 use tokio::sync::watch;
 
 use super::Server;
+
+/// How often to look whether a session is still there.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Which list changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +67,20 @@ impl Server {
         loop {
             let list = tokio::select! {
                 () = self.closing.cancelled() => return,
+                // A session over HTTP ends without a word to this one.
+                () = tokio::time::sleep(LOOK) => {
+                    if peer.is_transport_closed() {
+                        return;
+                    }
+                    continue;
+                }
                 list = changes.next() => list,
             };
             let Some(list) = list else { return };
             let told = match list {
                 List::Tools => peer.notify_tool_list_changed().await,
                 List::Prompts => peer.notify_prompt_list_changed().await,
-                List::Resources => peer.notify_resource_list_changed().await,
+                List::Resources => self.tell_of_resources(peer).await,
             };
             if let Err(error) = told {
                 tracing::debug!(%error, "the client was not told about a change");
@@ -76,6 +89,16 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// A provider does not say what has changed: whatever is watched may have.
+    async fn tell_of_resources(&self, peer: &Peer<RoleServer>) -> Result<(), ServiceError> {
+        let watched: Vec<String> = self.watched().iter().cloned().collect();
+        for uri in watched {
+            peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri))
+                .await?;
+        }
+        peer.notify_resource_list_changed().await
     }
 
     /// Tells a subscription what it asked for until it ends.
@@ -103,6 +126,18 @@ impl Server {
                     () = self.closing.cancelled() => return,
                 }
             };
+            if list == List::Resources {
+                for uri in accepted.resource_subscriptions.iter().flatten() {
+                    if context
+                        .sink()
+                        .notify_resource_updated(uri.as_str())
+                        .await
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            }
             if !wants(list) {
                 continue;
             }

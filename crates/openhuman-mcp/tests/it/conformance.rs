@@ -8,15 +8,13 @@ use std::process::{Command, Stdio};
 
 use crate::example;
 
-/// What the hub leaves out: logging, sampling and roots are deprecated; a resource is not subscribed to one by one; a
+/// What the hub leaves out: logging, sampling and roots are deprecated; a
 /// stream is not closed in the middle of a call; a prompt does not ask.
 const LEFT_OUT: [(&str, &[&str]); 2] = [
     (
         "2025-11-25",
         &[
             "logging-set-level",
-            "resources-subscribe",
-            "resources-unsubscribe",
             "server-sse-polling",
             "tools-call-sampling",
             "tools-call-with-logging",

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { ResourceUpdatedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 
 const url = new URL(process.argv[2]);
 const headers = { Authorization: `Bearer ${process.env.DEMO_TOKEN}` };
@@ -33,6 +34,13 @@ assert.deepEqual(steps.map((step) => [step.progress, step.total, step.message]),
   [2, 3, "step 2"],
   [3, 3, "step 3"],
 ]);
+
+const updated = new Promise((resolve) =>
+  client.setNotificationHandler(ResourceUpdatedNotificationSchema, (note) => resolve(note.params.uri)),
+);
+await client.subscribeResource({ uri: "demo://note/1" });
+await client.callTool({ name: "demo__grow", arguments: {} });
+assert.equal(await updated, "demo://note/1");
 
 const { resources } = await client.listResources();
 assert.deepEqual(resources.map((resource) => resource.uri), ["demo://note/1"]);
