@@ -5,8 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Message, Recalled, ToolCall};
+use crate::turn::ApprovalRequest;
 
-/// One event of a running turn. The last one is always [`TurnEvent::Done`] or [`TurnEvent::Failed`].
+/// One event of a running turn. The last one is always [`TurnEvent::Done`] or [`TurnEvent::Failed`]; with an approver
+/// that answers [`Approval::Later`](crate::Approval::Later) it may be [`TurnEvent::Paused`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -43,6 +45,16 @@ pub enum TurnEvent {
         is_error: bool,
         /// How long it took, in milliseconds.
         millis: u64,
+    },
+    /// A call waits for approval.
+    ApprovalRequest {
+        /// The call and why it is asked about.
+        request: ApprovalRequest,
+    },
+    /// The turn waits for approvals that come later. It is in the journal, and this is the last event of the stream.
+    Paused {
+        /// What waits.
+        requests: Vec<ApprovalRequest>,
     },
     /// What one model request cost.
     Usage {

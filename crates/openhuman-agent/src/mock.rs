@@ -1,7 +1,7 @@
-//! A scripted model server for tests and demos: real HTTP on loopback, the OpenAI wire format, strict about what it
-//! is sent.
+//! A scripted model server for tests and demos: real HTTP on loopback, the wire formats of OpenAI and Anthropic, strict
+//! about what it is sent. [`CassetteServer`] records a real server and plays the recording back.
 //!
-//! It answers `POST /v1/chat/completions` (streamed or whole) and `GET /v1/models`. What it says is composed from the
+//! It answers `POST /v1/chat/completions` and `POST /v1/messages` (streamed or whole) and `GET /v1/models`. What it says is composed from the
 //! tool results and the recalled context in the request, by a [`Script`]; it can also misbehave on purpose, see
 //! [`Fault`] and [`Quirk`].
 //!
@@ -24,13 +24,18 @@
 //! # }
 //! ```
 
+mod answer;
+mod cassette;
 mod chunks;
 mod conversation;
 mod demo;
+mod messages;
 mod script;
 mod server;
+mod strict_messages;
 mod validate;
 
+pub use cassette::{Cassette, CassetteServer, Exchange, redact};
 pub use demo::DEMO_MODEL;
 pub use script::{Fault, Part, Quirk, Reply, Rule, Script, ScriptedCall, When};
 pub use server::{MockServer, RecordedRequest};

@@ -1,5 +1,6 @@
 //! The port to a model, and the errors every adapter speaks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -41,10 +42,23 @@ pub struct ModelRequest {
     /// What was recalled for the last user message.
     #[serde(default)]
     pub context: Vec<Recalled>,
+    /// Where the results of tools came from, by call id.
+    #[serde(default)]
+    pub labels: BTreeMap<String, Label>,
+}
+
+/// Where the result of a tool came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// The tool.
+    pub tool: String,
+    /// Whether somebody vouches for what it gives.
+    pub trusted: bool,
 }
 
 impl ModelRequest {
-    /// The messages with the recalled context put in front of the last user message, delimited and marked as data.
+    /// The messages with the recalled context put in front of the last user message, and with labels around the results
+    /// of tools: delimited and marked as data.
     pub fn rendered_messages(&self) -> Vec<Message> {
         let mut messages = self.messages.clone();
         if !self.context.is_empty()
@@ -54,6 +68,12 @@ impl ModelRequest {
                 .find(|message| message.role == Role::User)
         {
             last.content = context::render(&self.context, &last.content);
+        }
+        for message in messages.iter_mut().filter(|message| message.role == Role::Tool) {
+            let label = message.tool_call_id.as_ref().and_then(|id| self.labels.get(id));
+            if let Some(label) = label {
+                message.content = context::label(&message.content, &label.tool, label.trusted);
+            }
         }
         messages
     }
@@ -142,6 +162,17 @@ pub enum StopReason {
     Filtered,
 }
 
+/// A model that a server offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// The name to ask for.
+    pub id: String,
+    /// A name for people, where the server has one.
+    pub name: Option<String>,
+    /// How many tokens it reads at once, where the server says.
+    pub context_tokens: Option<u64>,
+}
+
 /// Which model at which server, for error texts. Holds no credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -170,7 +201,7 @@ pub enum ModelError {
     /// No connection to the server.
     #[error(
         "could not reach {endpoint}: {reason}. Check that the server is running and that the base URL \
-         (OPENAI_BASE_URL) is right."
+         (OPENAI_BASE_URL or ANTHROPIC_BASE_URL) is right."
     )]
     Connect {
         /// Which model and server.
@@ -179,7 +210,9 @@ pub enum ModelError {
         reason: String,
     },
     /// The server did not accept the API key (401 or 403).
-    #[error("{endpoint} refused the API key (HTTP {status}): {message}. Set a valid key (OPENAI_API_KEY).")]
+    #[error(
+        "{endpoint} refused the API key (HTTP {status}): {message}. Set a valid key (OPENAI_API_KEY or ANTHROPIC_API_KEY)."
+    )]
     Unauthorized {
         /// Which model and server.
         endpoint: Endpoint,
@@ -191,7 +224,7 @@ pub enum ModelError {
     /// The server does not know the model or the path (404).
     #[error(
         "{endpoint} was not found (HTTP 404): {message}. Check the model name, and that the base URL ends where \
-         `/chat/completions` begins (often in `/v1`)."
+         `/chat/completions` (OpenAI) or `/v1/messages` (Anthropic) begins."
     )]
     NotFound {
         /// Which model and server.
@@ -256,7 +289,7 @@ pub enum ModelError {
     /// The answer is not in the chat completions format.
     #[error(
         "{endpoint} sent something that is not a chat completion: {reason}. Check that the base URL points to an \
-         OpenAI-compatible API."
+         OpenAI-compatible API, or to Anthropic's with the Anthropic adapter."
     )]
     Garbage {
         /// Which model and server.

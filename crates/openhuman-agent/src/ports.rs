@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::message::{Message, Recalled, Role, ToolCall, ToolOutcome, ToolSpec};
+use crate::policy::Risk;
 
 /// The tools a turn may use.
 pub trait Tools: Send + Sync {
@@ -17,6 +18,11 @@ pub trait Tools: Send + Sync {
     /// Runs one call. Several may run at the same time. `cancel` fires when the turn is cancelled; the future is
     /// dropped then as well, so `cancel` is for work that lives elsewhere. Failures, also time-outs, are outcomes.
     fn call<'a>(&'a self, call: &'a ToolCall, cancel: CancellationToken) -> BoxFuture<'a, ToolOutcome>;
+
+    /// What calls of a tool can do, beyond changing something. By default nothing is known, so the worst is assumed.
+    fn risk(&self, tool: &ToolSpec) -> Risk {
+        Risk::unknown(tool.read_only)
+    }
 }
 
 /// No tools at all; the default of an agent.
@@ -51,9 +57,13 @@ pub enum Approval {
         /// Why not.
         reason: String,
     },
+    /// The answer comes later, perhaps in another process: the turn is kept and its stream ends with
+    /// [`TurnEvent::Paused`](crate::TurnEvent::Paused).
+    Later,
 }
 
-/// Decides whether a call that may change something runs. Read-only tools are never asked about.
+/// Decides about calls for which the [`Policy`](crate::Policy) demands it. An answer that does not come at once is
+/// announced by [`TurnEvent::ApprovalRequest`](crate::TurnEvent::ApprovalRequest).
 pub trait Approver: Send + Sync {
     /// Asked before each call, in the model's order. The turn waits as long as this takes (up to its wall-clock
     /// budget); read-only calls go on meanwhile.

@@ -3,30 +3,33 @@
 //! Nothing here waits, reads a clock or draws a random number, so a turn can be tested in microseconds, kept in a
 //! journal after each step, and taken up again by another process.
 
+mod asking;
 mod calls;
+mod recalled;
+mod trust;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Budget, Spent, cap};
+use crate::budget::{Budget, Spent};
 use crate::event::FailureKind;
-use crate::message::{Message, Recalled, ToolCall, ToolOutcome, ToolSpec, repair};
-use crate::model::{ModelEvent, ModelRequest, ToolChoice, Usage};
-use crate::ports::{Approval, estimate_message, estimate_tokens};
+use crate::message::{Message, Recalled, ToolCall, ToolSpec, repair};
+use crate::model::{ModelRequest, ToolChoice, Usage};
+use crate::outlet::Held;
+use crate::policy::{Policy, Risk};
 use calls::{Call, CallState, next_call};
+use recalled::fit_context;
+
+pub use types::{Action, ApprovalRequest, End, FinishedCall, Input, Origin, Provenance, Transition};
 
 /// The version of the serialised form.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// One reply may not be longer than this, in bytes.
 const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// One reply may not ask for more calls than this.
 const MAX_CALLS_PER_REPLY: usize = 128;
-/// Bytes of recalled text in one turn, and of one snippet.
-const MAX_CONTEXT_BYTES: usize = 32 * 1024;
-const MAX_SNIPPET_BYTES: usize = 8 * 1024;
-/// Snippets in one turn: each costs a title and tags as well, also an empty one.
-const MAX_SNIPPETS: usize = 64;
 
 /// What a turn starts from.
 #[derive(Clone, Debug, Default)]
@@ -43,145 +46,12 @@ pub struct TurnSetup {
     pub tools: Vec<ToolSpec>,
     /// The limits.
     pub budget: Budget,
-}
-
-/// What the driver of a turn is asked to do.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Action {
-    /// Ask the model and feed its events back as [`Input::Model`].
-    RequestModel(ModelRequest),
-    /// Start these calls at the same time and feed each result back as [`Input::Tool`].
-    CallTools(Vec<ToolCall>),
-    /// Ask whether the call may run and feed the answer back as [`Input::Approval`].
-    AskApproval {
-        /// The call.
-        call: ToolCall,
-        /// Its tool.
-        tool: ToolSpec,
-        /// True when the call was started before an interruption and may already have taken effect.
-        repeat: bool,
-    },
-    /// The turn is over.
-    Finish(End),
-}
-
-/// What happened outside.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Input {
-    /// The model sent something.
-    Model(ModelEvent),
-    /// The model failed.
-    ModelFailed {
-        /// What failed and what to do next.
-        message: String,
-    },
-    /// A call has its result.
-    Tool {
-        /// The id of the call.
-        id: String,
-        /// The result.
-        outcome: ToolOutcome,
-        /// How long it took, in milliseconds.
-        millis: u64,
-    },
-    /// A call was approved or not.
-    Approval {
-        /// The id of the call.
-        id: String,
-        /// The decision.
-        approval: Approval,
-    },
-    /// The caller gives up.
-    Cancel,
-    /// Something the turn needs failed.
-    Abort {
-        /// The kind of failure.
-        kind: FailureKind,
-        /// What failed and what to do next.
-        message: String,
-    },
-}
-
-/// What an input did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// The state is worth keeping: journal it.
-    Milestone,
-    /// A delta was taken in; a resumed turn asks the model again anyway.
-    Progress,
-    /// The input does not belong to the present state, for example a result that came too late.
-    Ignored,
-}
-
-/// How a turn ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum End {
-    /// With an answer.
-    Answered {
-        /// The answer.
-        answer: String,
-    },
-    /// Without.
-    Failed {
-        /// The kind of failure.
-        kind: FailureKind,
-        /// What failed and what to do next.
-        message: String,
-    },
-}
-
-/// Where a piece of the conversation came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// The origin.
-    pub origin: Origin,
-    /// The size of the original in bytes.
-    pub bytes: usize,
-    /// True when the model saw only a part of it.
-    pub shortened: bool,
-}
-
-/// The origin of a piece of the conversation that neither the person nor the model wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Origin {
-    /// Recalled from memory.
-    Memory {
-        /// The title of the document.
-        title: String,
-        /// Its source.
-        source: String,
-    },
-    /// The result of a tool call.
-    Tool {
-        /// The id of the call.
-        id: String,
-        /// The name of the tool.
-        name: String,
-        /// True when the call failed or was refused.
-        is_error: bool,
-        /// How long it took, in milliseconds.
-        millis: u64,
-    },
-}
-
-/// A finished tool call, as [`Turn::take_results`] hands it out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FinishedCall {
-    /// The id of the call.
-    pub id: String,
-    /// The name of the tool.
-    pub name: String,
-    /// The result as the model reads it.
-    pub text: String,
-    /// True when the call failed or was refused.
-    pub is_error: bool,
-    /// How long it took, in milliseconds.
-    pub millis: u64,
+    /// What runs, what is asked about, what is refused.
+    pub policy: Policy,
+    /// Where the turn comes from, for the rules of the policy; may be empty.
+    pub origin: String,
+    /// What the tools can do; of those that are missing here the worst is assumed.
+    pub risks: BTreeMap<String, Risk>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,7 +61,14 @@ enum Phase {
     Ready,
     /// The model is answering.
     Asking {
+        /// What has been shown.
         text: String,
+        /// What has not been shown yet.
+        #[serde(default)]
+        held: Held,
+        /// Bytes the model has sent.
+        #[serde(default)]
+        sent: usize,
         calls: Vec<ToolCall>,
         usage: Option<Usage>,
     },
@@ -234,6 +111,15 @@ pub struct Turn {
     /// How often each call was asked for.
     repeats: BTreeMap<String, u32>,
     provenance: Vec<Provenance>,
+    #[serde(default)]
+    policy: Policy,
+    #[serde(default)]
+    origin: String,
+    #[serde(default)]
+    risks: BTreeMap<String, Risk>,
+    /// Text the driver has not fetched yet.
+    #[serde(default)]
+    shown: String,
     /// Results the driver has not fetched yet.
     results: VecDeque<(String, String, String, bool, u64)>,
 }
@@ -261,7 +147,7 @@ impl Turn {
         let mut names = BTreeSet::new();
         let mut tools = setup.tools;
         tools.retain(|tool| names.insert(tool.name.clone()));
-        let (context, provenance) = fit_context(setup.context);
+        let (context, provenance) = fit_context(setup.context, setup.policy.trusts_memory);
         Turn {
             format: FORMAT,
             system: setup.system,
@@ -276,6 +162,10 @@ impl Turn {
             phase: Phase::Ready,
             repeats: BTreeMap::new(),
             provenance,
+            policy: setup.policy,
+            origin: setup.origin,
+            risks: setup.risks,
+            shown: String::new(),
             results: VecDeque::new(),
         }
     }
@@ -322,6 +212,7 @@ impl Turn {
             Input::Model(event) => self.on_model(event),
             Input::Tool { id, outcome, millis } => self.on_result(&id, outcome, millis),
             Input::Approval { id, approval } => self.on_approval(&id, approval),
+            Input::Offer { tools } => self.on_offer(tools),
             Input::ModelFailed { .. } => Transition::Ignored,
         }
     }
@@ -339,7 +230,10 @@ impl Turn {
             }
             Phase::Acting { calls, .. } => {
                 for call in calls {
-                    if matches!(call.state, CallState::Running | CallState::Asking) {
+                    if matches!(
+                        call.state,
+                        CallState::Running | CallState::Asking | CallState::Deferred
+                    ) {
                         call.state = CallState::Waiting;
                     }
                 }
@@ -411,6 +305,11 @@ impl Turn {
         !self.provenance.is_empty()
     }
 
+    /// Text since the last call, for display: filtered and in whole words once untrusted text is in the conversation.
+    pub fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.shown)
+    }
+
     /// Results since the last call, for display: each finished or refused call once.
     pub fn take_results(&mut self) -> Vec<FinishedCall> {
         let finished = |(id, name, text, is_error, millis)| FinishedCall {
@@ -461,6 +360,7 @@ impl Turn {
                 ToolChoice::Auto
             },
             context: self.context.clone(),
+            labels: self.labels(),
         }
     }
 
@@ -468,167 +368,6 @@ impl Turn {
     fn must_answer(&self) -> bool {
         self.spent.model_calls >= self.budget.model_calls || self.spent.tool_calls >= self.budget.tool_calls
     }
-
-    fn ask_model(&mut self) -> Option<ModelRequest> {
-        if self.spent.model_calls >= self.budget.model_calls {
-            let limit = self.budget.model_calls;
-            self.fail(FailureKind::Budget, format!(
-                "The turn used its budget of {limit} model call(s) without an answer. Ask for less, or raise the budget."
-            ));
-            return None;
-        }
-        if self.spent.tokens >= self.budget.tokens {
-            let (spent, limit) = (self.spent.tokens, self.budget.tokens);
-            self.fail(FailureKind::Budget, format!(
-                "The turn used {spent} tokens of its budget of {limit} without an answer. Ask for less, or raise the budget."
-            ));
-            return None;
-        }
-        self.spent.model_calls += 1;
-        self.phase = Phase::Asking {
-            text: String::new(),
-            calls: Vec::new(),
-            usage: None,
-        };
-        Some(self.request())
-    }
-
-    fn on_model(&mut self, event: ModelEvent) -> Transition {
-        let Phase::Asking { text, calls, usage } = &mut self.phase else {
-            return Transition::Ignored;
-        };
-        match event {
-            ModelEvent::TextDelta { text: more } => {
-                text.push_str(&more);
-                if text.len() > MAX_REPLY_BYTES {
-                    return self.fail(
-                        FailureKind::Model,
-                        format!("The model's answer is longer than the limit of {MAX_REPLY_BYTES} bytes. Ask for less."),
-                    );
-                }
-                Transition::Progress
-            }
-            ModelEvent::ReasoningDelta { .. } => Transition::Progress,
-            ModelEvent::ToolCall { call } => {
-                calls.push(call);
-                if calls.len() > MAX_CALLS_PER_REPLY {
-                    return self.fail(
-                        FailureKind::Model,
-                        format!("The model asked for more than {MAX_CALLS_PER_REPLY} tool calls at once. Ask for less."),
-                    );
-                }
-                Transition::Progress
-            }
-            ModelEvent::Usage { usage: figures } => {
-                *usage = Some(figures);
-                Transition::Progress
-            }
-            ModelEvent::Done { .. } => {
-                let (text, calls, usage) = (std::mem::take(text), std::mem::take(calls), *usage);
-                self.on_reply(text, calls, usage);
-                Transition::Milestone
-            }
-        }
-    }
-
-    fn on_reply(&mut self, text: String, calls: Vec<ToolCall>, usage: Option<Usage>) {
-        let usage = usage.unwrap_or_else(|| self.estimate(&text, &calls));
-        self.spent.tokens = self.spent.tokens.saturating_add(usage.total());
-        if calls.is_empty() {
-            if text.trim().is_empty() {
-                self.fail(
-                    FailureKind::Model,
-                    "The model returned an empty answer. Try again or use another model.",
-                );
-                return;
-            }
-            self.steps.push(Message::assistant(text.clone()));
-            self.phase = Phase::Finished {
-                end: End::Answered { answer: text },
-            };
-            return;
-        }
-        if self.must_answer() {
-            let (what, limit) = if self.spent.tool_calls >= self.budget.tool_calls {
-                ("tool", self.budget.tool_calls)
-            } else {
-                ("model", self.budget.model_calls)
-            };
-            self.fail(
-                FailureKind::Budget,
-                format!(
-                    "The turn used its budget of {limit} {what} call(s), and the model asked for more tools instead of \
-                     answering. Ask for less, or raise the budget."
-                ),
-            );
-            return;
-        }
-        self.plan(text, calls);
-    }
-
-    /// The estimate for the reply under way.
-    pub(crate) fn estimate_reply(&self) -> Usage {
-        match &self.phase {
-            Phase::Asking { text, calls, .. } => self.estimate(text, calls),
-            _ => Usage::default(),
-        }
-    }
-
-    /// The estimate used when the server does not count.
-    fn estimate(&self, text: &str, calls: &[ToolCall]) -> Usage {
-        let conversation = self
-            .history
-            .iter()
-            .chain(&self.steps)
-            .map(estimate_message)
-            .sum::<u64>();
-        let context = self
-            .context
-            .iter()
-            .map(|snippet| estimate_tokens(&snippet.text))
-            .sum::<u64>();
-        let arguments = calls
-            .iter()
-            .map(|call| estimate_tokens(&call.arguments.to_string()))
-            .sum::<u64>();
-        Usage {
-            prompt_tokens: conversation
-                + context
-                + estimate_tokens(&self.prompt)
-                + estimate_tokens(&self.system),
-            completion_tokens: estimate_tokens(text) + arguments,
-        }
-    }
-}
-
-fn fit_context(context: Vec<Recalled>) -> (Vec<Recalled>, Vec<Provenance>) {
-    let mut left = MAX_CONTEXT_BYTES;
-    let mut kept = Vec::new();
-    let mut provenance = Vec::new();
-    for mut snippet in context.into_iter().take(MAX_SNIPPETS) {
-        let bytes = snippet.text.len();
-        let limit = left.min(MAX_SNIPPET_BYTES);
-        let capped = cap(&snippet.text, limit);
-        if capped.is_some() && limit < 200 {
-            break;
-        }
-        let shortened = capped.is_some();
-        if let Some(text) = capped {
-            snippet.text = text;
-        }
-        left = left.saturating_sub(snippet.text.len());
-        let origin = Origin::Memory {
-            title: snippet.title.clone(),
-            source: snippet.source.clone(),
-        };
-        provenance.push(Provenance {
-            origin,
-            bytes,
-            shortened,
-        });
-        kept.push(snippet);
-    }
-    (kept, provenance)
 }
 
 #[cfg(test)]

@@ -3,13 +3,17 @@
 //! The cost is linear in the texts: a question has at most 64 words, a sentence is the set of those it contains, and
 //! only the best few are kept.
 
-use std::collections::{HashMap, HashSet};
+mod shortlist;
+mod writing;
+
+use std::collections::HashMap;
 
 use super::NO_MODEL;
-use super::passage::{Passage, Unit};
-use super::sentence;
-use super::words::{StopWords, Word, content_words, words};
+use super::passage::Passage;
+use super::words::{Word, content_words, words};
 use crate::message::Recalled;
+use shortlist::{Candidate, Shortlist, central};
+use writing::{one_line, write};
 
 /// How many sentences are quoted.
 const MAX_QUOTES: usize = 5;
@@ -290,115 +294,6 @@ impl Terms {
     }
 }
 
-/// A sentence that may be quoted.
-struct Candidate<'a> {
-    score: u32,
-    source: usize,
-    position: usize,
-    unit: &'a Unit,
-    /// The words of the question that it or its headings have.
-    words: u64,
-}
-
-/// The best sentences so far, best first; of equal ones the first.
-#[derive(Default)]
-struct Shortlist<'a> {
-    best: Vec<Candidate<'a>>,
-    rows: Vec<Candidate<'a>>,
-}
-
-impl<'a> Shortlist<'a> {
-    fn offer(&mut self, candidate: Candidate<'a>) {
-        let list = if candidate.unit.is_row {
-            &mut self.rows
-        } else {
-            &mut self.best
-        };
-        if candidate.score == 0 {
-            return;
-        }
-        let at = list.partition_point(|better| better.score >= candidate.score);
-        let is_known = |known: &Candidate<'_>| known.unit.text == candidate.unit.text;
-        if at >= SHORTLIST || list.iter().take(at).any(is_known) {
-            return;
-        }
-        list.insert(at, candidate);
-        list.truncate(SHORTLIST);
-    }
-
-    /// Those that are worth at least this share of the best. A row of a table is among them only when it is the best.
-    fn finish(self, (part, whole): (u32, u32)) -> Vec<Candidate<'a>> {
-        let Shortlist { mut best, rows } = self;
-        let sentence = best.first().map_or(0, |first| first.score);
-        let row = rows.first().map_or(0, |first| first.score);
-        if row > sentence {
-            best.extend(rows.into_iter().filter(|candidate| candidate.score == row));
-            // A stable sort: the order among equals stays.
-            best.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
-        }
-        let top = sentence.max(row);
-        let mut kept: Vec<Candidate<'a>> = Vec::new();
-        let enough = |candidate: &Candidate<'_>| {
-            u64::from(candidate.score) * u64::from(whole) >= u64::from(top) * u64::from(part)
-        };
-        for candidate in best.into_iter().filter(enough) {
-            // A passage may start in the middle of a sentence that another one has whole.
-            let is_part = |known: &Candidate<'_>| known.unit.text.contains(&candidate.unit.text);
-            if !kept.iter().any(is_part) {
-                kept.retain(|known| !candidate.unit.text.contains(&known.unit.text));
-                kept.push(candidate);
-            }
-        }
-        kept
-    }
-}
-
-/// The sentences of a text that have the most of its frequent words, for its length: what it is about.
-fn central<'a>(source: &'a Source<'_>, index: usize) -> Vec<Candidate<'a>> {
-    let units = &source.passage.units;
-    let mut frequency: HashMap<String, u32> = HashMap::new();
-    let mut stems: Vec<Vec<String>> = Vec::with_capacity(units.len());
-    for unit in units {
-        let all = words(&unit.text);
-        let stop = StopWords::of(&all);
-        let mut seen = HashSet::new();
-        let content = all.iter().filter(|word| !stop.contains(word)).map(Word::stem);
-        let distinct: Vec<String> = content.filter(|stem| seen.insert(stem.clone())).collect();
-        for stem in &distinct {
-            *frequency.entry(stem.clone()).or_default() += 1;
-        }
-        stems.push(distinct);
-    }
-    let enough = |stems: &Vec<String>| stems.len() >= 3;
-    let any_enough = units
-        .iter()
-        .zip(&stems)
-        .any(|(unit, stems)| !unit.is_row && enough(stems));
-    let mut best = Shortlist::default();
-    for (position, (unit, stems)) in units.iter().zip(&stems).enumerate() {
-        if any_enough && (unit.is_row || !enough(stems)) {
-            continue;
-        }
-        let sum: u32 = stems.iter().filter_map(|stem| frequency.get(stem)).sum();
-        let length = u32::try_from(stems.len()).unwrap_or(u32::MAX);
-        let mut score = sum.min(1_000_000).saturating_mul(1000) / length.saturating_add(8) + 1;
-        if position == 0 {
-            // A text usually says first what it is about.
-            score += score / 4;
-        }
-        best.offer(Candidate {
-            score,
-            source: index,
-            position,
-            unit,
-            words: 0,
-        });
-    }
-    let mut best = best.finish((1, 2));
-    best.truncate(MAX_QUOTES);
-    best
-}
-
 /// Whether the answer is probably a number.
 fn asks_for_number(question: &str) -> bool {
     let start: Vec<String> = words(question)
@@ -411,54 +306,6 @@ fn asks_for_number(question: &str) -> bool {
         ["when", ..] => true,
         _ => false,
     }
-}
-
-/// Writes the quotes: the passage with the best sentence first, and within a passage in reading order.
-fn write(lead: &str, chosen: Vec<Candidate<'_>>, sources: &[&Source<'_>]) -> String {
-    let mut passages: Vec<(usize, Vec<Candidate<'_>>)> = Vec::new();
-    for candidate in chosen {
-        match passages
-            .iter_mut()
-            .find(|(source, _)| *source == candidate.source)
-        {
-            Some((_, quotes)) => quotes.push(candidate),
-            None => passages.push((candidate.source, vec![candidate])),
-        }
-    }
-    let mut listed: Vec<(&str, &str)> = Vec::new();
-    let mut out = format!("{lead}\n\n");
-    for (source, mut quotes) in passages {
-        let Some(source) = sources.get(source) else {
-            continue;
-        };
-        let name = (source.title.as_str(), source.place.as_str());
-        // Two passages of one document are one source.
-        let marker = listed.iter().position(|known| *known == name).unwrap_or_else(|| {
-            listed.push(name);
-            listed.len() - 1
-        });
-        quotes.sort_by_key(|candidate| candidate.position);
-        for quote in quotes {
-            out.push_str(&format!("- “{}” [{}]\n", quote.unit.text, marker + 1));
-        }
-    }
-    out.push_str("\nSources:\n");
-    for (marker, (title, place)) in listed.iter().enumerate() {
-        let place = if place.is_empty() {
-            String::new()
-        } else {
-            format!(" ({place})")
-        };
-        out.push_str(&format!("[{}] {title}{place}\n", marker + 1));
-    }
-    format!("{out}\n{NO_MODEL}")
-}
-
-fn one_line(text: &str) -> String {
-    let mut clean = String::new();
-    sentence::push_clean(text, &mut clean);
-    let line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(SOURCE_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) struct Style<'a> {
 }
 
 impl Style<'_> {
-    fn has(&self, quirk: Quirk) -> bool {
+    pub(super) fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
     }
 
@@ -54,7 +54,7 @@ impl Style<'_> {
 }
 
 /// A rough count, for usage figures.
-fn tokens(text: &str) -> usize {
+pub(super) fn tokens(text: &str) -> usize {
     text.len().div_ceil(4)
 }
 

@@ -65,7 +65,8 @@ impl Conversation {
                     .rev()
                     .find(|(known, _)| *known == id)
                     .map_or("", |(_, name)| *name);
-                results.push((name.to_owned(), self::content(message)));
+                let text = self::content(message);
+                results.push((name.to_owned(), context::unlabelled(&text).to_owned()));
             }
         }
         let after = last_user

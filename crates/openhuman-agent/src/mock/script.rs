@@ -43,7 +43,7 @@ pub struct Script {
     pub fallback: String,
     /// How every reply deviates from what a careful server sends.
     pub quirks: Vec<Quirk>,
-    /// When set, requests need this bearer token.
+    /// When set, requests need this key: as bearer token, or as `x-api-key` in the Anthropic format.
     pub api_key: Option<String>,
 }
 
@@ -264,6 +264,15 @@ pub enum Fault {
         /// Seconds to wait.
         retry_after: u64,
     },
+    /// HTTP 429 with `Retry-After` as a date.
+    RateLimitUntil {
+        /// Seconds from now to that date.
+        seconds: u64,
+    },
+    /// HTTP 529 with `overloaded_error` (HTTP 503 in the OpenAI format).
+    Overloaded,
+    /// HTTP 200 and an error event of an overloaded server before anything else.
+    OverloadedEvent,
     /// HTTP 429 with the code `insufficient_quota`.
     NoCredit,
     /// HTTP 500.
@@ -287,7 +296,7 @@ pub enum Fault {
     ErrorEvent,
 }
 
-/// A deviation of real servers from the format.
+/// A deviation of real servers from the format. Where one has no meaning in the Anthropic format, it is ignored there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quirk {

@@ -1,27 +1,25 @@
-//! The HTTP server around a script.
+//! The HTTP server around a script: routes, what is recorded, and stopping.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Response, Uri, header};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::chunks::{self, Style};
+use super::answer::{Format, json_answer, refusal};
 use super::conversation::{Composed, Conversation};
-use super::script::{Fault, Part, Quirk, Reply, Script};
-use super::validate::{self, ApiError};
+use super::script::{Fault, Part, Reply, Script};
+use super::validate::ApiError;
 
 /// The largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
@@ -45,20 +43,20 @@ pub struct RecordedRequest {
     pub path: String,
     /// The body as JSON; null when there was none.
     pub body: Value,
-    /// Whether a bearer token was sent. The token itself is not kept.
+    /// Whether a bearer token or an `x-api-key` was sent. The key itself is not kept.
     pub has_token: bool,
     /// The status of the answer.
     pub status: u16,
 }
 
 #[derive(Debug)]
-struct Shared {
-    script: Script,
+pub(super) struct Shared {
+    pub(super) script: Script,
     requests: Mutex<Vec<RecordedRequest>>,
     /// How often each rule was used.
     used: Mutex<Vec<u32>>,
     replies: AtomicU64,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -82,14 +80,6 @@ impl MockServer {
     /// # Errors
     /// When no loopback port can be bound.
     pub async fn try_start(script: Script) -> io::Result<MockServer> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        // Small pieces go out at once instead of waiting for an acknowledgement.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY could not be set");
-            }
-        });
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             used: Mutex::new(vec![0; script.rules.len()]),
@@ -100,19 +90,12 @@ impl MockServer {
         });
         let router = Router::new()
             .route("/v1/chat/completions", post(completions))
+            .route("/v1/messages", post(messages))
             .route("/v1/models", get(models))
             .fallback(unknown)
             .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
             .with_state(Arc::clone(&shared));
-        let stopped = stop.clone().cancelled_owned();
-        let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router)
-                .with_graceful_shutdown(stopped)
-                .await
-            {
-                tracing::warn!(%error, "the scripted model server ended");
-            }
-        });
+        let (address, task) = serve(router, stop.clone()).await?;
         Ok(MockServer {
             address,
             shared,
@@ -121,7 +104,8 @@ impl MockServer {
         })
     }
 
-    /// The base URL for clients: `http://127.0.0.1:PORT/v1`.
+    /// The base URL for clients of the OpenAI format: `http://127.0.0.1:PORT/v1`. The adapter for the Anthropic format
+    /// takes it too.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
@@ -147,13 +131,43 @@ impl Drop for MockServer {
     }
 }
 
-type Answer = Response<Body>;
+/// Serves `router` on a free loopback port until `stop` fires.
+pub(super) async fn serve(
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<(SocketAddr, JoinHandle<()>)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    // Small pieces go out at once instead of waiting for an acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
+    let task = tokio::spawn(async move {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = serving.await {
+            tracing::warn!(%error, "the scripted model server ended");
+        }
+    });
+    Ok((address, task))
+}
+
+pub(super) type Answer = Response<Body>;
 
 async fn completions(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Answer {
-    let parsed: Result<Value, _> = serde_json::from_slice(&body);
+    respond(&shared, Format::OpenAi, "/v1/chat/completions", &headers, &body)
+}
+
+async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Answer {
+    respond(&shared, Format::Anthropic, "/v1/messages", &headers, &body)
+}
+
+fn respond(shared: &Arc<Shared>, format: Format, path: &str, headers: &HeaderMap, body: &Bytes) -> Answer {
+    let parsed: Result<Value, _> = serde_json::from_slice(body);
     let value = parsed.as_ref().cloned().unwrap_or(Value::Null);
     let answer = match parsed {
-        Ok(value) => shared.answer(&headers, &value, body.len()),
+        Ok(value) => shared.answer(format, headers, &value, body.len()),
         Err(error) => Err(ApiError {
             status: 400,
             message: format!("The body is not JSON: {error}."),
@@ -161,19 +175,30 @@ async fn completions(State(shared): State<Arc<Shared>>, headers: HeaderMap, body
             code: None,
         }),
     };
-    let answer = answer.unwrap_or_else(|error| refusal(&error));
-    shared.record("POST", "/v1/chat/completions", value, &headers, &answer);
+    let answer = answer.unwrap_or_else(|error| refusal(format, &error));
+    shared.record("POST", path, value, headers, &answer);
     answer
 }
 
 async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answer {
-    let answer = match shared.authorize(&headers) {
+    let format = Format::of(&headers);
+    let answer = match shared.authorize(format, &headers) {
         Ok(()) => {
-            let model =
-                json!({"id": shared.script.model, "object": "model", "created": 0, "owned_by": "openhuman"});
-            json_answer(StatusCode::OK, &json!({"object": "list", "data": [model]}))
+            let id = &shared.script.model;
+            let list = match format {
+                Format::OpenAi => {
+                    let model = json!({"id": id, "object": "model", "created": 0, "owned_by": "openhuman"});
+                    json!({"object": "list", "data": [model]})
+                }
+                Format::Anthropic => {
+                    let model = json!({"id": id, "type": "model", "display_name": id,
+                        "created_at": "2026-01-01T00:00:00Z"});
+                    json!({"data": [model], "has_more": false, "first_id": id, "last_id": id})
+                }
+            };
+            json_answer(200, &list)
         }
-        Err(error) => refusal(&error),
+        Err(error) => refusal(format, &error),
     };
     shared.record("GET", "/v1/models", Value::Null, &headers, &answer);
     answer
@@ -181,12 +206,13 @@ async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answer
 
 async fn unknown(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Answer {
     let message = format!("Invalid URL ({method} {})", uri.path());
-    let answer = refusal(&ApiError {
+    let error = ApiError {
         status: 404,
         message,
         param: None,
         code: Some("unknown_url"),
-    });
+    };
+    let answer = refusal(Format::of(&headers), &error);
     shared.record(method.as_str(), uri.path(), Value::Null, &headers, &answer);
     answer
 }
@@ -197,115 +223,18 @@ impl Shared {
             method: method.to_owned(),
             path: path.to_owned(),
             body,
-            has_token: headers.contains_key(header::AUTHORIZATION),
+            has_token: headers.contains_key(header::AUTHORIZATION) || headers.contains_key("x-api-key"),
             status: answer.status().as_u16(),
         });
     }
 
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let Some(key) = &self.script.api_key else {
-            return Ok(());
-        };
-        let sent = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        if sent.and_then(|value| value.strip_prefix("Bearer ")) == Some(key.as_str()) {
-            return Ok(());
-        }
-        let message = "Incorrect API key provided.".to_owned();
-        Err(ApiError {
-            status: 401,
-            message,
-            param: None,
-            code: Some("invalid_api_key"),
-        })
-    }
-
-    fn answer(
-        self: &Arc<Shared>,
-        headers: &HeaderMap,
-        body: &Value,
-        bytes: usize,
-    ) -> Result<Answer, ApiError> {
-        self.authorize(headers)?;
-        let quirks = &self.script.quirks;
-        if quirks.contains(&Quirk::RejectStreamOptions) && body.get("stream_options").is_some() {
-            let message = "Unrecognized request argument supplied: stream_options".to_owned();
-            return Err(ApiError {
-                status: 400,
-                message,
-                param: None,
-                code: None,
-            });
-        }
-        validate::request(body, &self.script.model)?;
-        let (reply, fault) = self.reply(&Conversation::read(body));
-        let number = self.replies.fetch_add(1, Ordering::Relaxed);
-        let style = Style {
-            id: format!("chatcmpl-{number}"),
-            model: &self.script.model,
-            created: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs(),
-            usage: body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),
-            quirks,
-        };
-        match fault {
-            Some(Fault::RateLimit { retry_after }) => {
-                let message = "Rate limit reached for requests.".to_owned();
-                let error = ApiError {
-                    status: 429,
-                    message,
-                    param: None,
-                    code: Some("rate_limit_exceeded"),
-                };
-                let mut answer = refusal(&error);
-                answer
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, retry_after.into());
-                return Ok(answer);
-            }
-            Some(Fault::NoCredit) => {
-                let message = "You exceeded your current quota.".to_owned();
-                return Err(ApiError {
-                    status: 429,
-                    message,
-                    param: None,
-                    code: Some("insufficient_quota"),
-                });
-            }
-            Some(Fault::ServerError) => {
-                let message = "The server had an error while processing your request.".to_owned();
-                return Err(ApiError {
-                    status: 500,
-                    message,
-                    param: None,
-                    code: None,
-                });
-            }
-            Some(Fault::Garbage) => {
-                return Ok(plain(
-                    StatusCode::OK,
-                    "text/html",
-                    Body::from("<html><body>Welcome!</body></html>"),
-                ));
-            }
-            _ => {}
-        }
-        let streamed = body.get("stream").and_then(Value::as_bool).unwrap_or(false);
-        if !streamed || quirks.contains(&Quirk::Document) {
-            return Ok(json_answer(
-                StatusCode::OK,
-                &chunks::document(&reply, &style, bytes),
-            ));
-        }
-        let hold_open = quirks.contains(&Quirk::HoldOpen);
-        Ok(self.stream(chunks::stream(&reply, &style, bytes), fault, hold_open))
+    /// A number of its own for each reply.
+    pub(super) fn next_reply(&self) -> u64 {
+        self.replies.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The reply of the first rule that fits and is not used up.
-    fn reply(&self, conversation: &Conversation) -> (Composed, Option<Fault>) {
+    pub(super) fn reply(&self, conversation: &Conversation) -> (Composed, Option<Fault>) {
         let mut used = lock(&self.used);
         for (rule, used) in self.script.rules.iter().zip(used.iter_mut()) {
             if rule.times.is_none_or(|times| *used < times) && conversation.fits(&rule.when) {
@@ -319,77 +248,4 @@ impl Shared {
         };
         (conversation.compose(&Reply::Text(vec![part])), None)
     }
-
-    fn stream(&self, reply: chunks::Frames, fault: Option<Fault>, hold_open: bool) -> Answer {
-        let mut frames: Vec<Result<Bytes, io::Error>> = reply
-            .frames
-            .into_iter()
-            .map(|frame| Ok(Bytes::from(frame)))
-            .collect();
-        let mut pause = Duration::ZERO;
-        let mut open = hold_open;
-        match fault {
-            Some(Fault::Cut) => {
-                frames.truncate(reply.middle);
-                frames.push(Err(io::Error::from(io::ErrorKind::ConnectionReset)));
-            }
-            Some(Fault::EndEarly) => frames.truncate(reply.middle),
-            Some(Fault::Stall) => {
-                frames.truncate(reply.middle);
-                open = true;
-            }
-            Some(Fault::SlowDrip { millis }) => pause = Duration::from_millis(millis),
-            Some(Fault::BrokenEvents) => {
-                frames.truncate(1);
-                frames.push(Ok(Bytes::from_static(
-                    b"data: {\"choices\":[{\"delta\":{\"conte\n\n",
-                )));
-            }
-            Some(Fault::ErrorEvent) => {
-                frames.truncate(1);
-                frames.push(Ok(Bytes::from_static(
-                    b"data: {\"error\":{\"message\":\"The engine is overloaded\"}}\n\n",
-                )));
-            }
-            _ => {}
-        }
-        let frames = stream::iter(frames).then(move |frame| async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            } else {
-                // Lets the frame before reach the wire, so that clients see pieces.
-                tokio::task::yield_now().await;
-            }
-            frame
-        });
-        let tail = stream::pending::<Result<Bytes, io::Error>>().take(usize::from(open));
-        let body = frames.chain(tail).take_until(self.stop.clone().cancelled_owned());
-        plain(StatusCode::OK, "text/event-stream", Body::from_stream(body))
-    }
-}
-
-fn plain(status: StatusCode, kind: &'static str, body: Body) -> Answer {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-    answer
-}
-
-fn json_answer(status: StatusCode, value: &Value) -> Answer {
-    plain(status, "application/json", Body::from(value.to_string()))
-}
-
-fn refusal(error: &ApiError) -> Answer {
-    let kind = match error.status {
-        401 => "authentication_error",
-        429 => "requests",
-        500..=599 => "server_error",
-        _ => "invalid_request_error",
-    };
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body =
-        json!({"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}});
-    json_answer(status, &body)
 }

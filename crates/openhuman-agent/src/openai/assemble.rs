@@ -15,9 +15,9 @@
 
 use serde_json::{Map, Value};
 
-use super::wire::{error_message, shorten};
 use crate::message::ToolCall;
 use crate::model::{ModelEvent, StopReason, Usage};
+use crate::wire_error::{error_message, shorten};
 
 /// More calls than this in one reply are refused.
 const MAX_CALLS: usize = 256;
@@ -303,7 +303,7 @@ impl Assembler {
 }
 
 /// The arguments of the call or, when several objects run together, of each call.
-fn arguments(object: Option<Value>, text: &str) -> Vec<Value> {
+pub(crate) fn arguments(object: Option<Value>, text: &str) -> Vec<Value> {
     if let Some(object) = object {
         return vec![object];
     }
@@ -382,7 +382,7 @@ fn read_usage(value: &Value) -> Option<Usage> {
 }
 
 /// The beginning of foreign text, on one line.
-fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     let line = shorten(text);
     match line.char_indices().nth(80) {
         Some((end, _)) => format!("`{} ...`", &line[..end]),

@@ -119,6 +119,11 @@ pub(crate) fn wait_from_headers(
     Some(at.duration_since(now).unwrap_or_default())
 }
 
+/// The server's own time, from its `date` header.
+pub(crate) fn server_time(date: &str) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(http_date(date.trim())?))
+}
+
 /// Seconds since 1970 of a date like `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn http_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = [

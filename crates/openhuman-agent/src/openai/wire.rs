@@ -1,12 +1,9 @@
-//! The request on the wire, and error answers.
+//! The request on the wire, and the list of models.
 
 use serde_json::{Map, Value, json};
 
 use crate::message::{Message, Role, ToolCall};
-use crate::model::{ModelRequest, ToolChoice};
-
-/// The longest server text that goes into an error.
-const MAX_MESSAGE_CHARS: usize = 500;
+use crate::model::{ModelInfo, ModelRequest, ToolChoice};
 
 /// The body of a chat completions request.
 pub(super) fn request_body(
@@ -78,54 +75,20 @@ fn call(call: &ToolCall) -> Value {
     json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
 }
 
-/// What an error answer says.
-pub(super) struct ServerError {
-    pub(super) message: String,
-    pub(super) code: Option<String>,
-}
-
-/// Reads an error body: the OpenAI form, the forms other servers use, or plain text.
-pub(super) fn server_error(body: &[u8]) -> ServerError {
-    let text = String::from_utf8_lossy(body);
-    let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-    let code = value
-        .pointer("/error/code")
-        .or_else(|| value.pointer("/error/type"));
-    let code = code.and_then(Value::as_str).map(str::to_owned);
-    let message = error_message(&value).unwrap_or_else(|| {
-        let plain = text.trim();
-        if plain.is_empty() {
-            "no explanation".to_owned()
-        } else if plain.starts_with('<') {
-            "an HTML page".to_owned()
-        } else {
-            plain.to_owned()
-        }
+/// The entries of a list of models.
+pub(super) fn models(list: &Value) -> Option<Vec<ModelInfo>> {
+    let entries = list.get("data").and_then(Value::as_array)?;
+    let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
+    let known = entries.iter().filter_map(|entry| {
+        Some(ModelInfo {
+            id: text(entry, "id").filter(|id| !id.is_empty())?,
+            name: text(entry, "display_name").or_else(|| text(entry, "name")),
+            context_tokens: ["context_length", "max_model_len", "context_window"]
+                .iter()
+                .find_map(|name| entry.get(*name).and_then(Value::as_u64)),
+        })
     });
-    ServerError {
-        message: shorten(&message),
-        code,
-    }
-}
-
-/// The text in an error object.
-pub(super) fn error_message(value: &Value) -> Option<String> {
-    let found = [
-        value.pointer("/error/message"),
-        value.get("error"),
-        value.get("message"),
-        value.get("detail"),
-    ];
-    found.into_iter().flatten().find_map(Value::as_str).map(shorten)
-}
-
-/// One line of bounded length.
-pub(super) fn shorten(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_MESSAGE_CHARS) {
-        Some((end, _)) => format!("{} ...", &line[..end]),
-        None => line,
-    }
+    Some(known.collect())
 }
 
 #[cfg(test)]
@@ -155,7 +118,7 @@ mod tests {
                 read_only: true,
             }],
             tool_choice: ToolChoice::None,
-            context: Vec::new(),
+            ..ModelRequest::default()
         };
         let extra = json!({"temperature": 0, "model": "ignored"})
             .as_object()
@@ -178,19 +141,5 @@ mod tests {
                 ],
             })
         );
-    }
-
-    #[test]
-    fn error_bodies_of_all_kinds_give_one_line() {
-        let message = |body: &str| server_error(body.as_bytes()).message;
-        assert_eq!(
-            message(r#"{"error":{"message":"no\nsuch model","code":"x"}}"#),
-            "no such model"
-        );
-        assert_eq!(message(r#"{"error":"model not loaded"}"#), "model not loaded");
-        assert_eq!(message(r#"{"detail":"Not Found"}"#), "Not Found");
-        assert_eq!(message("<html>oops</html>"), "an HTML page");
-        assert_eq!(message(""), "no explanation");
-        assert!(message(&"x".repeat(9000)).len() < 600);
     }
 }

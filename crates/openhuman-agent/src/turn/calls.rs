@@ -9,6 +9,7 @@ use super::{Action, Origin, Phase, Provenance, Transition, Turn};
 use crate::budget::cap;
 use crate::event::FailureKind;
 use crate::message::{Message, Role, ToolCall, ToolOutcome, ToolSpec};
+use crate::policy::Effect;
 use crate::ports::Approval;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub(super) enum CallState {
     Waiting,
     /// An approval is being asked for.
     Asking,
+    /// The answer about its approval comes later.
+    Deferred,
     /// Approved, not started.
     Approved,
     /// Started.
@@ -31,6 +34,8 @@ pub(super) struct Call {
     pub(super) call: ToolCall,
     pub(super) read_only: bool,
     pub(super) state: CallState,
+    /// Why somebody has to approve it; `None` when nobody has to.
+    pub(super) ask: Option<String>,
     /// It was started at least once; true without a result means that it was interrupted.
     pub(super) started: bool,
     /// The result for the model, once done.
@@ -42,6 +47,7 @@ impl Turn {
     pub(super) fn plan(&mut self, text: String, calls: Vec<ToolCall>) {
         let mut planned = Vec::with_capacity(calls.len());
         let mut refused = Vec::new();
+        let tainted_by = self.tainted_by();
         for (index, mut call) in calls.into_iter().enumerate() {
             call.id = self.unique_id(&call.id, index, &planned);
             if call.arguments.is_null() {
@@ -80,14 +86,30 @@ impl Turn {
                 )),
                 Some(_) => None,
             };
+            let decision = tool.map(|tool| {
+                let risk = self.risk(tool);
+                self.policy
+                    .decide(&call, tool, risk, &self.origin, tainted_by.as_deref())
+            });
+            let forbidden = decision
+                .as_ref()
+                .filter(|decision| decision.effect == Effect::Deny);
+            let refusal = refusal.or_else(|| {
+                let reason = &forbidden?.reason;
+                Some(format!("the call was not approved: {reason}"))
+            });
             match refusal {
                 Some(reason) => refused.push((call.id.clone(), reason)),
                 None => self.spent.tool_calls += 1,
             }
+            let ask = decision
+                .filter(|decision| decision.effect == Effect::Ask)
+                .map(|decision| decision.reason);
             let read_only = tool.is_some_and(|tool| tool.read_only);
             planned.push(Call {
                 call,
                 read_only,
+                ask,
                 state: CallState::Waiting,
                 started: false,
                 text: String::new(),
@@ -95,7 +117,7 @@ impl Turn {
         }
         self.phase = Phase::Acting { text, calls: planned };
         for (id, reason) in refused {
-            self.finish_call(&id, ToolOutcome::error(reason), 0);
+            self.finish_call(&id, ToolOutcome::error(reason), 0, true);
         }
     }
 
@@ -132,7 +154,7 @@ impl Turn {
         {
             return Transition::Ignored;
         }
-        self.finish_call(id, outcome, millis);
+        self.finish_call(id, outcome, millis, false);
         Transition::Milestone
     }
 
@@ -140,22 +162,27 @@ impl Turn {
         let Phase::Acting { calls, .. } = &mut self.phase else {
             return Transition::Ignored;
         };
-        let asked = |call: &&mut Call| call.call.id == id && call.state == CallState::Asking;
+        let asked = |call: &&mut Call| {
+            call.call.id == id && matches!(call.state, CallState::Asking | CallState::Deferred)
+        };
         let Some(call) = calls.iter_mut().find(asked) else {
             return Transition::Ignored;
         };
         match approval {
             Approval::Allow => call.state = CallState::Approved,
+            Approval::Later => call.state = CallState::Deferred,
             Approval::Deny { reason } => {
                 let text = format!("the call was not approved: {reason}");
-                self.finish_call(id, ToolOutcome::error(text), 0);
+                self.finish_call(id, ToolOutcome::error(text), 0, true);
             }
         }
         Transition::Milestone
     }
 
     /// Marks a call as done and keeps its capped result and provenance.
-    fn finish_call(&mut self, id: &str, outcome: ToolOutcome, millis: u64) {
+    /// `own`: the result are words of this program.
+    fn finish_call(&mut self, id: &str, outcome: ToolOutcome, millis: u64, own: bool) {
+        let trusted = own || self.gives_trusted(id);
         let Phase::Acting { calls, .. } = &mut self.phase else {
             return;
         };
@@ -183,6 +210,7 @@ impl Turn {
             },
             bytes,
             shortened,
+            trusted,
         });
         self.results
             .push_back((id.to_owned(), name, text, is_error, millis));
@@ -204,14 +232,17 @@ impl Turn {
     }
 }
 
-/// Read-only calls first, up to `parallel` at once; the others one by one in the model's order, each after its
-/// approval. An approval is asked for while reads still run.
+/// Read-only calls first, up to `parallel` at once, those that need approval as soon as they have it; the others one by
+/// one in the model's order, each after its approval. An approval is asked for while reads still run.
 pub(super) fn next_call(calls: &mut [Call], tools: &[ToolSpec], parallel: usize) -> Option<Action> {
     let running = calls
         .iter()
         .filter(|call| call.state == CallState::Running)
         .count();
-    let ready = |call: &&mut Call| call.read_only && call.state == CallState::Waiting;
+    let ready = |call: &&mut Call| {
+        call.read_only
+            && (call.state == CallState::Approved || call.state == CallState::Waiting && call.ask.is_none())
+    };
     let start: Vec<ToolCall> = calls
         .iter_mut()
         .filter(ready)
@@ -228,17 +259,27 @@ pub(super) fn next_call(calls: &mut [Call], tools: &[ToolSpec], parallel: usize)
     let reads_done = calls
         .iter()
         .all(|call| !call.read_only || call.state == CallState::Done);
-    let next = calls
-        .iter_mut()
-        .find(|call| !call.read_only && call.state != CallState::Done)?;
+    let unasked = |call: &Call| call.read_only && call.ask.is_some() && call.state == CallState::Waiting;
+    let at = match calls.iter().position(unasked) {
+        Some(read) => read,
+        None => calls
+            .iter()
+            .position(|call| !call.read_only && call.state != CallState::Done)?,
+    };
+    let next = calls.get_mut(at)?;
+    let repeat = next.started && !next.read_only;
+    if next.state == CallState::Waiting && next.ask.is_none() && !repeat {
+        next.state = CallState::Approved;
+    }
     match next.state {
         CallState::Waiting => {
             let tool = tools.iter().find(|tool| tool.name == next.call.name)?.clone();
-            let repeat = next.started;
+            let reason = next.ask.clone().unwrap_or_default();
             next.state = CallState::Asking;
             Some(Action::AskApproval {
                 call: next.call.clone(),
                 tool,
+                reason,
                 repeat,
             })
         }
@@ -247,7 +288,11 @@ pub(super) fn next_call(calls: &mut [Call], tools: &[ToolSpec], parallel: usize)
             next.started = true;
             Some(Action::CallTools(vec![next.call.clone()]))
         }
-        CallState::Approved | CallState::Asking | CallState::Running | CallState::Done => None,
+        CallState::Approved
+        | CallState::Asking
+        | CallState::Deferred
+        | CallState::Running
+        | CallState::Done => None,
     }
 }
 

@@ -4,7 +4,10 @@ use serde_json::Value;
 use serde_json::json;
 use std::time::Duration;
 
-use crate::model::StopReason;
+use crate::message::ToolOutcome;
+use crate::model::{ModelEvent, StopReason};
+use crate::policy::Policy;
+use crate::ports::Approval;
 
 fn tool(name: &str, read_only: bool) -> ToolSpec {
     ToolSpec {
@@ -30,6 +33,10 @@ fn turn_with(budget: Budget) -> Turn {
             prompt: "p".to_owned(),
             tools: vec![tool("read", true), tool("write", false)],
             budget,
+            policy: Policy {
+                taint: false,
+                ..Policy::default()
+            },
             ..TurnSetup::default()
         },
         0,
@@ -296,65 +303,6 @@ fn a_long_wait_ends_the_turn_without_waiting_for_it() {
 }
 
 #[test]
-fn time_between_crash_and_resumption_does_not_count() {
-    let mut turn = turn_with(Budget {
-        wall: Duration::from_secs(50),
-        ..Budget::default()
-    });
-    turn.poll(20_000);
-    let mut turn = Turn::from_json(&turn.to_json().unwrap()).unwrap();
-    turn.resume(9_000_000);
-    assert_eq!(turn.deadline_ms(), 9_030_000);
-    assert!(matches!(turn.poll(9_000_000), Some(Action::RequestModel(_))));
-    assert_eq!(turn.spent().model_calls, 1, "the repeated request counts once");
-}
-
-#[test]
-fn a_hundred_thousand_empty_snippets_do_not_fill_the_prompt() {
-    let snippet = Recalled {
-        title: "t".to_owned(),
-        source: String::new(),
-        text: String::new(),
-        score: 1.0,
-    };
-    let setup = TurnSetup {
-        prompt: "p".to_owned(),
-        context: vec![snippet; 100_000],
-        ..TurnSetup::default()
-    };
-    assert_eq!(Turn::new(setup, 0).context().len(), 64);
-}
-
-#[test]
-fn results_are_capped_and_their_origin_is_kept() {
-    let recalled = Recalled {
-        title: "t".to_owned(),
-        source: "s".to_owned(),
-        text: "y".repeat(100_000),
-        score: 1.0,
-    };
-    let setup = TurnSetup {
-        prompt: "p".to_owned(),
-        tools: vec![tool("read", true)],
-        context: vec![recalled],
-        budget: Budget {
-            result_bytes: 100,
-            ..Budget::default()
-        },
-        ..TurnSetup::default()
-    };
-    let mut turn = Turn::new(setup, 0);
-    assert!(turn.has_outside_text());
-    assert!(turn.context()[0].text.len() < 9_000);
-    reply(&mut turn, vec![call("1", "read", json!({}))]);
-    turn.poll(0);
-    result(&mut turn, "1", &"z".repeat(5_000));
-    assert!(turn.take_results()[0].text.contains("of 5000 bytes are left out"));
-    let origins: Vec<(usize, bool)> = turn.provenance().iter().map(|p| (p.bytes, p.shortened)).collect();
-    assert_eq!(origins, [(100_000, true), (5_000, true)]);
-}
-
-#[test]
 fn late_and_foreign_inputs_are_ignored() {
     let mut turn = turn_with(Budget::default());
     assert_eq!(result(&mut turn, "1", "x"), Transition::Ignored);
@@ -422,134 +370,6 @@ fn an_empty_answer_is_a_failure() {
     );
 }
 
-#[test]
-fn an_interrupted_write_is_asked_about_again_even_after_two_crashes() {
-    let mut turn = turn_with(Budget::default());
-    reply(
-        &mut turn,
-        vec![call("r", "read", json!({})), call("w", "write", json!({}))],
-    );
-    turn.poll(0);
-    result(&mut turn, "r", "x");
-    turn.poll(0);
-    turn.apply(
-        Input::Approval {
-            id: "w".to_owned(),
-            approval: Approval::Allow,
-        },
-        0,
-    );
-    assert_eq!(started(turn.poll(0)), ["w"]);
-    for _ in 0..2 {
-        turn = Turn::from_json(&turn.to_json().unwrap()).unwrap();
-        turn.resume(0);
-        assert!(
-            matches!(turn.poll(0), Some(Action::AskApproval { repeat: true, .. })),
-            "{turn:?}"
-        );
-    }
-}
-
-#[test]
-fn journal_entries_of_other_kinds_are_refused() {
-    assert!(matches!(Turn::from_json("{}"), Err(TurnError::Malformed(_))));
-    let mut value: Value = serde_json::from_str(&turn_with(Budget::default()).to_json().unwrap()).unwrap();
-    value["format"] = json!(9);
-    let error = Turn::from_json(&value.to_string()).unwrap_err();
-    assert!(matches!(error, TurnError::Format { found: 9 }) && error.to_string().contains("format 9"));
-}
-
-/// Plays the outside world from a tape of numbers and returns the number of model requests.
-fn play(turn: &mut Turn, tape: &[u8]) -> usize {
-    let mut tape = tape.iter().copied().chain(std::iter::repeat(0));
-    let mut next = || tape.next().unwrap_or(0);
-    let (mut now, mut requests) = (0i64, 0);
-    let mut asking = false;
-    let mut running: Vec<String> = Vec::new();
-    let mut asked: Option<String> = None;
-    for _ in 0..10_000 {
-        while let Some(action) = turn.poll(now) {
-            match action {
-                Action::Finish(_) => return requests,
-                Action::RequestModel(request) => {
-                    assert_eq!(
-                        repair(request.messages.clone()),
-                        request.messages,
-                        "pairs are whole"
-                    );
-                    requests += 1;
-                    asking = true;
-                }
-                Action::CallTools(calls) => running.extend(calls.into_iter().map(|call| call.id)),
-                Action::AskApproval { call, .. } => assert_eq!(asked.replace(call.id), None),
-            }
-            assert!(running.len() <= 8);
-        }
-        let again = Turn::from_json(&turn.to_json().unwrap()).unwrap();
-        assert_eq!(again, *turn, "the serialised form is the whole state");
-        now += i64::from(next());
-        let choice = next();
-        let input = if asking {
-            match choice % 8 {
-                0 => {
-                    asking = false;
-                    Input::Model(ModelEvent::Done {
-                        reason: StopReason::Stop,
-                    })
-                }
-                1..=2 => Input::Model(ModelEvent::TextDelta {
-                    text: "é".repeat(usize::from(next())),
-                }),
-                3 if next() > 250 => Input::ModelFailed {
-                    message: "gone".to_owned(),
-                },
-                _ => {
-                    let name = ["read", "write", "nothing"][usize::from(next() % 3)];
-                    let arguments = [json!({}), json!({"n": next()}), json!("x"), Value::Null];
-                    let arguments = arguments[usize::from(next() % 4)].clone();
-                    Input::Model(ModelEvent::ToolCall {
-                        call: call(["", "a", "b"][usize::from(next() % 3)], name, arguments),
-                    })
-                }
-            }
-        } else if let Some(id) = asked.take_if(|_| choice.is_multiple_of(2) || running.is_empty()) {
-            let approval = if next() % 3 == 0 {
-                Approval::Deny {
-                    reason: "no".to_owned(),
-                }
-            } else {
-                Approval::Allow
-            };
-            Input::Approval { id, approval }
-        } else {
-            let id = running.swap_remove(usize::from(choice) % running.len());
-            let outcome = ToolOutcome {
-                text: "r".repeat(usize::from(next()) * 100),
-                is_error: next() % 4 == 0,
-            };
-            Input::Tool {
-                id,
-                outcome,
-                millis: 0,
-            }
-        };
-        assert_ne!(turn.apply(input, now), Transition::Ignored);
-    }
-    panic!("the turn does not end: {turn:?}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn every_turn_ends_within_its_budget(
-        tape in prop::collection::vec(any::<u8>(), 0..600), model_calls in 0u32..6, tool_calls in 0u32..10,
-    ) {
-        let mut turn = turn_with(Budget { model_calls, tool_calls, ..Budget::default() });
-        let requests = play(&mut turn, &tape);
-        prop_assert!(requests <= usize::try_from(model_calls).unwrap());
-        prop_assert!(turn.spent().tool_calls <= tool_calls);
-        prop_assert_eq!(repair(turn.messages()), turn.messages());
-        prop_assert!(turn.end().is_some());
-    }
-}
+mod property;
+mod resuming;
+mod trust;

@@ -1,4 +1,4 @@
-//! The driver: events, cancellation, budgets, approvals, the journal.
+//! The driver: events, cancellation, budgets.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,9 +8,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use openhuman_agent::{
-    Agent, Approval, Approver, Budget, Compactor as _, FailureKind, Journal, JournalError, KeepRecent,
-    MemoryJournal, Message, Model, ModelError, ModelEvent, ModelRequest, Recall, Recalled, ToolCall,
-    ToolOutcome, ToolSpec, Tools, Turn, TurnEvent, TurnInput,
+    Agent, Budget, FailureKind, MemoryJournal, Message, Model, ModelError, ModelEvent, ModelRequest, Recall,
+    Recalled, ToolCall, ToolOutcome, ToolSpec, Tools, Turn, TurnEvent, TurnInput,
 };
 use serde_json::json;
 use tokio::sync::Barrier;
@@ -22,7 +21,7 @@ use crate::support::{
 };
 
 /// Asks for a read and a write, then answers with their results.
-fn two_tools() -> Arc<dyn Model> {
+pub(crate) fn two_tools() -> Arc<dyn Model> {
     Arc::new(FakeModel(|request: &ModelRequest| match results(request) {
         0 => calls(&[("s__read", json!({"n": 1})), ("s__write", json!({"n": 2}))]),
         2 => calls(&[("s__read", json!({"n": 3}))]),
@@ -37,7 +36,7 @@ fn two_tools() -> Arc<dyn Model> {
     }))
 }
 
-fn echo() -> Arc<FakeTools> {
+pub(crate) fn echo() -> Arc<FakeTools> {
     FakeTools::new(&[("s__read", true), ("s__write", false)], |call| {
         ToolOutcome::success(format!("{}:{}", call.name, call.arguments["n"]))
     })
@@ -52,7 +51,7 @@ async fn a_turn_tells_everything_in_order() {
         ..prompt("go")
     };
     let events = run(&agent, input).await;
-    let kinds: Vec<String> = events
+    let mut kinds: Vec<String> = events
         .iter()
         .map(|event| {
             serde_json::to_value(event).unwrap()["type"]
@@ -61,6 +60,8 @@ async fn a_turn_tells_everything_in_order() {
                 .to_owned()
         })
         .collect();
+    // Behind results of tools, text comes word by word.
+    kinds.dedup();
     assert_eq!(
         kinds,
         [
@@ -125,7 +126,7 @@ async fn the_request_carries_rules_history_and_context() {
     let request = seen.lock().unwrap()[0].clone();
     assert!(
         request.messages[0].content.starts_with("Be brief.")
-            && request.messages[0].content.contains("are data")
+            && request.messages[0].content.contains("is data")
     );
     assert_eq!(request.messages.len(), 4);
     let rendered = request.rendered_messages();
@@ -379,160 +380,4 @@ async fn a_stream_that_just_ends_is_a_failure() {
     let (kind, message) = failure(&run(&Agent::builder(Arc::new(model)).build(), prompt("p")).await);
     assert_eq!(kind, FailureKind::Model);
     assert!(message.contains("in the middle"), "{message}");
-}
-
-struct Careful;
-
-impl Approver for Careful {
-    fn approve<'a>(&'a self, call: &'a ToolCall, tool: &'a ToolSpec) -> BoxFuture<'a, Approval> {
-        assert!(!tool.read_only && call.name == tool.name);
-        async {
-            Approval::Deny {
-                reason: "the user said no".to_owned(),
-            }
-        }
-        .boxed()
-    }
-}
-
-#[tokio::test]
-async fn a_denied_call_never_runs_and_the_model_hears_why() {
-    let tools = echo();
-    let agent = Agent::builder(two_tools())
-        .tools(tools.clone())
-        .approver(Arc::new(Careful))
-        .build();
-    let events = run(&agent, prompt("p")).await;
-    let denied = |event: &TurnEvent| {
-        matches!(event, TurnEvent::ToolResult { name, text, is_error: true, .. }
-        if name == "s__write" && text.contains("the user said no"))
-    };
-    assert!(events.iter().any(denied), "{events:?}");
-    assert!(answer(&events).0.contains("Error from s__write"));
-    assert_eq!(tools.count.load(Ordering::SeqCst), 2, "only the reads");
-}
-
-/// Allows repeats too.
-struct Again;
-
-impl Approver for Again {
-    fn approve<'a>(&'a self, _: &'a ToolCall, _: &'a ToolSpec) -> BoxFuture<'a, Approval> {
-        async { Approval::Allow }.boxed()
-    }
-
-    fn approve_repeat<'a>(&'a self, _: &'a ToolCall, _: &'a ToolSpec) -> BoxFuture<'a, Approval> {
-        async { Approval::Allow }.boxed()
-    }
-}
-
-#[tokio::test]
-async fn every_journal_entry_leads_to_the_same_end() {
-    let journal = Arc::new(MemoryJournal::new());
-    let agent = Agent::builder(two_tools())
-        .tools(echo())
-        .approver(Arc::new(Again))
-        .journal(journal.clone())
-        .build();
-    let input = TurnInput {
-        context: vec![recalled("a", "b")],
-        ..prompt("go")
-    };
-    let whole = answer(&run(&agent, input).await);
-    let entries = journal.entries();
-    assert!(entries.len() >= 12, "{} entries", entries.len());
-    for (at, entry) in entries.iter().enumerate() {
-        let agent = Agent::builder(two_tools())
-            .tools(echo())
-            .approver(Arc::new(Again))
-            .build();
-        let turn = Turn::from_json(entry).unwrap();
-        let events: Vec<TurnEvent> = agent.resume(turn, CancellationToken::new()).collect().await;
-        assert_eq!(answer(&events), whole, "entry {at}: {entry}");
-    }
-}
-
-#[tokio::test]
-async fn an_interrupted_write_is_not_repeated_by_default() {
-    let journal = Arc::new(MemoryJournal::new());
-    let agent = Agent::builder(two_tools())
-        .tools(echo())
-        .journal(journal.clone())
-        .build();
-    run(&agent, prompt("go")).await;
-    let running = |entry: &&String| {
-        let value: serde_json::Value = serde_json::from_str(entry).unwrap();
-        value["phase"]["calls"].as_array().is_some_and(|calls| {
-            calls
-                .iter()
-                .any(|call| call["read_only"] == json!(false) && call["state"] == json!("running"))
-        })
-    };
-    let entries = journal.entries();
-    let entry = entries
-        .iter()
-        .find(running)
-        .expect("an entry is written before the call starts");
-    let tools = echo();
-    let agent = Agent::builder(two_tools()).tools(tools.clone()).build();
-    let turn = Turn::from_json(entry).unwrap();
-    let events: Vec<TurnEvent> = agent.resume(turn, CancellationToken::new()).collect().await;
-    assert!(
-        answer(&events).0.contains("may already have taken effect"),
-        "{events:?}"
-    );
-    assert_eq!(
-        tools.count.load(Ordering::SeqCst),
-        1,
-        "only the read that had not been made"
-    );
-}
-
-#[tokio::test]
-async fn a_full_journal_stops_the_turn_before_the_next_step() {
-    struct Full;
-    impl Journal for Full {
-        fn append<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), JournalError>> {
-            async { Err(JournalError::new("disk full")) }.boxed()
-        }
-    }
-    let tools = echo();
-    let agent = Agent::builder(two_tools())
-        .tools(tools.clone())
-        .journal(Arc::new(Full))
-        .build();
-    let (kind, message) = failure(&run(&agent, prompt("p")).await);
-    assert_eq!(kind, FailureKind::Journal);
-    assert!(message.contains("disk full"), "{message}");
-    assert_eq!(tools.count.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test]
-async fn a_long_history_is_compacted() {
-    let model = FakeModel(|request: &ModelRequest| says(&request.messages.len().to_string()));
-    let budget = Budget {
-        history_tokens: 1_000,
-        ..Budget::default()
-    };
-    let agent = Agent::builder(Arc::new(model))
-        .compactor(Arc::new(KeepRecent))
-        .budget(budget)
-        .build();
-    let exchange = |n: usize| {
-        [
-            Message::user(format!("{n} {}", "x".repeat(400))),
-            Message::assistant("ok"),
-        ]
-    };
-    let history: Vec<Message> = (0..50).flat_map(exchange).collect();
-    let input = TurnInput {
-        history: history.clone(),
-        ..prompt("p")
-    };
-    let (count, _) = answer(&run(&agent, input).await);
-    assert!(count.parse::<usize>().unwrap() < 15, "{count}");
-    assert!(
-        KeepRecent.compact(history, 500).await.unwrap()[0]
-            .content
-            .contains("left out")
-    );
 }
