@@ -16,16 +16,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::chat::{self, Start, TurnId};
-use crate::server::Shared;
 use crate::session::Session;
+use crate::shared::Shared;
 
 mod calls;
 mod tools;
 
 pub(crate) use calls::Calls;
-use calls::Outgoing;
-use tools::DesktopTools;
-pub(crate) use tools::call_tool;
+use calls::{Outgoing, WEBHOOK_RESPONSE};
+pub(crate) use tools::{DesktopTools, call_tool};
 
 const NEWER: &str = "Cancelled by newer request";
 const CANCELLED: &str = "Cancelled";
@@ -82,8 +81,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: SocketRef, arrival: Arriv
         gone.clone(),
         shared.limits.tool_deadline,
     ));
-    let _listed = shared.list(&calls);
     let tools = Arc::new(DesktopTools::new(Arc::clone(&calls), shared.limits.tools));
+    let _listed = shared.enter(&calls, &tools);
     let mut desktop = Desktop {
         user: session.user,
         calls: Arc::clone(&calls),
@@ -128,11 +127,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: SocketRef, arrival: Arriv
 async fn write(socket: SocketRef, mut outbox: mpsc::Receiver<Outgoing>) {
     while let Some((event, payload)) = outbox.recv().await {
         loop {
-            match socket.emit(event, &payload) {
+            match socket.emit(event.as_ref(), &payload) {
                 Ok(()) => break,
                 Err(SendError::Socket(SocketError::InternalChannelFull)) => tokio::time::sleep(RETRY).await,
                 Err(error) => {
-                    tracing::debug!(%error, event, "an event was not sent");
+                    tracing::debug!(%error, %event, "an event was not sent");
                     return;
                 }
             }
@@ -150,6 +149,7 @@ impl Desktop {
                 }
                 Err(error) => tracing::warn!(%error, "a tool:sync event could not be read"),
             },
+            WEBHOOK_RESPONSE => self.calls.webhook_answered(data),
             wire::LIST_TOOLS_RESPONSE | wire::TOOL_CALL_RESPONSE => self.calls.answered(data),
             chat::START => match Start::parse(data) {
                 Ok(start) => self.start(start).await,
@@ -176,6 +176,11 @@ impl Desktop {
             thread_id: start.thread_id.clone(),
             request_id: self.shared.next_serial(),
         };
+        if self.shared.takes_nothing_new() {
+            let (event, payload) = id.error("inference", STOPPING);
+            self.calls.send(event, payload).await;
+            return;
+        }
         self.cancel(&start.thread_id, NEWER);
         let limit = self.shared.limits.turns;
         // A cancelled turn still has last words to say; a desktop that does not read them must not pile them up.
@@ -201,6 +206,7 @@ impl Desktop {
             reason: Arc::clone(&running.reason),
         };
         self.calls.turn_started();
+        self.shared.metrics.turns.add();
         self.running.insert(start.thread_id.clone(), running);
         let tools = Arc::clone(&self.tools);
         self.turns.spawn(turn.run(start, tools));
@@ -313,6 +319,9 @@ impl Turn {
                 },
                 (event, _) => event,
             };
+            if matches!(event, TurnEvent::Failed { .. }) {
+                self.shared.metrics.turns_failed.add();
+            }
             let last = matches!(event, TurnEvent::Done { .. } | TurnEvent::Failed { .. });
             let payload = self.id.event(&event);
             // Remembered before it is said: the next message may follow at once.

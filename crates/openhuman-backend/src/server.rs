@@ -1,36 +1,28 @@
-//! Starting, asking and stopping a backend.
+//! Describing and starting a backend.
 
-use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use axum::serve::Listener;
 use openhuman_agent::extractive::ExtractiveModel;
-use openhuman_agent::{Agent, Budget, Model, ToolOutcome, Tools};
-use openhuman_mcp::wire::ToolSync;
-use openhuman_vault::tokens::{Challenge, LoginToken, LoginTokens, MemoryTokenStore, TokenError, TokenStore};
-use openhuman_vault::{Key, RandomError};
-use serde_json::Value;
+use openhuman_agent::{Budget, Model};
+use openhuman_vault::Key;
+use openhuman_vault::tokens::{MemoryTokenStore, TokenStore};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::CancellationToken;
 
-use crate::chat::Conversations;
-use crate::desktop::{Calls, call_tool};
+use crate::cluster::{Alone, Cluster};
+use crate::config::BackendConfig;
+use crate::error::BackendError;
 use crate::limits::Limits;
-use crate::session::SessionTokens;
+use crate::running::RunningBackend;
+use crate::shared::{Clock, Parts, Shared, system_ms};
+use crate::tls::{TlsFiles, TlsListener};
+use crate::tunnels::{MemoryTunnels, TunnelStore};
 use crate::{http, socket};
 
-/// What login tokens of this backend are for.
-pub(crate) const AUDIENCE: &str = "desktop";
-
-const MAX_USER: usize = 256;
 /// How long closing the remaining connections may take.
 const CLOSING: Duration = Duration::from_secs(2);
-
-type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A backend that is not running yet; see [`Backend::builder`].
 #[derive(Debug)]
@@ -48,6 +40,9 @@ impl Backend {
             budget: Budget::default(),
             system: None,
             clock: Arc::new(system_ms),
+            tunnels: Arc::new(MemoryTunnels::default()),
+            cluster: Arc::new(Alone),
+            tls: None,
         }
     }
 }
@@ -61,6 +56,9 @@ pub struct BackendBuilder {
     budget: Budget,
     system: Option<String>,
     clock: Clock,
+    tunnels: Arc<dyn TunnelStore>,
+    cluster: Arc<dyn Cluster>,
+    tls: Option<TlsFiles>,
 }
 
 impl BackendBuilder {
@@ -115,8 +113,57 @@ impl BackendBuilder {
         self
     }
 
-    /// Listens on `address`, for example `127.0.0.1:8787`; port 0 takes a free one. It serves plain HTTP:
-    /// put a proxy with TLS in front of it before it leaves the machine.
+    /// Where webhooks are kept. Default: in memory, so that a restart forgets them.
+    #[must_use]
+    pub fn tunnel_store(mut self, store: impl TunnelStore + 'static) -> Self {
+        self.tunnels = Arc::new(store);
+        self
+    }
+
+    /// The way to the other instances of this backend. Default: there are none.
+    #[must_use]
+    pub fn cluster(mut self, cluster: impl Cluster + 'static) -> Self {
+        self.cluster = Arc::new(cluster);
+        self
+    }
+
+    /// Serves TLS with this certificate. Default: plain HTTP.
+    #[must_use]
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
+        self
+    }
+
+    /// Takes limits, key and certificate from settings; with the feature `redis` also the shared stores and the way to the
+    /// other instances. [`start`](Self::start) with [`BackendConfig::listen`] follows.
+    ///
+    /// # Errors
+    /// When the key file cannot be used, when the Redis server cannot be reached, or when one is set and the feature is
+    /// off.
+    pub async fn config(mut self, config: &BackendConfig) -> Result<Self, BackendError> {
+        self.limits = config.limits();
+        self.tls = config.tls.clone();
+        if let Some(key) = config.key()? {
+            self.key = Some(key);
+        }
+        match &config.redis {
+            None => Ok(self),
+            #[cfg(feature = "redis")]
+            Some(url) => {
+                let cluster = crate::redis::RedisCluster::connect(url).await?;
+                let tunnels = crate::redis::RedisTunnels::connect(url)?;
+                let tokens = crate::redis::RedisTokenStore::connect(url)?;
+                Ok(self.cluster(cluster).tunnel_store(tunnels).token_store(tokens))
+            }
+            #[cfg(not(feature = "redis"))]
+            Some(_) => Err(BackendError::Config {
+                reason: "`redis` is set, and this program was built without the feature `redis`".to_owned(),
+            }),
+        }
+    }
+
+    /// Listens on `address`, for example `127.0.0.1:8787`; port 0 takes a free one. Without
+    /// [`tls`](Self::tls) it serves plain HTTP: put a proxy with TLS in front of it before it leaves the machine.
     ///
     /// # Errors
     ///
@@ -126,6 +173,7 @@ impl BackendBuilder {
             Some(key) => key,
             None => Key::generate()?,
         };
+        let acceptor = self.tls.as_ref().map(TlsFiles::acceptor).transpose()?;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| BackendError::bind(address, error))?;
@@ -133,36 +181,43 @@ impl BackendBuilder {
             .local_addr()
             .map_err(|error| BackendError::bind(address, error))?;
         let stop = CancellationToken::new();
-        let session_ms = i64::try_from(self.limits.session.as_millis()).unwrap_or(i64::MAX);
-        let shared = Arc::new(Shared {
+        let parts = Parts {
             model: self.model.unwrap_or_else(|| Arc::new(ExtractiveModel::new())),
             system: self.system,
             budget: self.budget,
-            logins: LoginTokens::new(self.tokens, &key),
-            sessions: SessionTokens::new(&key, session_ms),
-            conversations: Mutex::new(Conversations::new(self.limits.threads, self.limits.thread_bytes)),
+            tokens: self.tokens,
+            tunnels: self.tunnels,
+            cluster: self.cluster,
+            key,
             limits: self.limits,
-            started_ms: (self.clock)(),
             clock: self.clock,
-            serial: AtomicU64::new(0),
-            connected: Mutex::default(),
-            desktops: TaskTracker::new(),
-            stop: stop.clone(),
-        });
+        };
+        let shared = Shared::new(parts, stop.clone());
+        let here: Weak<Shared> = Arc::downgrade(&shared);
+        shared.cluster.join(here);
         let (layer, io) = socket::layer(&shared);
         let router = http::router(Arc::clone(&shared)).layer(layer);
-        let server = tokio::spawn(run(listener, router, io, Arc::clone(&shared)));
-        tracing::info!(address = %local, "the backend is listening");
-        Ok(RunningBackend {
-            local,
-            shared,
-            server,
-            stop: stop.drop_guard(),
-        })
+        let (server, scheme) = match acceptor {
+            None => {
+                let served = run(listener, router, io, Arc::clone(&shared));
+                (tokio::spawn(served), "http")
+            }
+            Some(acceptor) => {
+                let listener = TlsListener::new(listener, local, acceptor, stop.clone());
+                let served = run(listener, router, io, Arc::clone(&shared));
+                (tokio::spawn(served), "https")
+            }
+        };
+        tracing::info!(address = %local, scheme, "the backend is listening");
+        Ok(RunningBackend::new(local, scheme, shared, server, stop))
     }
 }
 
-async fn run(listener: TcpListener, router: axum::Router, io: socketioxide::SocketIo, shared: Arc<Shared>) {
+async fn run<L>(listener: L, router: axum::Router, io: socketioxide::SocketIo, shared: Arc<Shared>)
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
     let stop = shared.stop.clone();
     let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut serving = Box::pin(serving.into_future());
@@ -191,273 +246,4 @@ async fn run(listener: TcpListener, router: axum::Router, io: socketioxide::Sock
     if ended.is_none() && tokio::time::timeout(CLOSING, serving).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
-}
-
-fn checked_user(user: &str) -> Result<(), BackendError> {
-    if user.trim().is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
-        return Err(BackendError::InvalidUser);
-    }
-    Ok(())
-}
-
-/// A backend that serves. Dropping it stops it without waiting; [`shutdown`](Self::shutdown) waits.
-pub struct RunningBackend {
-    local: SocketAddr,
-    shared: Arc<Shared>,
-    server: JoinHandle<()>,
-    stop: DropGuard,
-}
-
-impl RunningBackend {
-    /// The address a desktop on this machine connects to, for example `http://127.0.0.1:8787`.
-    pub fn url(&self) -> String {
-        let mut address = self.local;
-        if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        format!("http://{address}")
-    }
-
-    /// The address it listens on.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
-    }
-
-    /// Issues a token that logs `user` in on one desktop, once, within 300 s.
-    ///
-    /// It may wait for the disk.
-    ///
-    /// # Errors
-    ///
-    /// When the name is empty, longer than 256 bytes or has control characters, when the user has too many
-    /// unused tokens, or when the store fails.
-    pub fn issue_login_token(&self, user: &str) -> Result<LoginToken, BackendError> {
-        checked_user(user)?;
-        Ok(self.shared.logins.issue(user, AUDIENCE, self.shared.now_ms())?)
-    }
-
-    /// As [`issue_login_token`](Self::issue_login_token), for the challenge of one device: only that device can use the
-    /// token, so a link with it may pass through a browser.
-    ///
-    /// # Errors
-    ///
-    /// As [`issue_login_token`](Self::issue_login_token).
-    pub fn issue_login_token_for(
-        &self,
-        user: &str,
-        challenge: &Challenge,
-    ) -> Result<LoginToken, BackendError> {
-        checked_user(user)?;
-        let now_ms = self.shared.now_ms();
-        Ok(self.shared.logins.issue_for(user, AUDIENCE, challenge, now_ms)?)
-    }
-
-    /// The desktops that are connected now.
-    pub fn desktops(&self) -> Vec<DesktopInfo> {
-        let connected = self.shared.connected();
-        let alive = connected.values().filter_map(Weak::upgrade);
-        let info = alive.map(|calls| DesktopInfo {
-            user: calls.user.clone(),
-            turns: calls.turns(),
-            calls: calls.waiting(),
-            tools: calls.sync(),
-        });
-        info.collect()
-    }
-
-    /// Calls a tool of the user's desktop, as a turn would, and waits for its answer: at most as long as
-    /// [`Limits`] allow a call. Of several desktops the one that connected first is asked.
-    ///
-    /// # Errors
-    ///
-    /// When no desktop of that user is connected. A tool that fails is an outcome with `is_error`.
-    pub async fn call_tool(
-        &self,
-        user: &str,
-        name: &str,
-        arguments: &Value,
-    ) -> Result<ToolOutcome, BackendError> {
-        let desktop = {
-            let connected = self.shared.connected();
-            let mut of_user: Vec<_> = connected
-                .iter()
-                .filter_map(|(id, calls)| Some((*id, calls.upgrade()?)))
-                .filter(|(_, calls)| calls.user == user)
-                .collect();
-            of_user.sort_unstable_by_key(|(id, _)| *id);
-            of_user.into_iter().next().map(|(_, calls)| calls)
-        };
-        let calls = desktop.ok_or_else(|| BackendError::NotConnected {
-            user: user.to_owned(),
-        })?;
-        Ok(call_tool(&calls, name, arguments, self.shared.stop.child_token()).await)
-    }
-
-    /// Stops: no new connections, running turns are told, then everything is closed. It takes at most a few
-    /// seconds (see [`Limits::shutdown`]).
-    pub async fn shutdown(self) {
-        let Self { server, stop, .. } = self;
-        drop(stop);
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the backend ended abnormally");
-        }
-    }
-}
-
-impl std::fmt::Debug for RunningBackend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RunningBackend")
-            .field("local", &self.local)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A connected desktop.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct DesktopInfo {
-    /// Who is logged in there.
-    pub user: String,
-    /// Turns that are running.
-    pub turns: usize,
-    /// Requests to the desktop that wait for an answer.
-    pub calls: usize,
-    /// Its skills and tools as it last reported them.
-    pub tools: ToolSync,
-}
-
-/// Why a backend could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BackendError {
-    /// Something else listens there.
-    #[error(
-        "the address {address} is already in use; stop the program that listens there, or choose another port (port 0 takes a free one)"
-    )]
-    AddressInUse {
-        /// The address that was asked for.
-        address: String,
-    },
-    /// The address cannot be used.
-    #[error(
-        "the backend cannot listen on {address}: {source}; give a host and a port of this machine, for example 127.0.0.1:8787"
-    )]
-    Bind {
-        /// The address that was asked for.
-        address: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The user name cannot be used.
-    #[error("the user name must have 1 to 256 bytes and no control characters")]
-    InvalidUser,
-    /// The user has no desktop here.
-    #[error("no desktop of `{user}` is connected; start one and log it in with a login token")]
-    NotConnected {
-        /// The user that was asked for.
-        user: String,
-    },
-    /// No login token was issued.
-    #[error(transparent)]
-    Login(#[from] TokenError),
-    /// The system gave no randomness.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-}
-
-impl BackendError {
-    fn bind(address: &str, source: std::io::Error) -> Self {
-        let address = address.to_owned();
-        if source.kind() == std::io::ErrorKind::AddrInUse {
-            Self::AddressInUse { address }
-        } else {
-            Self::Bind { address, source }
-        }
-    }
-}
-
-/// What every part of a running backend uses.
-pub(crate) struct Shared {
-    model: Arc<dyn Model>,
-    system: Option<String>,
-    budget: Budget,
-    pub(crate) logins: LoginTokens<Arc<dyn TokenStore>>,
-    pub(crate) sessions: SessionTokens,
-    pub(crate) limits: Limits,
-    pub(crate) stop: CancellationToken,
-    pub(crate) desktops: TaskTracker,
-    conversations: Mutex<Conversations>,
-    connected: Mutex<HashMap<u64, Weak<Calls>>>,
-    clock: Clock,
-    started_ms: i64,
-    serial: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn now_ms(&self) -> i64 {
-        (self.clock)()
-    }
-
-    /// How long it is until a moment of the wall clock.
-    pub(crate) fn until(&self, at_ms: i64) -> Duration {
-        let left = at_ms.saturating_add(1).saturating_sub(self.now_ms());
-        Duration::from_millis(u64::try_from(left).unwrap_or(0))
-    }
-
-    /// Unique within this backend, and very likely so across restarts.
-    pub(crate) fn next_serial(&self) -> String {
-        format!(
-            "{:x}-{:x}",
-            self.started_ms,
-            self.serial.fetch_add(1, Ordering::Relaxed)
-        )
-    }
-
-    pub(crate) fn agent(&self, tools: Arc<dyn Tools>) -> Agent {
-        let agent = Agent::builder(Arc::clone(&self.model))
-            .tools(tools)
-            .budget(self.budget.clone());
-        match &self.system {
-            Some(system) => agent.system(system.clone()).build(),
-            None => agent.build(),
-        }
-    }
-
-    pub(crate) fn conversations(&self) -> MutexGuard<'_, Conversations> {
-        self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps a desktop in the list for as long as the guard lives.
-    pub(crate) fn list(self: &Arc<Self>, calls: &Arc<Calls>) -> Listing {
-        let id = self.serial.fetch_add(1, Ordering::Relaxed);
-        self.connected().insert(id, Arc::downgrade(calls));
-        Listing {
-            shared: Arc::clone(self),
-            id,
-        }
-    }
-
-    fn connected(&self) -> MutexGuard<'_, HashMap<u64, Weak<Calls>>> {
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes a desktop off the list when it is dropped.
-pub(crate) struct Listing {
-    shared: Arc<Shared>,
-    id: u64,
-}
-
-impl Drop for Listing {
-    fn drop(&mut self) {
-        self.shared.connected().remove(&self.id);
-    }
-}
-
-fn system_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

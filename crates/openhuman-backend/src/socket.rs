@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::desktop::{self, Arrival, Incoming};
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// How long a connection may stay open without showing a session token.
 const UNAUTHENTICATED: Duration = Duration::from_secs(10);
@@ -44,7 +44,12 @@ pub(crate) fn layer(shared: &Arc<Shared>) -> (SocketIoLayer, SocketIo) {
     let admit = {
         let shared = Arc::clone(shared);
         move |socket: SocketRef, TryData(auth): TryData<Value>| {
-            std::future::ready(admit(&shared, &slots, &socket, auth.ok().as_ref()))
+            let admitted = admit(&shared, &slots, &socket, auth.ok().as_ref());
+            match &admitted {
+                Ok(()) => shared.metrics.connections.add(),
+                Err(_) => shared.metrics.refused.add(),
+            }
+            std::future::ready(admitted)
         }
     };
     io.ns("/", accept.with(admit));
@@ -72,7 +77,7 @@ fn admit(
     socket: &SocketRef,
     auth: Option<&Value>,
 ) -> Result<(), Refused> {
-    if shared.stop.is_cancelled() {
+    if shared.takes_nothing_new() {
         return Err(Refused::Stopping);
     }
     let token = auth

@@ -1,5 +1,6 @@
 //! Requests to a desktop and what is waiting for their answers.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// An event on its way to the socket.
-pub(crate) type Outgoing = (&'static str, Value);
+pub(crate) type Outgoing = (Cow<'static, str>, Value);
+
+const WEBHOOK_REQUEST: &str = "webhook:request";
+pub(crate) const WEBHOOK_RESPONSE: &str = "webhook:response";
 
 /// The way to one desktop, shared by its task and its turns.
 pub(crate) struct Calls {
@@ -61,13 +65,14 @@ impl Calls {
     }
 
     /// Sends an event, waiting while the socket is slow. It is dropped when the desktop is gone.
-    pub(crate) async fn send(&self, event: &'static str, payload: Value) {
+    pub(crate) async fn send(&self, event: impl Into<Cow<'static, str>>, payload: Value) {
+        let event = event.into();
         let sent = self
             .gone
-            .run_until_cancelled(self.outbox.send((event, payload)))
+            .run_until_cancelled(self.outbox.send((event.clone(), payload)))
             .await;
         if !matches!(sent, Some(Ok(()))) {
-            tracing::debug!(event, "an event was dropped because the desktop is gone");
+            tracing::debug!(%event, "an event was dropped because the desktop is gone");
         }
     }
 
@@ -96,9 +101,32 @@ impl Calls {
         }
     }
 
+    /// Passes a webhook's request on and waits for its answer, which carries the same correlation id.
+    pub(crate) async fn webhook(
+        &self,
+        mut request: Value,
+        cancel: &CancellationToken,
+    ) -> Result<Value, NoAnswer> {
+        let build = |id: RequestId| {
+            request["correlationId"] = serde_json::to_value(id).unwrap_or_default();
+            request
+        };
+        self.request(WEBHOOK_REQUEST, build, cancel).await
+    }
+
     /// Hands an answer to whoever waits for it. A late or invented one is dropped.
     pub(crate) fn answered(&self, data: Value) {
         let id = data.get("requestId").and_then(RequestId::from_value);
+        self.hand_over(id, data);
+    }
+
+    /// As [`answered`](Self::answered), for webhooks.
+    pub(crate) fn webhook_answered(&self, data: Value) {
+        let id = data.get("correlationId").and_then(RequestId::from_value);
+        self.hand_over(id, data);
+    }
+
+    fn hand_over(&self, id: Option<RequestId>, data: Value) {
         let waiting = id.and_then(|id| self.pending().remove(&id));
         match waiting {
             Some(waiting) => {
