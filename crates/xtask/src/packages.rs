@@ -47,6 +47,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
         "test of what storage writes, and its bench",
         &["strace", "sqlcipher"],
     ),
+    ("test of several backends", &["redis-server"]),
     ("spell and workflow checks", &["python3-venv"]),
 ];
 

@@ -121,6 +121,10 @@ fn thorough(workspace: &Workspace, tests: Invocation) -> Invocation {
         .with_environment("OPENHUMAN_REQUIRE_READER", "1")
         .with_environment("OPENHUMAN_REQUIRE_PYTHON_MCP", "1")
         .with_environment(
+            "OPENHUMAN_REQUIRE_REDIS",
+            if cfg!(target_os = "linux") { "1" } else { "0" },
+        )
+        .with_environment(
             "OPENHUMAN_REQUIRE_CONFORMANCE",
             if cfg!(target_os = "linux") { "1" } else { "0" },
         )

@@ -61,7 +61,7 @@ impl Workspace {
             .join(format!("{name}{}", env::consts::EXE_SUFFIX))
     }
 
-    /// Each `tests/node` and `tests/conformance` folder of a package, relative to the root: official JavaScript programs that Rust tests
+    /// Each folder of a package, relative to the root, with official JavaScript programs that Rust tests
     /// talk to.
     pub(crate) fn node_fixtures(&self) -> Vec<PathBuf> {
         let mut found: Vec<PathBuf> = ["crates", "apps"]
@@ -69,7 +69,9 @@ impl Workspace {
             .filter_map(|group| fs::read_dir(self.root.join(group)).ok())
             .flatten()
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .flat_map(|package| ["tests/node", "tests/conformance"].map(|folder| package.join(folder)))
+            .flat_map(|package| {
+                ["tests/node", "tests/conformance", "examples/node"].map(|folder| package.join(folder))
+            })
             .filter(|folder| folder.join("package.json").is_file())
             .filter_map(|folder| Some(folder.strip_prefix(&self.root).ok()?.to_path_buf()))
             .collect();

@@ -12,8 +12,10 @@ mod fields;
 mod plan;
 mod timetable;
 
+#[cfg(feature = "runtime")]
 pub(crate) use self::agenda::Agenda;
 pub use self::entry::{CatchUp, Overlap, ScheduleInfo};
 pub(crate) use self::entry::{Entry, MAX_SCHEDULES};
 pub(crate) use self::plan::{Options, Plan};
+#[cfg(feature = "runtime")]
 pub(crate) use self::timetable::Timetable;
