@@ -289,26 +289,33 @@ impl Inner {
 /// The signed thinking before the latest tool calls, by call id.
 #[derive(Default)]
 pub(crate) struct Thoughts {
-    kept: Mutex<(HashMap<String, Arc<Vec<Value>>>, VecDeque<String>)>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    by_call: HashMap<String, Arc<Vec<Value>>>,
+    /// The calls, oldest first.
+    order: VecDeque<String>,
 }
 
 impl Thoughts {
     pub(crate) fn keep(&self, call_id: &str, blocks: &Arc<Vec<Value>>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (map, order) = &mut *kept;
-        if map.insert(call_id.to_owned(), Arc::clone(blocks)).is_none() {
+        let Kept { by_call, order } = &mut *kept;
+        if by_call.insert(call_id.to_owned(), Arc::clone(blocks)).is_none() {
             order.push_back(call_id.to_owned());
         }
         while order.len() > KEPT_THOUGHTS {
             if let Some(oldest) = order.pop_front() {
-                map.remove(&oldest);
+                by_call.remove(&oldest);
             }
         }
     }
 
     pub(crate) fn before(&self, call_id: &str) -> Option<Arc<Vec<Value>>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.0.get(call_id).cloned()
+        kept.by_call.get(call_id).cloned()
     }
 }
 

@@ -49,7 +49,7 @@ pub struct ToolIndex {
 }
 
 impl ToolIndex {
-    /// Prepares `tools`; about 5 µs for each.
+    /// Prepares `tools`; about 10 µs for each.
     pub fn new(tools: Vec<ToolSpec>) -> ToolIndex {
         let mut counts: Vec<(HashMap<String, u32>, f32)> = Vec::with_capacity(tools.len());
         for tool in &tools {

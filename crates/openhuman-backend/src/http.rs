@@ -50,7 +50,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// Whose session the request carries; the answer to give when it carries none.
-pub(crate) fn signed_in(shared: &Shared, headers: &HeaderMap) -> Result<Session, Response> {
+pub(crate) fn signed_in(shared: &Shared, headers: &HeaderMap) -> Result<Session, Box<Response>> {
     let bearer = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -58,13 +58,13 @@ pub(crate) fn signed_in(shared: &Shared, headers: &HeaderMap) -> Result<Session,
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
     let Some(token) = bearer else {
-        return Err(refused(
+        return Err(Box::new(refused(
             StatusCode::UNAUTHORIZED,
             "Send the session token as: Authorization: Bearer <token>",
-        ));
+        )));
     };
     let verified = shared.sessions.verify(token, shared.now_ms());
-    verified.map_err(|error| refused(StatusCode::UNAUTHORIZED, &error.to_string()))
+    verified.map_err(|error| Box::new(refused(StatusCode::UNAUTHORIZED, &error.to_string())))
 }
 
 /// Turns a login token into a session token, once. A token that was issued for a challenge needs the verifier that
@@ -126,7 +126,7 @@ fn code_verifier(body: &[u8]) -> Result<Option<String>, ()> {
 async fn me(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     match signed_in(&shared, &headers) {
         Ok(session) => accepted(&json!({"id": session.user, "expiresAtMs": session.expires_ms})),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 

@@ -30,13 +30,13 @@ struct Link {
 
 impl Link {
     fn connect(url: &str) -> Result<Link, BackendError> {
-        let client = Client::open(url).map_err(unreachable)?;
+        let client = Client::open(url).map_err(|error| unreachable(&error))?;
         let link = Link {
             client,
             connection: Mutex::default(),
         };
         link.run(|connection| redis::cmd("PING").query::<String>(connection))
-            .map_err(unreachable)?;
+            .map_err(|error| unreachable(&error))?;
         Ok(link)
     }
 
@@ -66,7 +66,7 @@ impl Link {
     }
 }
 
-fn unreachable(error: RedisError) -> BackendError {
+fn unreachable(error: &RedisError) -> BackendError {
     BackendError::Cluster {
         reason: error.to_string(),
     }

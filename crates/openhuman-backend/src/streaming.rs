@@ -53,7 +53,7 @@ pub(crate) async fn chat(
 ) -> Response<Body> {
     let session = match signed_in(&shared, &headers) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     if shared.takes_nothing_new() {
         return refused(

@@ -38,14 +38,14 @@ type Answer = Response<Body>;
 async fn with_store<T: Send + 'static>(
     shared: &Arc<Shared>,
     call: impl FnOnce(&Shared) -> Result<T, TunnelStoreError> + Send + 'static,
-) -> Result<T, Answer> {
+) -> Result<T, Box<Answer>> {
     let shared = Arc::clone(shared);
     let failed = |reason: String| {
         tracing::error!(reason, "the store of tunnels failed");
-        refused(
+        Box::new(refused(
             StatusCode::SERVICE_UNAVAILABLE,
             "The webhooks cannot be looked up; try again",
-        )
+        ))
     };
     match tokio::task::spawn_blocking(move || call(&shared)).await {
         Ok(Ok(value)) => Ok(value),
@@ -65,7 +65,7 @@ fn told(tunnel: &Tunnel) -> Value {
 pub(crate) async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Answer {
     let session = match signed_in(&shared, &headers) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::trim);
@@ -100,7 +100,7 @@ pub(crate) async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap
             StatusCode::CONFLICT,
             &format!("There are {MAX_TUNNELS} webhooks already; delete one first"),
         ),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -108,11 +108,11 @@ pub(crate) async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answer {
     let session = match signed_in(&shared, &headers) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match with_store(&shared, move |shared| shared.tunnels.list(&session.user)).await {
         Ok(tunnels) => accepted(&json!({"tunnels": tunnels.iter().map(told).collect::<Vec<_>>()})),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -124,12 +124,12 @@ pub(crate) async fn delete(
 ) -> Answer {
     let session = match signed_in(&shared, &headers) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match with_store(&shared, move |shared| shared.tunnels.remove(&session.user, &id)).await {
         Ok(true) => accepted(&json!({})),
         Ok(false) => refused(StatusCode::NOT_FOUND, "There is no such webhook"),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -148,7 +148,7 @@ pub(crate) async fn ingress(
     let tunnel = match with_store(&shared, move |shared| shared.tunnels.find(&wanted)).await {
         Ok(Some(tunnel)) => tunnel,
         Ok(None) => return refused(StatusCode::NOT_FOUND, "There is no such webhook"),
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     shared.metrics.webhooks.add();
     let mut passed: Map<String, Value> = Map::new();

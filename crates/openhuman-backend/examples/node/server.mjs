@@ -4,8 +4,7 @@ import { createServer } from "node:http";
 import { randomBytes, randomUUID } from "node:crypto";
 import { Server } from "socket.io";
 
-const tokens = new Map(); // login token -> { user, until }
-const sessions = new Map(); // session token -> user
+const [tokens, sessions] = [new Map(), new Map()]; // login token -> { user, until }, session token -> user
 const random = () => randomBytes(32).toString("base64url");
 const issue = (user, token = `oht1_${random()}`) => (tokens.set(token, { user, until: Date.now() + 300_000 }), token);
 
@@ -34,10 +33,10 @@ io.on("connection", (socket) => {
   const ask = (event, fields) => new Promise((resolve, reject) => {
     const requestId = randomUUID();
     const timer = setTimeout(() => reject(new Error("the desktop did not answer")), 30_000);
-    waiting.set(requestId, (data) => { clearTimeout(timer); resolve(data); });
+    waiting.set(requestId, (data) => { clearTimeout(timer); waiting.delete(requestId); resolve(data); });
     socket.emit(event, { requestId, ...fields });
   });
-  const answered = (data) => { waiting.get(data.requestId)?.(data); waiting.delete(data.requestId); };
+  const answered = (data) => waiting.get(data.requestId)?.(data);
   socket.on("mcp:listToolsResponse", answered).on("mcp:toolCallResponse", answered);
   socket.on("chat:start", async ({ thread_id, message }) => {
     const id = { thread_id, request_id: randomUUID() };

@@ -78,7 +78,7 @@ impl RedisCluster {
     /// # Errors
     /// [`BackendError::Cluster`] when the address is none or nobody answers there.
     pub async fn connect(url: &str) -> Result<RedisCluster, BackendError> {
-        let client = Client::open(url).map_err(unreachable)?;
+        let client = Client::open(url).map_err(|error| unreachable(&error))?;
         let publisher = tokio::time::timeout(super::PATIENCE, client.get_connection_manager());
         let publisher = publisher.await.map_err(|_| BackendError::Cluster {
             reason: "nobody answers".to_owned(),
@@ -96,7 +96,7 @@ impl RedisCluster {
             listening,
             inner: Arc::new(Inner {
                 client,
-                publisher: publisher.map_err(unreachable)?,
+                publisher: publisher.map_err(|error| unreachable(&error))?,
                 name,
                 serial: AtomicU64::new(0),
                 hears: AtomicBool::new(false),

@@ -46,10 +46,6 @@ fn failed(error: &dyn std::fmt::Display) -> TunnelStoreError {
     }
 }
 
-fn store_failed(error: RedisError) -> TunnelStoreError {
-    failed(&error)
-}
-
 impl TunnelStore for RedisTunnels {
     fn insert(&self, tunnel: &Tunnel) -> Result<bool, TunnelStoreError> {
         let text = serde_json::to_string(tunnel).map_err(|error| failed(&error))?;
@@ -63,7 +59,7 @@ impl TunnelStore for RedisTunnels {
         let inserted: i64 = self
             .link
             .run(|connection| call.invoke(connection))
-            .map_err(store_failed)?;
+            .map_err(|error: RedisError| failed(&error))?;
         Ok(inserted == 1)
     }
 
@@ -72,7 +68,7 @@ impl TunnelStore for RedisTunnels {
         let text: Option<String> = self
             .link
             .run(|connection| connection.get(key))
-            .map_err(store_failed)?;
+            .map_err(|error: RedisError| failed(&error))?;
         text.map(|text| serde_json::from_str(&text).map_err(|error| failed(&error)))
             .transpose()
     }
@@ -82,7 +78,7 @@ impl TunnelStore for RedisTunnels {
         let uuids: Vec<String> = self
             .link
             .run(|connection| connection.hvals(key))
-            .map_err(store_failed)?;
+            .map_err(|error: RedisError| failed(&error))?;
         let mut tunnels = Vec::with_capacity(uuids.len());
         for uuid in uuids {
             tunnels.extend(self.find(&uuid)?);
@@ -105,6 +101,6 @@ impl TunnelStore for RedisTunnels {
                 .query(connection)?;
             Ok(true)
         });
-        removed.map_err(store_failed)
+        removed.map_err(|error: RedisError| failed(&error))
     }
 }

@@ -10,11 +10,11 @@ fn run(events: &[Value]) -> Result<Vec<ModelEvent>, Fault> {
     Ok(out)
 }
 
-fn start(index: u64, block: Value) -> Value {
+fn start(index: u64, block: &Value) -> Value {
     json!({"type": "content_block_start", "index": index, "content_block": block})
 }
 
-fn delta(index: u64, delta: Value) -> Value {
+fn delta(index: u64, delta: &Value) -> Value {
     json!({"type": "content_block_delta", "index": index, "delta": delta})
 }
 
@@ -36,22 +36,22 @@ fn text_thinking_calls_and_usage_come_out() {
     let events = [
         json!({"type": "message_start", "message": {"id": "m", "usage": usage}}),
         json!({"type": "ping"}),
-        start(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
-        delta(0, json!({"type": "thinking_delta", "thinking": "hm"})),
-        delta(0, json!({"type": "signature_delta", "signature": "sig"})),
+        start(0, &json!({"type": "thinking", "thinking": "", "signature": ""})),
+        delta(0, &json!({"type": "thinking_delta", "thinking": "hm"})),
+        delta(0, &json!({"type": "signature_delta", "signature": "sig"})),
         json!({"type": "content_block_stop", "index": 0}),
-        start(1, json!({"type": "text", "text": ""})),
-        delta(1, json!({"type": "text_delta", "text": "I look."})),
+        start(1, &json!({"type": "text", "text": ""})),
+        delta(1, &json!({"type": "text_delta", "text": "I look."})),
         start(
             2,
-            json!({"type": "tool_use", "id": "a", "name": "s__one", "input": {}}),
+            &json!({"type": "tool_use", "id": "a", "name": "s__one", "input": {}}),
         ),
-        delta(2, json!({"type": "input_json_delta", "partial_json": ""})),
-        delta(2, json!({"type": "input_json_delta", "partial_json": "{\"k\":"})),
-        delta(2, json!({"type": "input_json_delta", "partial_json": "1}"})),
+        delta(2, &json!({"type": "input_json_delta", "partial_json": ""})),
+        delta(2, &json!({"type": "input_json_delta", "partial_json": "{\"k\":"})),
+        delta(2, &json!({"type": "input_json_delta", "partial_json": "1}"})),
         start(
             3,
-            json!({"type": "tool_use", "id": "b", "name": "s__two", "input": {}}),
+            &json!({"type": "tool_use", "id": "b", "name": "s__two", "input": {}}),
         ),
         stop("tool_use"),
         json!({"type": "message_stop"}),
@@ -85,17 +85,17 @@ fn one_index_for_all_blocks_and_input_in_the_start_are_understood() {
     let events = [
         start(
             0,
-            json!({"type": "tool_use", "id": "a", "name": "x", "input": {"whole": true}}),
+            &json!({"type": "tool_use", "id": "a", "name": "x", "input": {"whole": true}}),
         ),
         start(
             0,
-            json!({"type": "tool_use", "id": "b", "name": "y", "input": {}}),
+            &json!({"type": "tool_use", "id": "b", "name": "y", "input": {}}),
         ),
         delta(
             0,
-            json!({"type": "input_json_delta", "partial_json": "{\"n\":2}"}),
+            &json!({"type": "input_json_delta", "partial_json": "{\"n\":2}"}),
         ),
-        delta(9, json!({"type": "input_json_delta", "partial_json": "lost"})),
+        delta(9, &json!({"type": "input_json_delta", "partial_json": "lost"})),
         json!({"type": "brand_new"}),
         stop("end_turn"),
     ];
@@ -110,7 +110,7 @@ fn one_index_for_all_blocks_and_input_in_the_start_are_understood() {
 
 #[test]
 fn stop_reasons_and_cuts_are_told_apart() {
-    let text = || start(0, json!({"type": "text", "text": "a"}));
+    let text = || start(0, &json!({"type": "text", "text": "a"}));
     let reason = |name: &str| match run(&[text(), stop(name)]).unwrap().last() {
         Some(ModelEvent::Done { reason }) => *reason,
         other => panic!("{other:?}"),
@@ -123,9 +123,9 @@ fn stop_reasons_and_cuts_are_told_apart() {
     let cut_call = [
         start(
             0,
-            json!({"type": "tool_use", "id": "a", "name": "x", "input": {}}),
+            &json!({"type": "tool_use", "id": "a", "name": "x", "input": {}}),
         ),
-        delta(0, json!({"type": "input_json_delta", "partial_json": "{\"n\":"})),
+        delta(0, &json!({"type": "input_json_delta", "partial_json": "{\"n\":"})),
         stop("max_tokens"),
     ];
     assert_eq!(calls(&run(&cut_call).unwrap())[0].1, json!("{\"n\":"));
@@ -140,7 +140,7 @@ fn errors_of_the_server_name_their_kind() {
     assert!(matches!(Assembler::new().event("{"), Err(Fault::Garbage(_))));
     let endless = delta(
         0,
-        json!({"type": "input_json_delta", "partial_json": "x".repeat(1 << 20)}),
+        &json!({"type": "input_json_delta", "partial_json": "x".repeat(1 << 20)}),
     );
     let many: Vec<Value> = std::iter::repeat_n(endless, 5).collect();
     assert!(matches!(run(&many), Err(Fault::TooLarge { .. })));
