@@ -135,7 +135,9 @@ impl Conversation {
             ),
         };
         let has_model = link.is_some() || inner.model_is_configured;
-        let known = self.recall(has_model).await?;
+        // What the model reads in full need not be recalled as well.
+        let read = link.is_none() && has_model && opened.is_whole;
+        let known = self.recall(has_model, read).await?;
         let (last, said) = match link {
             Some(link) => {
                 let last = self.at_backend(&link, known.into_context()).await?;
@@ -236,12 +238,13 @@ impl Conversation {
 
     /// Asks the memory and reports what it offers. A model can do without a memory that fails, and the user is told;
     /// the extractive assistant has nothing else.
-    async fn recall(&self, has_model: bool) -> Result<Known, CoreError> {
-        let prompt = self.prompt.clone();
+    async fn recall(&self, has_model: bool, thread_is_read: bool) -> Result<Known, CoreError> {
+        let (prompt, own) = (self.prompt.clone(), thread::source_of(&self.thread));
         let search = self.core.with_memory(move |memory| {
-            let found = recall(memory, &prompt, RECALLED)?;
+            let mut passages = recall(memory, &prompt, RECALLED)?.passages;
+            passages.retain(|passage| !thread_is_read || passage.source != own);
             Ok(Known {
-                recalled: found.passages.into_iter().map(Recalled::from).collect(),
+                recalled: passages.into_iter().map(Recalled::from).collect(),
                 at_hand: if has_model {
                     at_hand(memory)?
                 } else {

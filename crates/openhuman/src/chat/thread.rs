@@ -29,6 +29,8 @@ pub(super) struct Opened {
     pub(super) history: Vec<Message>,
     /// What stands for the messages before them; empty when there are none.
     pub(super) before: String,
+    /// Whether the history is the whole thread, so that none of it need be recalled.
+    pub(super) is_whole: bool,
     /// Why the thread could not be shortened, if it had to be.
     pub(super) notice: Option<String>,
 }
@@ -91,6 +93,7 @@ fn show(view: &SessionView, budget: &Budget, prompt: &str, opened: &mut Opened) 
         room -= tokens;
         first -= 1;
     }
+    opened.is_whole = first == 0 && view.compactions == 0;
     let messages: Vec<Message> = rendered
         .drain(first..)
         .flat_map(|message| as_messages(&message))
@@ -143,6 +146,11 @@ pub(super) fn tidy(memory: &Memory, thread: &str, budget: &Budget) -> Result<(),
     Ok(())
 }
 
+/// The source of what a search finds of a thread.
+pub(super) fn source_of(thread: &str) -> String {
+    format!("conversation {thread}")
+}
+
 /// What was said on the day of the latest question and since, without what only quotes the memory.
 fn conversation(thread: &str, records: &[SessionRecord]) -> Option<Conversation> {
     let said = records.iter().filter_map(|record| match record {
@@ -179,7 +187,7 @@ fn conversation(thread: &str, records: &[SessionRecord]) -> Option<Conversation>
     Some(Conversation {
         namespace: NAMESPACE.to_owned(),
         title: format!("Conversation {thread}"),
-        source: format!("conversation {thread}"),
+        source: source_of(thread),
         created_ms: began,
         ..Conversation::new(format!("{thread}/{}", date.strftime("%Y-%m-%d")), turns)
     })
@@ -375,12 +383,13 @@ mod tests {
         let mut opened = Opened::default();
         show(&view, &Budget::of_window(5_000), "and now?", &mut opened);
         assert!(opened.history.is_empty(), "{opened:?}");
+        assert!(!opened.is_whole);
         assert!(opened.before.contains("the answer to it"), "{opened:?}");
 
         let mut opened = Opened::default();
         show(&view, &Budget::of_window(50_000), "and now?", &mut opened);
         let roles: Vec<Role> = opened.history.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::User, Role::Assistant]);
-        assert!(opened.before.is_empty());
+        assert!(opened.is_whole && opened.before.is_empty());
     }
 }

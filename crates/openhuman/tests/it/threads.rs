@@ -197,6 +197,11 @@ async fn a_long_result_is_shortened_for_the_model_and_kept_whole() {
     let messages = sent(&server, "And again?");
     assert_eq!(messages[2]["tool_calls"][0]["function"]["name"], "logs__log");
     assert_eq!(content(&messages[3]), short);
+    let question = content(messages.last().unwrap());
+    assert!(
+        !question.contains("recalled_context"),
+        "the thread is not recalled beside itself: {question}"
+    );
     assert_eq!(messages[3]["tool_call_id"], messages[2]["tool_calls"][0]["id"]);
     core.close().await;
 }
