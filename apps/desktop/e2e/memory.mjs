@@ -42,8 +42,8 @@ export async function lookIntoMemory(session, note, picture) {
     await session.waitFor('the form', 'return !!document.querySelector("main input[name=text]")');
     await session.type('main input[name=text]', HABIT + ENTER);
     await session.waitFor('what was added', `return !!document.querySelector(\`[data-item="\${arguments[0]}"]\`)`, HABIT);
-    await session.click(`[data-item="${HABIT}"] button[aria-pressed]`);
-    await session.waitFor('the pin', `return !!document.querySelector('[data-item] button[aria-pressed=true]')`);
+    await session.click(`[data-item="${HABIT}"] button`);
+    await session.waitFor('the pin', `return !!document.querySelector('[data-item][data-pinned=true]')`);
     await accessible(session);
   });
   await step('forget a document', async () => {

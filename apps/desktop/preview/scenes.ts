@@ -9,6 +9,7 @@ import {
   planWith,
   skillWith,
 } from '../src/testing/mockSkills';
+import { documentWith, foundWith, itemWith, mockMemory } from '../src/testing/mockMemory';
 import { CoreError } from '../src/transport/types';
 
 interface Scene {
@@ -168,7 +169,48 @@ function refusing(reason: string, details: { database?: string; retryAfterMs?: n
     });
 }
 
+const SERVER = 'https://server.example';
+
+const linkedCore = (socket: Parameters<typeof snapshotWith>[0] = {}) =>
+  mockCore({
+    snapshot: snapshotWith(socket),
+    calls: {
+      'openhuman.auth_sessions': () => ({ backends: [SERVER, 'http://127.0.0.1:8787'] }),
+      'openhuman.socket_report': () => ({
+        link: {
+          backend: SERVER, connections: 3, frames_received: 1204, bytes_received: 5_312_004, frames_sent: 311, bytes_sent: 90_021,
+          pending_acks: 0, waiting: 0, lost_events: 12, lost_skill_events: 12, last_disconnect: 'ping timeout',
+        },
+      }),
+    },
+  });
+
+const memoryCore = () =>
+  mockCore({
+    calls: mockMemory({
+      found: [
+        foundWith(),
+        foundWith({ chunk_id: 2, title: 'Operators', source: 'notes/operators.md', heading: [], text: 'Compare fees and uptime first.', score: 0.7, signals: { vector: 0.41, text: 1.2, matched_terms: 1 } }),
+        foundWith({ chunk_id: 3, title: 'Tea', source: 'notes/tea.md', heading: [], text: 'Four minutes, not five.', score: 0.2, signals: { vector: 0.08, text: 0, matched_terms: 0 } }, false),
+      ],
+      documents: [documentWith(), documentWith({ id: 'd2', key: 'tea', title: 'Tea', source: '', chunks: 1, updated_ms: Date.UTC(2026, 10, 2) })],
+      items: [
+        itemWith({ pinned: true }),
+        itemWith({ id: 2, kind: 'goal', text: 'Ship the first version in spring', origin: 'calendar', evidence: 3 }),
+      ],
+    }),
+  });
+
 export const scenes: Record<string, Scene> = {
+  server: {
+    core: () => linkedCore({ socket: { status: 'reconnecting', backend: SERVER, error: 'cannot reach server.example:443: connection refused', next_try_at_ms: Date.now() + 14_000, lost_events: 12 } }),
+    view: { name: 'server' },
+  },
+  login: { core: () => linkedCore(), view: { name: 'server' } },
+  found: { core: memoryCore, view: { name: 'memory', tab: 'search' } },
+  documents: { core: memoryCore, view: { name: 'memory', tab: 'documents' } },
+  hand: { core: memoryCore, view: { name: 'memory', tab: 'hand' } },
+  forget: { core: memoryCore, view: { name: 'memory', tab: 'forget' } },
   skills: { core: skillsCore, view: { name: 'skills', tab: 'installed' } },
   skill: { core: skillsCore, view: { name: 'skill', skillId: 'prices' } },
   setup: { core: skillsCore, view: { name: 'skill', skillId: 'mail' }, clicks: ['Connect the mailbox'] },

@@ -107,3 +107,15 @@ export function pinItem(transport: Transport, id: number, pinned: boolean): Prom
 export function closeItem(transport: Transport, id: number): Promise<unknown> {
   return transport.call('openhuman.memory_profile_close', { id });
 }
+
+/** What a person calls a document: its title; what was said in a chat is not named by the chat's number. */
+export function nameOf(document: { title: string; key: string; source: string; namespace: string }): string {
+  if (/^conversation\b/i.test(document.source)) return 'A chat';
+  return document.title || document.key;
+}
+
+/** Where a document came from, for people. */
+export function sourceOf(document: { title: string; key: string; source: string; namespace: string }): string {
+  if (/^conversation\b/i.test(document.source)) return 'Said here';
+  return document.source || (document.namespace === 'default' ? 'Added by hand' : document.namespace);
+}

@@ -51,7 +51,7 @@ function Group(props: { kind: Kind; items: Item[]; busy: boolean; act: (call: ()
       </h3>
       <ul className="divide-y divide-line rounded-xl border border-line bg-raised">
         {props.items.map((item) => (
-          <li key={item.id} data-item={item.text} className="flex flex-wrap items-center gap-x-3 gap-y-2 px-4 py-2.5">
+          <li key={item.id} data-item={item.text} data-pinned={item.pinned} className="flex flex-wrap items-center gap-x-3 gap-y-2 px-4 py-2.5">
             <div className="min-w-0 flex-1">
               <p className="break-words">{item.text}</p>
               <p className="text-xs text-muted">
@@ -62,8 +62,7 @@ function Group(props: { kind: Kind; items: Item[]; busy: boolean; act: (call: ()
             <button
               type="button"
               className="button button-quiet button-small"
-              aria-pressed={item.pinned}
-              aria-label={`Pin ${item.text}`}
+              aria-label={`${item.pinned ? 'Unpin' : 'Pin'} ${item.text}`}
               disabled={props.busy}
               onClick={() => void props.act(() => pinItem(transport, item.id, !item.pinned))}
             >

@@ -5,7 +5,7 @@ import { useCore } from '../core/context';
 import { useAction } from '../hooks/useAction';
 import { useLoaded } from '../hooks/useLoaded';
 import { useAppSelector } from '../state/store';
-import { type DocumentInfo, deleteDocument, listDocuments } from '../core/memory';
+import { type DocumentInfo, deleteDocument, listDocuments, nameOf, sourceOf } from '../core/memory';
 
 /** Everything that is remembered, the newest first, and the way to forget one of it. */
 export function Documents() {
@@ -35,9 +35,9 @@ export function Documents() {
         {newest.map((document) => (
           <li key={document.id} data-document={document.key} className="flex flex-wrap items-center gap-x-3 gap-y-2 px-4 py-2.5">
             <div className="min-w-0 flex-1">
-              <p className="truncate font-medium">{document.title || document.key}</p>
+              <p className="truncate font-medium">{nameOf(document)}</p>
               <p className="truncate text-xs text-muted">
-                {[document.source || document.namespace, day(document.updated_ms), passages(document.chunks)].join(' · ')}
+                {[sourceOf(document), day(document.updated_ms), passages(document.chunks)].join(' · ')}
               </p>
             </div>
             {asked === document.id ? (
@@ -58,7 +58,7 @@ export function Documents() {
               <button
                 type="button"
                 className="button button-quiet button-small"
-                aria-label={`Forget ${document.title || document.key}`}
+                aria-label={`Forget ${nameOf(document)}`}
                 onClick={() => setAsked(document.id)}
               >
                 <Trash2 size={14} aria-hidden="true" />

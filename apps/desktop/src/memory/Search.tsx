@@ -5,7 +5,7 @@ import { Problem } from '../components/Trouble';
 import { useCore } from '../core/context';
 import { useAction } from '../hooks/useAction';
 import { read } from '../vault/NewPassphrase';
-import { type Found, type Signals, searchMemory } from '../core/memory';
+import { type Found, type Signals, nameOf, searchMemory, sourceOf } from '../core/memory';
 
 /** Finds passages and says of each why it was found. */
 export function Search() {
@@ -29,7 +29,7 @@ export function Search() {
           What to look for
         </label>
         <input id={id} name="query" type="search" className="field" placeholder="Ask in your own words" autoComplete="off" />
-        <button type="submit" className="button button-primary shrink-0" disabled={action.busy}>
+        <button type="submit" className="button button-primary h-auto shrink-0" disabled={action.busy}>
           {action.busy ? <Spinner /> : <SearchIcon size={16} aria-hidden="true" />}
           Search
         </button>
@@ -60,8 +60,8 @@ function Passage({ found: { hit, related } }: { found: Found }) {
       className={`rounded-xl border border-line bg-raised px-4 py-3 ${related ? '' : 'border-dashed'}`}
     >
       <div className="flex items-baseline gap-2">
-        <h3 className="min-w-0 truncate font-semibold">{hit.title || hit.key}</h3>
-        {hit.source && <span className="min-w-0 truncate text-xs text-muted">{hit.source}</span>}
+        <h3 className="min-w-0 truncate font-semibold">{nameOf(hit)}</h3>
+        <span className="min-w-0 truncate text-xs text-muted">{sourceOf(hit)}</span>
         <span className="ml-auto shrink-0 text-xs text-muted tabular-nums">
           <span className="sr-only">Score </span>
           {hit.score.toFixed(2)}

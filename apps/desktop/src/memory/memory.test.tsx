@@ -56,7 +56,7 @@ describe('the memory', () => {
     expect(await main.findByRole('heading', { name: 'Goals' })).toBeVisible();
     expect(core.log).toContainEqual({ method: 'openhuman.memory_profile_remember', params: { kind: 'goal', text: 'Ship in spring' } });
     await user.click(main.getByRole('button', { name: 'Pin Ship in spring' }));
-    expect(await main.findByRole('button', { name: 'Pin Ship in spring', pressed: true })).toBeVisible();
+    expect(await main.findByRole('button', { name: 'Unpin Ship in spring' })).toBeVisible();
     expect(await violationsOf()).toEqual([]);
     await user.click(main.getByRole('button', { name: 'Meets on Mondays is not so any more' }));
     await main.findByText('Ship in spring');
