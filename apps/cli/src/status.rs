@@ -46,15 +46,12 @@ pub(crate) async fn run(global: &Global) -> Result<(), Failure> {
             "{BOLD}Model{BOLD:#}    none: answers quote the memory {DIM}(OPENAI_BASE_URL or OPENAI_API_KEY){DIM:#}"
         ))?,
     }
-    match &ways.backends {
-        Some(backends) if backends.is_empty() => {
-            line(format_args!("{BOLD}Backend{BOLD:#}  logged in at none"))?
-        }
-        Some(backends) => line(format_args!(
-            "{BOLD}Backend{BOLD:#}  logged in at {}",
-            output::clean_line(&backends.join(", "))
-        ))?,
-        None => {}
+    if let Some(backends) = &ways.backends {
+        let at = match backends.is_empty() {
+            true => "none".to_owned(),
+            false => output::clean_line(&backends.join(", ")),
+        };
+        line(format_args!("{BOLD}Backend{BOLD:#}  logged in at {at}"))?;
     }
     line(format_args!("{DIM}`openhuman doctor` looks closer.{DIM:#}"))
 }

@@ -119,7 +119,7 @@ async fn a_restart_of_either_side_needs_no_new_login_until_the_session_is_revoke
 
     // A new start: once as it resumes by itself, once by hand.
     let core = core_of(dir.path()).await;
-    assert_eq!(core.logged_in().await.unwrap(), [url.clone()]);
+    assert_eq!(core.logged_in().await.unwrap(), std::slice::from_ref(&url));
     assert!(core.resume_link().await.unwrap().is_some());
     until_connected(&core).await;
     core.disconnect().await;
