@@ -47,7 +47,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             .for_each(|(sum, number)| *sum += number / vectors.len() as f32);
     }
     let mut index = VectorIndex::new(mean);
-    index.set_lists(usize::MAX, 1.0);
     for (id, vector) in (0..).zip(&vectors) {
         index.add(id, vector);
     }
@@ -80,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let started = processor_time();
     index.set_lists(1, 1.0);
     let built = processor_time() - started;
-    for probed in [0.05, 0.125, 0.25, 0.4, VectorIndex::PROBED, 0.6] {
+    for probed in [0.05, 0.125, 0.25, 0.4, 0.5, 0.6, 0.8] {
         index.set_lists(1, probed);
         let (recall, took) = measure(&index);
         rows.push(json!({"probed": probed, "recall10": recall, "ms": took}));

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::database::Database;
 use crate::embed::{self, Embedder};
 use crate::error::MemoryError;
-use crate::fuse::{self, CANDIDATES, Ranked};
+use crate::fuse::{self, Ranked};
 use crate::query::{Hit, MAX_HITS, Query, Signals};
 use crate::shape;
 use crate::terms::{self, Term};
@@ -206,10 +206,6 @@ impl Place<'_> {
         if vectors.is_exact() {
             return Ok(cosines);
         }
-        if vectors.lists() > 0 {
-            let near = self.candidates(&cosines, allowed, text);
-            vectors.estimate(query, near.iter(), &mut cosines);
-        }
         let mut best = highest(&cosines, RESCORED);
         best.extend(
             highest(&text.scores, RESCORED_WORDS)
@@ -226,21 +222,6 @@ impl Place<'_> {
             }
         }
         Ok(cosines)
-    }
-
-    /// The chunks that one of the signals proposes, with those before and after them: both signals are computed for all
-    /// of these, whichever list their vectors are in.
-    fn candidates(&self, cosines: &[f32], allowed: &Slots, text: &TextSignal) -> Slots {
-        let mut near = Slots::none(self.catalog.slots());
-        let by_words = highest(&text.scores, CANDIDATES)
-            .into_iter()
-            .filter(|(_, score)| *score > 0.0);
-        for (slot, _) in highest(cosines, CANDIDATES).into_iter().chain(by_words) {
-            let around = [Some(slot), self.catalog.before(slot), self.catalog.after(slot)];
-            around.into_iter().flatten().for_each(|slot| near.insert(slot));
-        }
-        near.intersect(allowed);
-        near
     }
 
     /// The query's vector, moved towards those of the best hits.

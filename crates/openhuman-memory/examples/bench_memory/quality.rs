@@ -8,7 +8,7 @@ use openhuman_memory::{Embedder, Query, StaticEmbedder, VectorIndex, Weights};
 use serde_json::{Value, json};
 
 use crate::locomo::{self, Figures};
-use crate::vectors::CANDIDATES;
+use crate::vectors::{CANDIDATES, PROBED};
 use crate::{Report, put};
 
 /// Evidence handed to a model at most, in tokens.
@@ -161,7 +161,7 @@ fn nearest(report: &mut Report, talks: &[locomo::Talk]) -> Result<(), Box<dyn Er
     report.insert("recall10_by_candidates".into(), Value::Array(curve));
     // The same turns in lists, of which a query looks at some.
     let mut curve = Vec::new();
-    for probed in [0.05, 0.1, 0.2, 0.3, VectorIndex::PROBED, 0.8] {
+    for probed in [0.05, 0.1, 0.2, 0.3, PROBED, 0.8] {
         index.set_lists(1, probed);
         let found: usize = queries
             .iter()
@@ -169,7 +169,7 @@ fn nearest(report: &mut Report, talks: &[locomo::Talk]) -> Result<(), Box<dyn Er
             .sum();
         let recall = found as f64 / (10 * queries.len()) as f64;
         curve.push(json!([probed, recall]));
-        if probed == VectorIndex::PROBED {
+        if probed == PROBED {
             put(report, "ivf_recall10", recall);
         }
     }

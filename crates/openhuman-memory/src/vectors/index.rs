@@ -6,12 +6,6 @@ use super::raw::Level;
 pub(crate) use super::tiers::Tier;
 use super::tiers::{Bits, Bytes};
 
-/// From so many vectors on, bits are kept in lists, and a query looks at some of them.
-pub(crate) const LISTS_FROM: usize = 300_000;
-
-/// The share of all vectors whose lists a query looks at: 99 of 100 of the ten nearest are among them.
-pub(crate) const PROBED: f32 = 0.5;
-
 /// A set of slots.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Slots(Vec<u64>);
@@ -95,34 +89,22 @@ impl Vectors {
         Self {
             dimensions,
             tier: Tier::Exact(Bytes::default()),
-            lists_from: LISTS_FROM,
-            probed: PROBED,
+            lists_from: usize::MAX,
+            probed: 1.0,
         }
     }
 
     pub(crate) fn coded(mean: Vec<f32>) -> Self {
         Self {
             dimensions: mean.len(),
+            lists_from: usize::MAX,
             tier: Tier::Coded(Bits::new(mean)),
-            lists_from: LISTS_FROM,
-            probed: PROBED,
+            probed: 1.0,
         }
     }
 
-    /// No vectors, kept in the same way.
-    pub(crate) fn emptied(&self) -> Self {
-        let empty = match &self.tier {
-            Tier::Exact(_) => Self::exact(self.dimensions),
-            Tier::Coded(bits) => Self::coded(bits.encoder.mean().to_vec()),
-        };
-        Self {
-            lists_from: self.lists_from,
-            probed: self.probed,
-            ..empty
-        }
-    }
-
-    /// From how many vectors on there are lists, and the share of all vectors whose lists a query looks at.
+    /// From how many vectors on there are lists, and the share of all vectors whose lists a query looks at. At first there
+    /// are none.
     pub(crate) fn set_lists(&mut self, from: usize, probed: f32) {
         (self.lists_from, self.probed) = (from, probed);
     }
@@ -144,18 +126,6 @@ impl Vectors {
         match &self.tier {
             Tier::Coded(bits) => bits.lists.as_ref().map_or(0, |lists| lists.count()),
             Tier::Exact(_) => 0,
-        }
-    }
-
-    /// Adds the estimates of some slots, in ascending order, to those of a scan that looked at some lists only.
-    pub(crate) fn estimate(
-        &self,
-        query: &VectorQuery,
-        slots: impl Iterator<Item = usize>,
-        cosines: &mut [f32],
-    ) {
-        if let (Tier::Coded(bits), Some(query)) = (&self.tier, &query.bits) {
-            bits.estimate(Level::best(), query, slots, cosines);
         }
     }
 
@@ -223,8 +193,24 @@ impl Vectors {
         })
     }
 
-    /// The cosine of every slot with the query, nearly exact or estimated; minus infinity for slots outside of `allowed`,
-    /// for those without a vector, and for those in lists far from the query.
+    /// The slots with the highest cosines, best first: of all that are allowed, or of those in the nearest lists.
+    pub(crate) fn nearest(
+        &self,
+        query: &VectorQuery,
+        allowed: &Slots,
+        slots: usize,
+        count: usize,
+    ) -> Vec<(usize, f32)> {
+        if let (Tier::Coded(bits), Some(query)) = (&self.tier, &query.bits)
+            && let Some(nearest) = bits.nearest(Level::best(), query, allowed, self.probed, count)
+        {
+            return nearest;
+        }
+        highest(&self.scan(query, allowed, slots), count)
+    }
+
+    /// The cosine of every slot with the query, nearly exact or estimated; minus infinity for slots outside of `allowed`
+    /// and for those without a vector.
     pub(crate) fn scan(&self, query: &VectorQuery, allowed: &Slots, count: usize) -> Vec<f32> {
         self.scan_with(Level::best(), query, allowed, count)
     }
@@ -247,7 +233,7 @@ impl Vectors {
                     }
                 }
             }
-            (Tier::Coded(bits), Some(query)) => bits.scan(level, query, allowed, self.probed, &mut cosines),
+            (Tier::Coded(bits), Some(query)) => bits.scan(level, query, allowed, &mut cosines),
             (Tier::Coded(_), None) => {}
         }
         cosines
@@ -263,40 +249,67 @@ impl VectorQuery {
 
 /// The slots of the highest scores, best first, equal scores in order; minus infinity is no score.
 pub(crate) fn highest(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
-    let order = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if count == 0 {
-        return Vec::new();
-    }
-    let mut kept: Vec<(usize, f32)> = Vec::with_capacity(4 * count);
-    let mut least = f32::NEG_INFINITY;
+    let mut best = Best::new(count);
     for (block, scores) in scores.chunks(64).enumerate() {
+        best.offer(scores, |at| Some(block * 64 + at));
+    }
+    best.sorted()
+}
+
+/// The best of many scores.
+pub(super) struct Best {
+    count: usize,
+    kept: Vec<(usize, f32)>,
+    least: f32,
+}
+
+impl Best {
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            count,
+            kept: Vec::with_capacity(4 * count),
+            least: f32::NEG_INFINITY,
+        }
+    }
+
+    /// Takes the scores of a block in, under the slots that `slot` names.
+    pub(super) fn offer(&mut self, scores: &[f32], slot: impl Fn(usize) -> Option<usize>) {
         // Most blocks hold nothing good enough; the maximum tells so without a branch for each score.
-        if scores
+        let most = scores
             .iter()
-            .fold(f32::NEG_INFINITY, |most, score| most.max(*score))
-            <= least
-        {
-            continue;
+            .fold(f32::NEG_INFINITY, |most, score| most.max(*score));
+        if most <= self.least || self.count == 0 {
+            return;
         }
-        kept.extend(
-            scores
-                .iter()
-                .enumerate()
-                .filter(|(_, score)| **score > least)
-                .map(|(at, score)| (block * 64 + at, *score)),
-        );
-        if kept.len() >= 4 * count {
-            kept.select_nth_unstable_by(count - 1, order);
-            kept.truncate(count);
-            least = kept.iter().map(|(_, score)| *score).fold(f32::INFINITY, f32::min);
+        let good = scores
+            .iter()
+            .enumerate()
+            .filter(|(_, score)| **score > self.least);
+        self.kept
+            .extend(good.filter_map(|(at, score)| Some((slot(at)?, *score))));
+        if self.kept.len() >= 4 * self.count {
+            self.prune();
+            let least = self.kept.iter().map(|(_, score)| *score);
+            self.least = least.fold(f32::INFINITY, f32::min);
         }
     }
-    if kept.len() > count {
-        kept.select_nth_unstable_by(count - 1, order);
-        kept.truncate(count);
+
+    fn prune(&mut self) {
+        if self.kept.len() > self.count {
+            self.kept.select_nth_unstable_by(self.count - 1, Self::order);
+            self.kept.truncate(self.count);
+        }
     }
-    kept.sort_unstable_by(order);
-    kept
+
+    pub(super) fn sorted(mut self) -> Vec<(usize, f32)> {
+        self.prune();
+        self.kept.sort_unstable_by(Self::order);
+        self.kept
+    }
+
+    fn order(a: &(usize, f32), b: &(usize, f32)) -> std::cmp::Ordering {
+        b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Lists of codes that are near each other (an inverted file), for so many vectors that looking at every code takes too
 //! long. A query looks at the codes of the lists whose centres are nearest to it, so it may miss a vector that lies in
-//! another one; how many lists are looked at is chosen so that this is rare. docs/measurements.md has the figures: the
-//! vectors of short texts hardly form clusters, so half of them have to be looked at.
+//! another one.
+//!
+//! A memory does not use them: the vectors of short texts hardly form clusters, half of them would have to be looked at to
+//! lose no more than one or two of a hundred, and that takes longer than looking at all of them in one go, which is twelve
+//! milliseconds for a million. docs/measurements.md has the figures.
 //!
 //! The codes of a list lie side by side in blocks of 64, so looking at a list reads memory in order. Adding a vector
 //! compares it with a few hundred centres and moves nothing.

@@ -66,7 +66,6 @@ pub(crate) fn load(connection: &Connection, dimensions: usize) -> Result<Catalog
         0
     };
     load_rows(connection, &mut catalog, loaded, i64::MAX)?;
-    catalog.vectors.group_if_large();
     Ok(catalog)
 }
 

@@ -1,7 +1,7 @@
 //! The two ways in which vectors are kept in memory.
 
 use super::bits::{BitQuery, Encoder, Factors};
-use super::index::Slots;
+use super::index::{Best, Slots};
 use super::lists::{BLOCK, Lists};
 use super::raw::{Level, Pages};
 use crate::embed::in_parallel;
@@ -154,27 +154,49 @@ impl Bits {
         *self = grouped;
     }
 
-    /// Estimates the cosines of `allowed` slots: of all, or of those in the lists nearest to the query, which hold
-    /// `share` of all vectors.
-    pub(super) fn scan(
+    /// Estimates the cosines of the slots that are allowed.
+    pub(super) fn scan(&self, level: Level, query: &BitQuery, allowed: &Slots, cosines: &mut [f32]) {
+        match &self.lists {
+            None => self.scan_all(level, query, allowed, cosines),
+            Some(_) => {
+                let count = cosines.len();
+                for slot in allowed.iter().take_while(|slot| *slot < count) {
+                    cosines[slot] = self.estimate(level, query, slot);
+                }
+            }
+        }
+    }
+
+    /// The best of the slots that are allowed, by their estimates, from the lists nearest to the query, which hold
+    /// `share` of all vectors; `None` without lists.
+    pub(super) fn nearest(
         &self,
         level: Level,
         query: &BitQuery,
         allowed: &Slots,
         share: f32,
-        cosines: &mut [f32],
-    ) {
-        match &self.lists {
-            None => self.scan_all(level, query, allowed, cosines),
+        count: usize,
+    ) -> Option<Vec<(usize, f32)>> {
+        let lists = self.lists.as_ref()?;
+        let mut best = Best::new(count);
+        if allowed.count() as f32 <= share * self.count() as f32 / 2.0 {
             // So few are compared one by one: their lists would hold mostly others.
-            Some(_) if allowed.count() as f32 <= share * self.count() as f32 / 2.0 => {
-                self.estimate(level, query, allowed.iter(), cosines);
+            for slot in allowed.iter() {
+                best.offer(&[self.estimate(level, query, slot)], |_| Some(slot));
             }
-            Some(lists) => {
-                let wanted = (self.count() as f32 * share).ceil() as usize;
-                self.scan_lists(level, query, allowed, lists, wanted, cosines);
-            }
+            return Some(best.sorted());
         }
+        let wanted = (self.count() as f32 * share).ceil() as usize;
+        let mut estimates = [0.0; BLOCK];
+        for block in lists.probed(level, query.direction.as_ref(), wanted) {
+            let first = block * BLOCK;
+            self.estimate_range(level, query, first, &mut estimates);
+            let slots = &lists.slots[first..first + BLOCK];
+            best.offer(&estimates, |at| {
+                Some(slots[at] as usize).filter(|slot| allowed.contains(*slot))
+            });
+        }
+        Some(best.sorted())
     }
 
     fn scan_all(&self, level: Level, query: &BitQuery, allowed: &Slots, cosines: &mut [f32]) {
@@ -201,30 +223,6 @@ impl Bits {
         }
     }
 
-    fn scan_lists(
-        &self,
-        level: Level,
-        query: &BitQuery,
-        allowed: &Slots,
-        lists: &Lists,
-        wanted: usize,
-        cosines: &mut [f32],
-    ) {
-        let mut estimates = [0.0; BLOCK];
-        for block in lists.probed(level, query.direction.as_ref(), wanted) {
-            let first = block * BLOCK;
-            self.estimate_range(level, query, first, &mut estimates);
-            for (slot, estimate) in lists.slots[first..first + BLOCK].iter().zip(estimates) {
-                let slot = *slot as usize;
-                if allowed.contains(slot)
-                    && let Some(cosine) = cosines.get_mut(slot)
-                {
-                    *cosine = estimate;
-                }
-            }
-        }
-    }
-
     /// The estimates of codes side by side.
     fn estimate_range(&self, level: Level, query: &BitQuery, first: usize, estimates: &mut [f32]) {
         let words = self.encoder.words();
@@ -246,20 +244,10 @@ impl Bits {
         }
     }
 
-    /// The estimates of some slots.
-    pub(super) fn estimate(
-        &self,
-        level: Level,
-        query: &BitQuery,
-        slots: impl Iterator<Item = usize>,
-        cosines: &mut [f32],
-    ) {
-        let count = cosines.len();
-        for slot in slots.take_while(|slot| *slot < count) {
-            let mut estimate = [0.0];
-            self.estimate_range(level, query, self.position(slot), &mut estimate);
-            cosines[slot] = estimate[0];
-        }
+    fn estimate(&self, level: Level, query: &BitQuery, slot: usize) -> f32 {
+        let mut estimate = [0.0];
+        self.estimate_range(level, query, self.position(slot), &mut estimate);
+        estimate[0]
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use openhuman_memory::Query;
+use openhuman_memory::{Query, Weights};
 
 use self::model::{Model, Step};
 use self::writer::Random;
@@ -65,7 +65,10 @@ fn the_index_equals_the_rows_after_a_kill_at_any_time() {
         count.1 += u64::from(applied);
         // The search sees what the rows say.
         if let Some((document, word)) = model.any(&mut random) {
-            let hits = memory.search(&Query::new(word)).unwrap();
+            let mut query = Query::new(word);
+            query.weights = Weights::plain();
+            (query.weights.vector, query.weights.text) = (0.0, 1.0);
+            let hits = memory.search(&query).unwrap();
             assert_eq!(hits[0].key, document, "after kill {kill}");
         }
     }

@@ -126,10 +126,8 @@ impl Model {
     pub(super) fn settle(&mut self, memory: &Memory) -> Result<bool, String> {
         let without = self.differs(memory);
         let step = self.under_way.take();
-        if without.is_none() && !matches!(step, Some(Step::Compact)) {
-            return Ok(false);
-        }
-        let before = without.unwrap_or_default();
+        // A compaction changes nothing that is known here, so it counts as not done.
+        let Some(before) = without else { return Ok(false) };
         let Some(step) = step else { return Err(before) };
         self.apply(&step);
         match self.differs(memory) {
