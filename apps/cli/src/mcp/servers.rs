@@ -43,8 +43,19 @@ pub(super) fn add(global: &Global, add: Add) -> Result<(), Failure> {
     line(format_args!(
         "added {}; see what it offers and accept it: openhuman mcp test {} --accept",
         clean_line(&add.name),
-        clean_line(&add.name)
+        quoted(&add.name)
     ))
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    let name = clean_line(name);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.chars().all(is_plain) {
+        name
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
 }
 
 fn pairs(given: &[String], between: char, option: &str) -> Result<Map<String, Value>, Failure> {
@@ -213,7 +224,7 @@ pub(super) async fn test(global: &Global, name: &str, accept: bool) -> Result<()
     } else {
         line(format_args!(
             "what is new or changed is withheld until you accept it: openhuman mcp test {} --accept",
-            clean_line(name)
+            quoted(name)
         ))
     }
 }

@@ -65,7 +65,7 @@ fn a_server_is_added_tested_accepted_and_removed() {
     mcp(&sandbox, &["remove", "gone"]).ok();
     mcp(&sandbox, &["remove", "gone"]).fails(3, &["there is no MCP server 'gone'"]);
     mcp(&sandbox, &["test", "nobody"]).fails(3, &["openhuman mcp list"]);
-    mcp(&sandbox, &["add", "bad", "--url", "ftp://x"]).fails(1, &["neither http nor https"]);
+    mcp(&sandbox, &["add", "bad", "--url", "ftp://x"]).fails(2, &["neither http nor https"]);
     let file = std::fs::read_to_string(sandbox.home().join("mcp.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
     assert_eq!(file["mcpServers"].as_object().unwrap().len(), 1, "{file}");

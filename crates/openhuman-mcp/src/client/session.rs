@@ -100,7 +100,8 @@ async fn connect(
     let handler = Handler(Arc::clone(shared));
     let lifecycle = ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-        legacy_version: None,
+        // The newer revisions have no handshake to fall back to.
+        legacy_version: Some(ProtocolVersion::V_2025_11_25),
     };
     let stop = cancel.child_token();
     match &shared.config.transport {
