@@ -165,7 +165,8 @@ async fn busy_servers_are_asked_again_with_both_forms_of_retry_after() {
 
 #[tokio::test]
 async fn every_fault_is_named() {
-    let cases: [(Fault, fn(&ModelError) -> bool); 7] = [
+    type Fits = fn(&ModelError) -> bool;
+    let cases: [(Fault, Fits); 7] = [
         (Fault::Cut, |error| matches!(error, ModelError::Cut { .. })),
         (Fault::EndEarly, |error| matches!(error, ModelError::Cut { .. })),
         (Fault::BrokenEvents, |error| {
