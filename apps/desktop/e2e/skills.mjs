@@ -84,7 +84,7 @@ function condition(session) {
  * @param {string} text
  */
 async function press(session, within, text) {
-  const find = `[...document.querySelectorAll(arguments[0] + ' button')].find((button) => button.innerText === arguments[1] && !button.disabled)`;
+  const find = `[...document.querySelectorAll(arguments[0] + ' button')].find((button) => button.innerText.trim() === arguments[1] && !button.disabled)`;
   await session.waitFor(`the button ${text}`, `return !!${find}`, within, text);
   await session.run(`${find}.click();`, within, text);
 }
