@@ -21,7 +21,7 @@ pub(crate) fn measure(report: &mut Report, locomo: Option<&Path>) -> Result<(), 
         report.insert(key.to_owned(), Value::Null);
     }
     #[cfg(feature = "minilm")]
-    if let Some(weights) = std::env::var_os("OPENHUMAN_MINILM_WEIGHTS") {
+    if let Some(weights) = std::env::var_os("OPENHUMAN_MINILM_WEIGHTS").filter(|path| !path.is_empty()) {
         return with_weights::measure(report, weights.as_ref(), locomo);
     }
     let _ = locomo;

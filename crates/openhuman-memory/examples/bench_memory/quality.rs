@@ -168,7 +168,7 @@ fn nearest(report: &mut Report, talks: &[locomo::Talk]) -> Result<(), Box<dyn Er
             .map(|query| near_enough(&vectors, query, &index.nearest(query, 10, CANDIDATES)))
             .sum();
         let recall = found as f64 / (10 * queries.len()) as f64;
-        curve.push(json!([probed, recall]));
+        curve.push(json!([(f64::from(probed) * 1e3).round() / 1e3, recall]));
         if probed == PROBED {
             put(report, "ivf_recall10", recall);
         }
