@@ -165,6 +165,10 @@ impl Pump {
         let mut states = self.client.state();
         states.mark_changed();
         loop {
+            // What is due is said at once: a timer of no time takes a moment, in which an event could block for long.
+            if self.tell_by().is_some_and(|at| at <= Instant::now()) {
+                self.tell_lost();
+            }
             let (ready_by, tell_by) = (self.ready_by, self.tell_by());
             let going_on = tokio::select! {
                 // The state is published before the first event of a connection, and has to be seen before it.
