@@ -19,7 +19,7 @@ use crate::session;
 pub(crate) async fn run(global: &Global, command: Mcp) -> Result<(), Failure> {
     match command {
         Mcp::Serve(how) => serve(global, how).await,
-        Mcp::Add(add) => servers::add(global, add),
+        Mcp::Add(add) => servers::add(global, &add),
         Mcp::List => servers::list(global),
         Mcp::Remove { name } => servers::remove(global, &name),
         Mcp::Test { name, accept } => servers::test(global, &name, accept).await,

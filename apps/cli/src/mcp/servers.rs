@@ -22,7 +22,7 @@ pub(super) fn servers(global: &Global) -> Result<McpServers, Failure> {
     Ok(McpServers::of(&session::home(global)?, Network::from_env()))
 }
 
-pub(super) fn add(global: &Global, add: Add) -> Result<(), Failure> {
+pub(super) fn add(global: &Global, add: &Add) -> Result<(), Failure> {
     let servers = servers(global)?;
     let mut server = match (&add.url, add.command.split_first()) {
         (Some(url), _) => {
