@@ -113,7 +113,7 @@ impl RunningBackend {
     }
 
     /// Calls a tool of the user's desktop, as a turn would, and waits for its answer: at most as long as
-    /// [`Limits`] allow a call. Of several desktops the one that connected first is asked.
+    /// [`Limits`](crate::Limits) allow a call. Of several desktops the one that connected first is asked.
     ///
     /// # Errors
     ///
@@ -166,7 +166,7 @@ impl RunningBackend {
     }
 
     /// Stops: no new connections, running turns are told, then everything is closed. It takes at most a few
-    /// seconds (see [`Limits::shutdown`]).
+    /// seconds (see [`Limits::shutdown`](crate::Limits::shutdown)).
     pub async fn shutdown(self) {
         let Self { server, stop, .. } = self;
         drop(stop);

@@ -155,7 +155,7 @@ pub struct ApprovalRequest {
     pub repeat: bool,
 }
 
-/// A finished tool call, as [`Turn::take_results`] hands it out.
+/// A finished tool call, as [`Turn::take_results`](super::Turn::take_results) hands it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedCall {
     /// The id of the call.
