@@ -79,6 +79,8 @@ fn run(launch: Launch) -> tauri::Result<()> {
             urls.iter().for_each(|url| links::opened(app, url.to_string()));
         }
         if let RunEvent::Exit = event {
+            // A start from now on is a first one: this process shows nothing more, and takes its time to close.
+            tauri_plugin_single_instance::destroy(app);
             let door = app.state::<Door>();
             let closing = async { tokio::time::timeout(CLOSING_TIME, door.close()).await };
             if tauri::async_runtime::block_on(closing).is_err() {
