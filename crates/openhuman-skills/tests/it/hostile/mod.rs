@@ -162,7 +162,7 @@ async fn the_harness_notices_harm() {
 /// Runs one case; returns what is wrong with what came of it.
 async fn check(engine: &Engine, case: &Case, servers: &Servers) -> Option<String> {
     let started = Instant::now();
-    let outcome = tokio::time::timeout(Duration::from_secs(90), attack(engine, case, servers)).await;
+    let outcome = tokio::time::timeout(Duration::from_secs(60), attack(engine, case, servers)).await;
     let name = format!("{}/{}", case.class, case.name);
     if std::env::var_os("OPENHUMAN_HOSTILE").is_some() {
         println!(
